@@ -1,0 +1,179 @@
+"""Settings every way of running shares. Variables and their meaning: `.env.example`."""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+from config.env import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+DATA_DIR = Path(env.text("AIKA_DATA_DIR", str(BASE_DIR / "var"))).resolve()
+ENVIRONMENT = "base"
+
+DATABASE_URL = env.url("DATABASE_URL", schemes=frozenset({"postgres", "postgresql"}))
+REDIS_URL = env.url("REDIS_URL", schemes=frozenset({"redis", "rediss", "unix"}))
+QDRANT_URL = env.url("QDRANT_URL", schemes=frozenset({"http", "https"}))
+QDRANT_API_KEY = env.text("QDRANT_API_KEY")
+# The first key encrypts, all of them decrypt. There is no fallback to SECRET_KEY.
+TOKEN_ENCRYPTION_KEYS = env.words("TOKEN_ENCRYPTION_KEY")
+EMBEDDINGS_PROVIDER = env.choice(
+    "EMBEDDINGS_PROVIDER", default="hash", choices=frozenset({"hash", "static", "sentence_transformers"})
+)
+EMBEDDINGS_MODEL = env.text("EMBEDDINGS_MODEL")
+COINBASE_CLIENT_ID = env.text("COINBASE_CLIENT_ID")
+COINBASE_CLIENT_SECRET = env.text("COINBASE_CLIENT_SECRET")
+COINBASE_REDIRECT_URI = env.url("COINBASE_REDIRECT_URI", schemes=frozenset({"http", "https"}))
+COINBASE_SCOPES = env.words("COINBASE_SCOPES")
+COINBASE_API_BASE = env.url(
+    "COINBASE_API_BASE", schemes=frozenset({"http", "https"}), default="https://api.coinbase.com"
+)
+COINBASE_WS_URL = env.url(
+    "COINBASE_WS_URL", schemes=frozenset({"ws", "wss"}), default="wss://advanced-trade-ws.coinbase.com"
+)
+# False alone changes nothing: a policy must also have a tier that says so, and never for a live connection.
+POLICY_REQUIRE_APPROVAL = env.flag("POLICY_REQUIRE_APPROVAL", default=True)
+
+DEBUG = False
+ALLOWED_HOSTS: list[str] = []
+AUTH_USER_MODEL = "accounts.User"
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+WSGI_APPLICATION = "config.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+INSTALLED_APPS = [
+    "apps.dashboard",
+    "apps.approvals",
+    "apps.trades",
+    "apps.policies",
+    "apps.quotes",
+    "apps.connectors",
+    "apps.accounts",
+    "apps.audit",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "channels",
+    "django_celery_beat",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+
+def database(url: str, data_dir: Path) -> dict[str, Any]:
+    """The default database: PostgreSQL where a URL is given, else SQLite under `data_dir`.
+
+    SQLite takes its write lock when a transaction begins (IMMEDIATE): with the default, a transaction that reads
+    first and writes later dies with "database is locked" as soon as two of them meet.
+    """
+    if url:
+        parsed: dict[str, Any] = dict(dj_database_url.parse(url))
+        parsed["OPTIONS"] = {**parsed.get("OPTIONS", {}), "pool": {"min_size": 2, "max_size": 16, "timeout": 10}}
+        return parsed
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": data_dir / "aika.sqlite3",
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON",
+        },
+    }
+
+
+DATABASES = {"default": database(DATABASE_URL, DATA_DIR)}
+
+CACHES: dict[str, Any] = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        if REDIS_URL
+        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "aika"}
+    )
+}
+CHANNEL_LAYERS: dict[str, Any] = {
+    "default": (
+        {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+        if REDIS_URL
+        else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    )
+}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+
+# No page needs more than this. docs/threat-model.md says what it stops.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "font-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
+}

@@ -1,0 +1,23 @@
+"""Settings of the tests: no secret of this machine, SQLite in a file of its own unless DATABASE_URL says otherwise."""
+
+import tempfile
+from pathlib import Path
+
+from config.settings.base import *  # noqa: F403  settings modules build on each other
+from config.settings.base import CACHES, DATABASE_URL, database
+
+ENVIRONMENT = "test"
+SECRET_KEY = "tests-only-not-a-secret-" + "x" * 40
+DATA_DIR = Path(tempfile.gettempdir()) / "aika-tests"
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+DATABASES = {"default": database(DATABASE_URL, DATA_DIR)}
+if DATABASE_URL:
+    DATABASES["default"]["OPTIONS"].pop("pool")  # the tests open and drop databases; a pool would hold them open
+TOKEN_ENCRYPTION_KEYS = ("dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk=",)
+ALLOWED_HOSTS = ["testserver", "localhost"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+CACHES = {**CACHES}
