@@ -1,0 +1,51 @@
+"""Values of this app. No Django here."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from apps.audit.types import Actor
+
+
+class Role(StrEnum):
+    """The groups people belong to. What each may do is the table in `services/roles.py`."""
+
+    TRADER = "trader"
+    APPROVER = "approver"
+    RISK = "risk"
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+
+
+class Scope(StrEnum):
+    """What an API key may be allowed to do. None of them decides, resumes, changes policy or makes keys."""
+
+    PROPOSE = "propose"
+    READ = "read"
+    REPORT = "report"
+    HALT = "halt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who is calling. For an API key, `user_id` is its owner: people are compared, not keys."""
+
+    user_id: UUID
+    api_key_id: UUID | None
+    name: str
+
+    @property
+    def is_person(self) -> bool:
+        """True for a signed-in person, False for a machine."""
+        return self.api_key_id is None
+
+    @property
+    def reference(self) -> str:
+        """`user:<id>` or `api_key:<id>`, as idempotency records keep it."""
+        return f"user:{self.user_id}" if self.api_key_id is None else f"api_key:{self.api_key_id}"
+
+    def actor(self) -> Actor:
+        """The same caller, as audit events name it."""
+        if self.api_key_id is None:
+            return Actor(kind="user", id=str(self.user_id), name=self.name)
+        return Actor(kind="api_key", id=str(self.api_key_id), name=self.name, on_behalf_of=str(self.user_id))
