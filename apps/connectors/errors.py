@@ -1,0 +1,50 @@
+"""What a venue's answer means, where the common kinds do not say it.
+
+A caller of `place_order` catches AlreadyExists and Mismatch before OutcomeUnknown: both are kinds of it, so that a
+caller who knows neither still keeps the reservation and reconciles.
+"""
+
+from collections.abc import Mapping
+
+from apps.common.errors import AikaError, Misconfigured, OutcomeUnknown, Unavailable
+from apps.connectors.types import Placement
+
+
+class Rejected(AikaError):
+    """The venue refused, with documented proof: no order came of the request. `reason` is the venue's own code."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__("VENUE_REJECTED", message or f"The venue refused the order: {reason}.", reason=reason)
+        self.reason = reason
+
+
+class RateLimited(Unavailable):
+    """The venue (or our own limit before it) turned the request away unread. Nothing happened; wait."""
+
+
+class CredentialsRefused(Misconfigured):
+    """The venue does not take the key for this (401, 403). Nothing happened; an operator must look at the key."""
+
+
+class AlreadyExists(OutcomeUnknown):
+    """The venue already has an order with this client_order_id: find it and compare. Not a refusal."""
+
+    def __init__(self, client_order_id: str, message: str = "") -> None:
+        text = message or "The venue already has an order with this client order id."
+        super().__init__("VENUE_ORDER_EXISTS", text, client_order_id=client_order_id)
+        self.client_order_id = client_order_id
+
+
+class Mismatch(OutcomeUnknown):
+    """The venue accepted an order under our id that is not the one asked. `differences`: field to (asked, answered)."""
+
+    def __init__(self, placement: Placement, differences: Mapping[str, tuple[str, str]]) -> None:
+        told = "; ".join(f"{name}: asked {asked!r}, got {got!r}" for name, (asked, got) in sorted(differences.items()))
+        super().__init__(
+            "VENUE_ORDER_MISMATCH",
+            f"The venue answered with another order than the one sent ({told}).",
+            fix="Halt the connection, read the order at the venue, and cancel it if it is not wanted.",
+            venue_order_id=placement.venue_order_id,
+        )
+        self.placement = placement
+        self.differences = dict(differences)
