@@ -1,0 +1,118 @@
+"""Canonical bytes: one text for one meaning, so that a hash of it means something.
+
+UTF-8 JSON without blanks; the schema id leads, all other keys are sorted by code point, at every depth. No number but a
+small integer is a JSON number: JSON readers disagree on all others. The bytes are stored and verified as they are;
+nothing is ever re-serialised to check a hash.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import NoReturn
+from uuid import UUID
+
+from apps.common.decimals import decimal_text, instant_text
+
+DEPTH_MAX = 32
+INT_MAX = 2**53 - 1
+
+
+def encode(schema: str, value: Mapping[str, object]) -> bytes:
+    """The canonical bytes of `value` under a schema id such as "aika.terms/1".
+
+    Decimal becomes its normal-form text, an aware datetime UTC text with six digits, UUID, a text enum and date their text;
+    text is brought to NFC. Raises TypeError for floats, naive datetimes and unknown types; ValueError for NaN and
+    infinities, integers beyond 2**53-1, lone surrogates, keys that become equal, and depth beyond 32.
+    """
+    if not schema:
+        raise ValueError("A schema id leads the bytes.")
+    if "schema" in value:
+        raise ValueError('The key "schema" is the schema id\'s own.')
+    ordered = {"schema": _text(schema), **_mapping(value, 0)}
+    return json.dumps(ordered, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+
+
+def decode(raw: bytes) -> dict[str, object]:
+    """What canonical bytes say, the schema id included. Decimals and instants stay text; only small integers are int.
+
+    Raises ValueError for bytes that `encode` cannot have written: not UTF-8, not an object, no schema, a key twice,
+    a float, NaN or an infinity.
+    """
+    found: object = json.loads(
+        raw.decode("utf-8"),
+        object_pairs_hook=_no_key_twice,
+        parse_float=_refuse_number,
+        parse_constant=_refuse_number,
+        parse_int=_small_int,
+    )
+    if not isinstance(found, dict) or not isinstance(found.get("schema"), str) or not found["schema"]:
+        raise ValueError("Canonical bytes are an object that names its schema.")
+    return found
+
+
+def digest(raw: bytes) -> str:
+    """SHA-256 of the bytes as 64 hex characters."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _value(value: object, depth: int) -> object:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, Decimal):
+        return decimal_text(value)
+    if isinstance(value, datetime):
+        return instant_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, Enum):
+        return _small_int(value)
+    if depth >= DEPTH_MAX:
+        raise ValueError(f"Nested deeper than {DEPTH_MAX}.")
+    if isinstance(value, Mapping):
+        return _mapping(value, depth + 1)
+    if isinstance(value, list | tuple):
+        return [_value(item, depth + 1) for item in value]
+    raise TypeError(f"{type(value).__name__} has no canonical form.")
+
+
+def _mapping(value: Mapping[str, object], depth: int) -> dict[str, object]:
+    pairs: dict[str, object] = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise TypeError(f"A key must be text, not {type(key).__name__}.")
+        name = _text(key)
+        if name in pairs:
+            raise ValueError("Two keys are the same text once normalised.")
+        pairs[name] = _value(item, depth)
+    return dict(sorted(pairs.items()))
+
+
+def _text(value: str) -> str:
+    # str.__str__ gives an enum member's own text, whatever the enum makes of str().
+    return unicodedata.normalize("NFC", str.__str__(value))
+
+
+def _small_int(value: int | str) -> int:
+    number = int(value)
+    if abs(number) > INT_MAX:
+        raise ValueError("An integer beyond 2**53-1 travels as text.")
+    return number
+
+
+def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("A key stands twice.")
+    return found
+
+
+def _refuse_number(text: str) -> NoReturn:
+    raise ValueError("Only small integers are numbers in canonical bytes.")
