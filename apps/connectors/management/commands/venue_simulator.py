@@ -1,0 +1,26 @@
+"""`manage.py venue_simulator`: the venue to practise against, in the foreground."""
+
+import argparse
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from apps.connectors.simulator import serve
+
+
+class Command(BaseCommand):
+    """Parse the arguments and hand over; nothing of Django's is used, its database least of all."""
+
+    help = "Run the venue simulator: Coinbase Advanced Trade's REST API on a port of this machine."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """The simulator's own arguments."""
+        serve.add_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until stopped."""
+        code = serve.serve(argparse.Namespace(**options))
+        if code:
+            sys.exit(code)

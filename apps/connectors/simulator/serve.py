@@ -1,0 +1,231 @@
+"""Starting and stopping: arguments, the port, the data directory's lock, the life of the parent."""
+
+import argparse
+import asyncio
+import ctypes
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import uvicorn
+
+from apps.connectors.simulator import faults
+from apps.connectors.simulator.amounts import parse_plain
+from apps.connectors.simulator.app import VenueApp
+from apps.connectors.simulator.clock import Clock
+from apps.connectors.simulator.errors import StartError
+from apps.connectors.simulator.exchange import Exchange, Options
+from apps.connectors.simulator.keys import load_or_create
+from apps.connectors.simulator.market import Market
+from apps.connectors.simulator.products import OPENING_BALANCES
+from apps.connectors.simulator.store import Store
+
+PARENT_CHECK_S = 0.5
+KEEP_ALIVE_S = 75
+_PR_SET_PDEATHSIG = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line, shared by `python -m apps.connectors.simulator` and the management command."""
+    parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--seed", type=int, default=1, help="same seed, same prices")
+    parser.add_argument("--key-file", type=Path, help="CDP key file; made if missing (default: in --data)")
+    parser.add_argument("--data", type=Path, help="keep balances, orders and fills here (default: in memory)")
+    parser.add_argument("--cash", type=_cash, default=None, help="opening USD balance")
+    parser.add_argument("--latency-ms", type=_milliseconds, default=0, help="delay of every answer")
+    parser.add_argument("--pending-ms", type=_milliseconds, default=0, help="orders stay PENDING this long")
+    parser.add_argument("--visible-ms", type=_milliseconds, default=0, help="get and list learn of orders this late")
+    parser.add_argument("--cancel-ms", type=_milliseconds, default=0, help="orders stay CANCEL_QUEUED this long")
+    parser.add_argument("--duplicate-mode", choices=("replay", "reject"), default="replay")
+    parser.add_argument(
+        "--fault", action="append", type=_fault, default=[], metavar="ENDPOINT:KIND[:NAME=N,...]",
+        help="e.g. create:timeout-after:count=1,seconds=5; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--parent-pid", type=int, help="stop when this process is gone")
+
+
+def _cash(text: str) -> Decimal:
+    value = parse_plain(text)
+    if value is None:
+        raise argparse.ArgumentTypeError("an amount like 100000 or 2500.50")
+    return value
+
+
+def _milliseconds(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError("a whole number of milliseconds")
+    return int(text)
+
+
+def _fault(text: str) -> faults.Fault:
+    try:
+        return faults.parse_words(text)
+    except faults.FaultError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+@dataclass
+class Opened:
+    """What a running simulator holds, to be given back in the end."""
+
+    app: VenueApp
+    sock: socket.socket
+    lock: int | None = None
+    temporary: "tempfile.TemporaryDirectory[str] | None" = field(default=None)
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.app.exchange.store.close()
+        self.sock.close()
+        if self.lock is not None:
+            os.close(self.lock)
+        if self.temporary is not None:
+            self.temporary.cleanup()
+
+
+def build(options: argparse.Namespace) -> Opened:
+    """Take the directory and the port, and put the venue together. `StartError` says what stands in the way."""
+    lock = None if options.data is None else _lock(options.data)
+    sock = _bind(options.host, options.port)
+    temporary = None
+    key_file = options.key_file
+    if key_file is None and options.data is not None:
+        key_file = options.data / "key.json"
+    elif key_file is None:
+        temporary = tempfile.TemporaryDirectory(prefix="venue-simulator-")
+        key_file = Path(temporary.name) / "key.json"
+    key = load_or_create(key_file)
+    market = Market(options.seed, Clock())
+    cash = {} if options.cash is None else {"USD": options.cash}
+    venue_options = Options(
+        duplicate_mode=options.duplicate_mode,
+        pending_ms=options.pending_ms,
+        visible_ms=options.visible_ms,
+        cancel_ms=options.cancel_ms,
+        balances=OPENING_BALANCES | cash,
+    )
+    exchange = Exchange(Store(options.data), market, venue_options)
+    app = VenueApp(exchange, key, faults.Faults(options.seed, options.fault), options.latency_ms)
+    return Opened(app, sock, lock, temporary)
+
+
+def _lock(directory: Path) -> int:
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StartError(f"cannot use {directory}: {error.strerror}; choose another --data") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise StartError(f"{directory} is in use by another simulator; stop it or choose another --data") from error
+    return handle
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; without, each answer takes 40 ms.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(512)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        message = f"cannot listen on {host}:{port} ({reason}); stop what uses it or choose another --port (0: any)"
+        raise StartError(message) from error
+    return sock
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and stops when its parent is gone."""
+
+    def __init__(self, config: uvicorn.Config, port: int, parent_pid: int | None) -> None:
+        super().__init__(config)
+        self._port = port
+        self._parent_pid = parent_pid
+        self._born_of_parent = os.getppid() == parent_pid
+        self._watching: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._parent_pid is not None:
+            self._watching = asyncio.create_task(self._watch_parent(self._parent_pid))
+        if self.started:
+            # The reader may be gone already; that is the parent check's business.
+            with suppress(OSError):
+                sys.stdout.write(f"simulator ready http://localhost:{self._port}\n")
+                sys.stdout.flush()
+
+    async def _watch_parent(self, pid: int) -> None:
+        while _is_alive(pid) and not (self._born_of_parent and os.getppid() != pid):
+            await asyncio.sleep(PARENT_CHECK_S)
+        self.should_exit = True
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _die_with(parent_pid: int) -> None:
+    """Ask Linux for SIGTERM when the parent ends; polling covers every other system."""
+    if sys.platform == "linux" and os.getppid() == parent_pid:
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run until stopped; the exit code."""
+    if options.parent_pid is not None:
+        _die_with(options.parent_pid)
+    try:
+        opened = build(options)
+    except StartError as error:
+        sys.stderr.write(f"venue simulator: {error}\n")
+        return 1
+    config = uvicorn.Config(
+        opened.app,
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_level="critical",
+        access_log=False,
+        # Left off so that the application is called by the server itself: a fault has to reach the connection.
+        proxy_headers=False,
+        server_header=False,
+        # Longer than clients keep idle connections: a POST must not meet a socket that is being closed.
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=0,
+    )
+    server = _Server(config, opened.sock.getsockname()[1], options.parent_pid)
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    try:
+        server.run(sockets=[opened.sock])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        opened.close()
+    return 0 if server.started else 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m apps.connectors.simulator`."""
+    parser = argparse.ArgumentParser(prog="venue_simulator", description="A trading venue to practise against.")
+    add_arguments(parser)
+    return serve(parser.parse_args(arguments))
