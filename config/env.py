@@ -77,7 +77,8 @@ class Env:
         value = self.text(name, default)
         if value and value.partition("://")[0] not in schemes:
             # The value may hold a password: it is not repeated here.
-            raise ImproperlyConfigured(f"{name} must begin with one of: {', '.join(sorted(s + '://' for s in schemes))}.")
+            known = ", ".join(sorted(f"{scheme}://" for scheme in schemes))
+            raise ImproperlyConfigured(f"{name} must begin with one of: {known}.")
         return value
 
 

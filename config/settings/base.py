@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from kombu import Queue
 
+from config.beat import SCHEDULE
 from config.env import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -72,7 +74,6 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -99,6 +100,9 @@ TEMPLATES = [
 ]
 
 
+STATEMENT_TIMEOUT_S = env.integer("DATABASE_STATEMENT_TIMEOUT_S", default=30, minimum=0, maximum=3600)
+
+
 def database(url: str, data_dir: Path) -> dict[str, Any]:
     """The default database: PostgreSQL where a URL is given, else SQLite under `data_dir`.
 
@@ -107,7 +111,12 @@ def database(url: str, data_dir: Path) -> dict[str, Any]:
     """
     if url:
         parsed: dict[str, Any] = dict(dj_database_url.parse(url))
-        parsed["OPTIONS"] = {**parsed.get("OPTIONS", {}), "pool": {"min_size": 2, "max_size": 16, "timeout": 10}}
+        parsed["OPTIONS"] = {
+            **parsed.get("OPTIONS", {}),
+            "pool": {"min_size": 2, "max_size": 16, "timeout": 10},
+            # A statement or a lock that hangs would hold every later order behind it. 0 means no bound.
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c lock_timeout={min(STATEMENT_TIMEOUT_S, 10)}s",
+        }
         return parsed
     return {
         "ENGINE": "django.db.backends.sqlite3",
@@ -136,6 +145,51 @@ CHANNEL_LAYERS: dict[str, Any] = {
         else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
     )
 }
+
+# Tasks. What makes them safe is the database (a claim is a compare-and-swap, a sweep finds what was lost); these
+# settings make a loss rare and a repeat harmless. Messages carry ids only.
+BROKER_DIR = DATA_DIR / "broker"
+CELERY_BROKER_URL = REDIS_URL or "filesystem://"
+if not REDIS_URL:
+    CELERY_BROKER_TRANSPORT = "config.broker:Transport"
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
+    # A message not acknowledged for this long is delivered again, also while its task still runs: far above the limits.
+    {"visibility_timeout": 3600, "socket_connect_timeout": 2, "socket_keepalive": True}
+    if REDIS_URL
+    else {
+        "data_folder_in": str(BROKER_DIR / "queue"),
+        "data_folder_out": str(BROKER_DIR / "queue"),
+        "processed_folder": str(BROKER_DIR / "taken"),
+        "control_folder": str(BROKER_DIR),
+        # The default of one second would be most of the time from approval to venue.
+        "polling_interval": 0.02,
+    }
+)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.4}
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_QUEUES = (Queue("default"), Queue("execution"))
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_ROUTES = {"trades.execute_trade": {"queue": "execution"}}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Above every deadline in the code; they end a worker process that hangs (a thread pool ignores them).
+CELERY_TASK_SOFT_TIME_LIMIT = 90
+CELERY_TASK_TIME_LIMIT = 120
+# No result backend: results are rows. A None here also keeps a clean-up task for results out of the schedule.
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_EXPIRES = None
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+BEAT_DEFAULTS = SCHEDULE
+# Runs in its own thread or process until the event it is given is set: fills the quote cache.
+QUOTE_POLLER = "apps.trades.services.market.run_poller"
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

@@ -1,0 +1,26 @@
+# The two commands that matter: `make run` and `make test`. Everything else is for people who work on Aika.
+PORT ?= 8000
+PYTHON ?= python3
+BOOT = @$(PYTHON) config/bootstrap.py
+VENV = .venv/bin
+
+.PHONY: run test bench lock
+
+# A running desk on http://localhost:$(PORT), from a fresh clone.
+run:
+	$(BOOT) run --port "$(PORT)"
+
+# Lint, types, import contracts, migrations, system checks and the fast tests.
+test:
+	$(BOOT) test
+
+# The benchmarks of tests/benchmarks; they need the servers that .ci/run starts.
+bench:
+	$(BOOT) environment bench
+	$(VENV)/python -m tests.benchmarks
+
+# Locks with hashes for every supported Python and platform. Each lock is held to the smaller one's pins.
+LOCK = $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+lock:
+	$(BOOT) environment dev
+	cd requirements && for name in base dev browser bench; do ../$(LOCK) $$name.in -o $$name.txt || exit 1; done

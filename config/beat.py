@@ -1,0 +1,51 @@
+"""The one list of what runs by the clock, and what breaks if it stops.
+
+`manage.py sync_beat` creates what is missing in the database and never changes what a person edited there; Celery's
+own `beat_schedule` stays empty, because it would overwrite those edits at every start. Every task here is a sweep:
+it looks for work in the database, so that a lost or doubled message changes nothing.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """A task by name, every `every_s` seconds. A message that waited longer than `expires_s` is dropped."""
+
+    name: str
+    task: str
+    every_s: int
+    why: str
+
+    @property
+    def expires_s(self) -> int:
+        """After three turns a waiting message says nothing that the next one does not say better."""
+        return 3 * self.every_s
+
+
+SCHEDULE: tuple[Periodic, ...] = (
+    Periodic(
+        name="Poll open orders",
+        task="trades.poll_open_orders",
+        every_s=2,
+        why="Stops: fills are not booked, positions and limits stand still, and an order of unknown outcome stays so.",
+    ),
+    Periodic(
+        name="Publish what waits",
+        task="trades.publish_pending",
+        every_s=5,
+        why="Stops: an approved order whose message was lost in a crash is never sent, and nobody is told.",
+    ),
+    Periodic(
+        name="Expire what is due",
+        task="trades.expire_due",
+        every_s=10,
+        why="Stops: expired proposals stay in the queue. They cannot be approved: the clock decides that, not this.",
+    ),
+    Periodic(
+        name="Refresh market facts",
+        task="trades.refresh_market_facts",
+        every_s=15,
+        why="Stops: balances, instruments and fees grow too old to decide on, and every proposal is denied.",
+    ),
+)

@@ -1,0 +1,157 @@
+"""`python -m config.serve --port P`: one process that prepares the desk and then serves it.
+
+In order: take the port and the data folder, start the venue simulator, migrate, roles, schedule, demo desk, serve.
+`make run` ends here; it expects the environment to be installed.
+"""
+
+import argparse
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+
+import django
+import uvicorn
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.core.management.base import CommandError, SystemCheckError
+
+from config.venue_process import VenueProcess, VenueUnavailable
+
+REQUESTS_STOP_S_MAX = 1
+
+
+class Trouble(Exception):
+    """Expected trouble. The message is the one line that a person reads."""
+
+
+def say(line: str) -> None:
+    """One line for the person at the terminal, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def take_port(port: int) -> socket.socket:
+    """The socket that will be listened on, bound now so that nobody takes the port during the preparation."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise Trouble(f"Port {port} cannot be used ({error.strerror}). Try: make run PORT={port + 1}") from error
+    return listener
+
+
+def take_home(home: Path) -> IO[bytes]:
+    """Hold the data folder for this process; the lock goes with the process, however it ends."""
+    held = (home / "lock").open("wb")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        raise Trouble(f"Aika runs already with its data in {home}. Stop it first, or set AIKA_DATA_DIR.") from None
+    return held
+
+
+def prepare(venue: VenueProcess, url: str) -> None:
+    """The database at its newest shape, with roles, schedule and demo desk. Everything here may be repeated."""
+    call_command("migrate", verbosity=0, interactive=False)
+    call_command("sync_roles", verbosity=0)
+    call_command("sync_beat", verbosity=0)
+    venue.wait_until_ready()
+    call_command("seed_demo", verbosity=0, url=url, simulator_url=venue.url, simulator_key_file=str(venue.key_file))
+
+
+class Server(uvicorn.Server):
+    """uvicorn that tells the person where to go once it listens."""
+
+    def __init__(self, config: uvicorn.Config, greeting: str) -> None:
+        super().__init__(config)
+        self._greeting = greeting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then greet."""
+        await super().startup(sockets=sockets)
+        say(self._greeting)
+
+
+def greeting(home: Path, url: str) -> str:
+    """Where to go and whom to sign in as, from the demo.json that seed_demo wrote."""
+    lines = [f"Aika runs at {url}  (paper money, simulated venue)"]
+    demo = home / "demo.json"
+    if demo.exists():
+        users = json.loads(demo.read_text(encoding="utf-8"))["users"]
+        lines += [f"  {role:<10} {user['username']:<12} {user['password']}" for role, user in users.items()]
+        lines.append(f"The same, and an API key, in {demo}. Ctrl-C stops everything.")
+    return "\n".join(lines)
+
+
+def leave(stuck: list[str]) -> None:
+    """End at once where a thread would keep the process: it is inside a call whose answer the next run looks up."""
+    if stuck:
+        say(f"Stopped while still at work: {', '.join(stuck)}. The next run looks up what came of it.")
+        os._exit(0)
+
+
+def serve(port: int) -> None:
+    """Prepare and serve until a signal comes. Trouble and the exceptions of main() say what stood in the way."""
+    listener = take_port(port)
+    django.setup()
+    from django.conf import settings
+
+    # Imported after setup: these modules reach models.
+    from config.asgi import application
+    from config.embedded import with_desk
+    from config.static import with_static
+
+    home: Path = settings.DATA_DIR
+    url = f"http://localhost:{port}"
+    with take_home(home):
+        venue = VenueProcess(home)
+        venue.start()
+        try:
+            prepare(venue, url)
+            config = uvicorn.Config(
+                with_desk(with_static(application), venue, leave),
+                lifespan="on",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=REQUESTS_STOP_S_MAX,
+            )
+            Server(config, greeting(home, url)).run(sockets=[listener])
+        finally:
+            venue.stop()
+
+
+def end(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM outside the server's own handling ends us as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str]) -> int:
+    """0 after a stop by signal, 1 after one line that says what is wrong."""
+    parser = argparse.ArgumentParser(prog="config.serve", description=__doc__)
+    parser.add_argument("--port", type=int, default=8000)
+    chosen = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, end)
+    try:
+        serve(chosen.port)
+    except (Trouble, VenueUnavailable, ImproperlyConfigured, CommandError, SystemCheckError) as trouble:
+        say(str(trouble))
+        return 1
+    except KeyboardInterrupt:
+        say("\nStopped.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
