@@ -11,10 +11,12 @@ from apps.connectors.types import Placement
 
 
 class Rejected(AikaError):
-    """The venue refused, with documented proof: no order came of the request. `reason` is the venue's own code."""
+    """The venue refused, with documented proof: nothing came of the request. `reason` is the venue's own code."""
+
+    http_status = 422
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__("VENUE_REJECTED", message or f"The venue refused the order: {reason}.", reason=reason)
+        super().__init__("VENUE_REJECTED", message or f"The venue refused the request: {reason}.", reason=reason)
         self.reason = reason
 
 

@@ -1,0 +1,191 @@
+"""Connections to venues, and what was last read over them. A connection is never deleted: orders name it."""
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from apps.common.encryption import EncryptedTextField, SealedQuerySet
+from apps.common.fields import ExactDecimalField
+from apps.connectors.types import Environment, InstrumentSpec, Venue
+
+
+class VenueChoice(models.TextChoices):
+    COINBASE = Venue.COINBASE.value, "Coinbase Advanced Trade"
+
+
+class EnvironmentChoice(models.TextChoices):
+    PAPER = Environment.PAPER.value, "paper: no money moves"
+    LIVE = Environment.LIVE.value, "live: real money"
+
+
+class Connection(models.Model):
+    """One authorised link of a desk to one venue. Venue, environment and address never change: make another one.
+
+    An inactive connection places no order; its orders can still be read and cancelled.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.SlugField(max_length=50, unique=True)
+    name = models.CharField(max_length=80)
+    desk = models.ForeignKey("accounts.Desk", on_delete=models.PROTECT, related_name="connections")
+    venue = models.CharField(max_length=20, choices=VenueChoice.choices, default=VenueChoice.COINBASE)
+    environment = models.CharField(max_length=10, choices=EnvironmentChoice.choices)
+    api_base = models.CharField(
+        "address", max_length=200, help_text="The origin of the venue's API, such as https://api.coinbase.com."
+    )
+    key_name = models.CharField(max_length=200, blank=True, help_text="The venue's name of the key; no secret.")
+    secret = EncryptedTextField(blank=True, editable=False, help_text="The private key. Written, never shown.")
+    secret_fingerprint = models.CharField(max_length=8, blank=True, editable=False)
+    is_active = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    verified_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the venue last said that the key may trade and may not transfer."
+    )
+    deactivated_at = models.DateTimeField(null=True, blank=True)
+    deactivated_reason = models.CharField(max_length=200, blank=True)
+    fee_taker = ExactDecimalField(null=True, blank=True, help_text="Fraction of notional.")
+    fee_maker = ExactDecimalField(null=True, blank=True, help_text="Fraction of notional.")
+    fees_as_of = models.DateTimeField(null=True, blank=True)
+    instruments_as_of = models.DateTimeField(null=True, blank=True)
+    balances_as_of = models.DateTimeField(null=True, blank=True)
+
+    objects = SealedQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        default_permissions = ("add", "change", "view")
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(environment__in=[item.value for item in Environment]), name="connection_environment_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(venue__in=[item.value for item in Venue]), name="connection_venue_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(is_active=False) | Q(deactivated_at__isnull=True), name="connection_deactivated_is_inactive"
+            ),
+            models.CheckConstraint(
+                condition=Q(is_active=False) | ~Q(environment=Environment.LIVE.value) | Q(verified_at__isnull=False),
+                name="connection_live_is_verified",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.environment})"
+
+    @property
+    def is_live(self) -> bool:
+        """Anything but the word paper counts as live."""
+        return self.environment != Environment.PAPER.value
+
+    @property
+    def environment_words(self) -> str:
+        """`paper: no money moves` or `live: real money`, for pages."""
+        return dict(EnvironmentChoice.choices).get(self.environment, f"unknown: {self.environment}")
+
+
+class ConnectionGrant(models.Model):
+    """An API key may propose on this connection. Without a row it may not."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="grants")
+    api_key = models.ForeignKey("accounts.ApiKey", on_delete=models.PROTECT, related_name="connection_grants")
+    granted_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["-granted_at"]
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["connection", "api_key"], name="connection_grant_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.api_key_id} on {self.connection_id}"
+
+
+class Instrument(models.Model):
+    """What a connection's venue trades, as last read. Steps and bounds as in `types.InstrumentSpec`."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="instruments")
+    code = models.CharField(max_length=40)
+    base_currency = models.CharField(max_length=20)
+    quote_currency = models.CharField(max_length=20)
+    price_increment = ExactDecimalField()
+    quantity_increment = ExactDecimalField()
+    quote_increment = ExactDecimalField()
+    min_quantity = ExactDecimalField()
+    max_quantity = ExactDecimalField()
+    min_notional = ExactDecimalField()
+    max_notional = ExactDecimalField()
+    tradable = models.BooleanField()
+    cancel_only = models.BooleanField()
+    limit_only = models.BooleanField()
+    post_only = models.BooleanField()
+    fetched_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["code"]
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["connection", "code"], name="instrument_once_per_connection"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+    def as_spec(self) -> InstrumentSpec:
+        """The row as the value the rest of Aika works with."""
+        return InstrumentSpec(
+            code=self.code,
+            base_currency=self.base_currency,
+            quote_currency=self.quote_currency,
+            price_increment=self.price_increment,
+            quantity_increment=self.quantity_increment,
+            quote_increment=self.quote_increment,
+            min_quantity=self.min_quantity,
+            max_quantity=self.max_quantity,
+            min_notional=self.min_notional,
+            max_notional=self.max_notional,
+            tradable=self.tradable,
+            cancel_only=self.cancel_only,
+            limit_only=self.limit_only,
+            post_only=self.post_only,
+            fetched_at=self.fetched_at,
+        )
+
+
+class BalanceRecord(models.Model):
+    """What the venue says is there, per currency, at `as_of`."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="balances")
+    currency = models.CharField(max_length=20)
+    available = ExactDecimalField()
+    held = ExactDecimalField()
+    as_of = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["currency"]
+        default_permissions = ("view",)
+        verbose_name = "balance"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["connection", "currency"], name="balance_once_per_currency"),
+        ]
+
+    def __str__(self) -> str:
+        return self.currency
+
+
+class ConnectorCheck(models.Model):
+    """The answers of one run of `manage.py connector_check`: what this venue really does with this key."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="checks")
+    ran_at = models.DateTimeField()
+    answers = models.JSONField()
+
+    class Meta:
+        ordering: ClassVar = ["-ran_at"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.connection_id} {self.ran_at:%Y-%m-%d %H:%M}"
