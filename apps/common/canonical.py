@@ -24,8 +24,8 @@ INT_MAX = 2**53 - 1
 def encode(schema: str, value: Mapping[str, object]) -> bytes:
     """The canonical bytes of `value` under a schema id such as "aika.terms/1".
 
-    Decimal becomes its normal-form text, an aware datetime UTC text with six digits, UUID, a text enum and date their text;
-    text is brought to NFC. Raises TypeError for floats, naive datetimes and unknown types; ValueError for NaN and
+    Decimal becomes its normal-form text, an aware datetime UTC text with six digits, UUID, a text enum and date their
+    text; text is brought to NFC. Raises TypeError for floats, naive datetimes and unknown types; ValueError for NaN and
     infinities, integers beyond 2**53-1, lone surrogates, keys that become equal, and depth beyond 32.
     """
     if not schema:
