@@ -1,0 +1,44 @@
+"""What people said of a proposal."""
+
+from uuid import uuid4
+
+from django.db import models
+from django.db.models import F, Q
+
+
+class Vote(models.Model):
+    """One person's word on one proposal, with the digest and the price that stood on the page.
+
+    `proposer` is copied so that the database itself can hold that nobody approves what they, or their key, asked for.
+    `quote` are the signed fields of the price seen: instrument, bid, ask, received_at.
+    """
+
+    class Verb(models.TextChoices):
+        APPROVE = "APPROVE", "Approve"
+        DECLINE = "DECLINE", "Decline"
+        REVOKE = "REVOKE", "Revoke"
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    proposal = models.ForeignKey("trades.Proposal", on_delete=models.PROTECT, related_name="+")
+    approver = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    proposer = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    verb = models.CharField(max_length=8, choices=Verb.choices)
+    digest = models.CharField(max_length=64)
+    policy_version = models.ForeignKey("policies.PolicyVersion", on_delete=models.PROTECT, related_name="+")
+    quote = models.JSONField(default=dict)
+    comment = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("created_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("proposal", "approver", "verb", "policy_version"), name="vote_once_per_person_and_policy"
+            ),
+            models.CheckConstraint(
+                condition=Q(verb="DECLINE") | ~Q(approver=F("proposer")), name="vote_approver_is_not_proposer"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.verb} by {self.approver_id}"

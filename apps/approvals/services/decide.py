@@ -1,0 +1,281 @@
+"""One person's word on one proposal. Each verb is one transaction; the last approval sends the order on its way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from apps.accounts.selectors import holds, is_active_in_roles
+from apps.approvals.models import Vote
+from apps.approvals.services import signed_quotes
+from apps.approvals.types import Seen, SeenQuote, VoteResult, tier_text
+from apps.audit.services import events
+from apps.audit.types import Actor
+from apps.common import canonical
+from apps.common.errors import AikaError, Conflict, Denied, Forbidden, Invalid, NotFound
+from apps.connectors.types import Side
+from apps.policies.types import Gate, Tier, Verdict
+from apps.trades.rules.drift import drift_bps
+from apps.trades.selectors.proposals import locked_proposal, proposal_with_connection
+from apps.trades.services import approval, market, proposals
+from apps.trades.types import ProposalState
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+    from apps.trades.models import Proposal
+
+COMMENT_CHARS_MAX: Final = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A vote that was not counted, with what must be kept of it all the same."""
+
+    error: AikaError
+
+
+def approve(*, proposal_id: UUID, approver: "User", seen: Seen, comment: str, now: datetime) -> VoteResult:
+    """Count one approval; the one that completes the quorum writes the authority and the order.
+
+    Raises Forbidden for who may not, Conflict for what moved since the page was drawn (state, digest, policy version,
+    tier, price), Denied where policy says no now, Unavailable where the venue does not answer.
+    """
+    _check_comment(comment)
+    proposal = _found(proposal_id)
+    market.make_fresh(proposal.connection, [proposal.instrument], now=now)
+    with transaction.atomic():
+        outcome = _approve(proposal_id, approver, seen, comment, now)
+    if isinstance(outcome, Refused):
+        raise outcome.error
+    return outcome
+
+
+def _approve(proposal_id: UUID, approver: "User", seen: Seen, comment: str, now: datetime) -> VoteResult | Refused:
+    proposal = _waiting(proposal_id, approver, now)
+    _same_digest(proposal, seen.digest)
+    quote = signed_quotes.read(seen.signed_quote, proposal_id=proposal.pk)
+    judgement = approval.judge_again(proposal, now=now, lock=True)
+    tier, version = judgement.tier, judgement.version
+    if judgement.evaluation.outcome is Verdict.DENY or tier is None or version is None:
+        approval.keep_judgement(proposal, judgement, gate=Gate.APPROVAL, now=now)
+        proposals.latch_loss(proposal.connection_id, judgement.evaluation, now)
+        return Refused(error=_denied(proposal, judgement))
+    if str(version.version_id) != seen.policy_version:
+        raise _moved("POLICY_CHANGED", "Another policy version has become active since this page was drawn.")
+    if tier_text(tier.needed, tier.roles) != seen.tier:
+        raise _moved("TIER_CHANGED", "It needs other approvals now than this page said.")
+    _may_vote(proposal, approver, tier)
+    if drifted := _drifted(proposal, judgement, quote, tier, now):
+        return drifted
+    _cast(proposal, approver, Vote.Verb.APPROVE, version.version_id, quote, comment, now)
+    approvers = _standing(proposal, version.version_id, tier)
+    if len(approvers) < tier.needed:
+        return VoteResult(proposal_id=proposal.pk, state=proposal.state, approvals=len(approvers), needed=tier.needed)
+    order = approval.approve(
+        proposal,
+        judgement=judgement,
+        tier=tier,
+        approvers=approvers,
+        seen_price=quote.ask if proposal.side == Side.BUY.value else quote.bid,
+        seen_at=quote.received_at,
+        actor=_actor(approver),
+        now=now,
+    )
+    return VoteResult(
+        proposal_id=proposal.pk,
+        state=proposal.state,
+        approvals=len(approvers),
+        needed=tier.needed,
+        order_id=order.pk,
+    )
+
+
+def decline(*, proposal_id: UUID, approver: "User", digest: str, comment: str, now: datetime) -> VoteResult:
+    """One person's no ends it. A comment is required: the proposer should learn from it. Raises as `approve`."""
+    if not comment.strip():
+        raise Invalid(
+            "COMMENT_NEEDED",
+            "Declining needs a sentence.",
+            fix="Say why, so that the next proposal is better.",
+            field="comment",
+        )
+    _check_comment(comment)
+    _found(proposal_id)
+    with transaction.atomic():
+        proposal = _waiting(proposal_id, approver, now)
+        _same_digest(proposal, digest)
+        _cast(proposal, approver, Vote.Verb.DECLINE, proposal.decision.version_id, None, comment, now)
+        proposals.end(
+            proposal, ProposalState.DECLINED, code="DECLINED", reason=comment, actor=_actor(approver), now=now
+        )
+    return VoteResult(proposal_id=proposal.pk, state=proposal.state, approvals=0, needed=proposal.needed)
+
+
+def revoke(*, proposal_id: UUID, approver: "User", comment: str, now: datetime) -> VoteResult:
+    """An approver takes back their approval, as long as the order has not left. Raises Conflict once it has."""
+    _check_comment(comment)
+    with transaction.atomic():
+        proposal = locked_proposal(proposal_id)
+        own = Vote.objects.filter(proposal_id=proposal_id, approver=approver, verb=Vote.Verb.APPROVE).last()
+        if proposal is None or own is None:
+            raise NotFound("VOTE_UNKNOWN", "You have not approved such a proposal.")
+        _cast(proposal, approver, Vote.Verb.REVOKE, own.policy_version_id, None, comment, now)
+    if proposal.state == ProposalState.APPROVED:
+        ended = proposals.revoke(proposal_id=proposal_id, actor=_actor(approver), reason=comment, now=now)
+        return VoteResult(proposal_id=proposal_id, state=ended.state, approvals=0, needed=ended.needed)
+    return VoteResult(proposal_id=proposal_id, state=proposal.state, approvals=0, needed=proposal.needed)
+
+
+def _found(proposal_id: UUID) -> "Proposal":
+    proposal = proposal_with_connection(proposal_id)
+    if proposal is None:
+        raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal.")
+    return proposal
+
+
+def _waiting(proposal_id: UUID, approver: "User", now: datetime) -> "Proposal":
+    """The locked proposal, if it waits and this person may decide at all."""
+    proposal = locked_proposal(proposal_id)
+    if proposal is None:
+        raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal.")
+    if not holds(approver, "decide_proposal"):
+        raise Forbidden("MAY_NOT_DECIDE", "Your roles do not include deciding on proposals.")
+    if approver.pk == proposal.proposer_id:
+        raise Forbidden(
+            "OWN_PROPOSAL",
+            "You, or a key of yours, asked for this. Somebody else must decide.",
+            fix="Ask another approver to look at it.",
+        )
+    proposals.require_waiting(proposal, now)
+    return proposal
+
+
+def _same_digest(proposal: "Proposal", digest: str) -> None:
+    if not (digest == proposal.digest == canonical.digest(bytes(proposal.terms))):
+        raise _moved("DIGEST_CHANGED", "What this vote names is not what is stored.")
+
+
+def _may_vote(proposal: "Proposal", approver: "User", tier: Tier) -> None:
+    if not is_active_in_roles(approver.pk, tier.roles):
+        roles = " or ".join(tier.roles)
+        raise Forbidden("ROLE_NEEDED", f"This needs somebody with the role {roles}.", fix="Ask one of them.")
+
+
+def _drifted(
+    proposal: "Proposal", judgement: approval.Judgement, quote: SeenQuote, tier: Tier, now: datetime
+) -> Refused | None:
+    """Compare the price seen with the one now, and the one now with the one it was proposed at."""
+    live = judgement.quote
+    if live is None or quote.instrument != proposal.instrument:
+        raise _moved("QUOTE_MISSING", "There is no price to decide on.")
+    age = (now - quote.received_at).total_seconds()
+    if age > tier.quote_age_s or age < -1:
+        raise _moved(
+            "QUOTE_TOO_OLD", f"The price this vote carries is {age:.0f} s old, and at most {tier.quote_age_s} may pass."
+        )
+    if abs(drift_bps(quote.mid, live.mid)) > tier.drift_bps:
+        raise _moved("PRICE_MOVED", "The price has moved too far since the one on your page.")
+    if proposal.reference_bid is None or proposal.reference_ask is None:
+        raise _moved("QUOTE_MISSING", "There is no price it was proposed at.")
+    reference = (proposal.reference_bid + proposal.reference_ask) / 2
+    drift = drift_bps(reference, live.mid)
+    if abs(drift) <= tier.drift_bps:
+        return None
+    reason = f"The price moved {drift:+.1f} bps since it was proposed, and {tier.drift_bps} may pass."
+    proposals.void(proposal, code="DRIFTED", reason=reason, actor=Actor.system("approvals"), now=now)
+    return Refused(
+        error=Conflict(
+            "DRIFTED", f"{reason} It is void.", fix="Propose it again at today's price.", drift_bps=f"{drift:.1f}"
+        )
+    )
+
+
+def _cast(
+    proposal: "Proposal",
+    approver: "User",
+    verb: Vote.Verb,
+    policy_version: UUID | str | int | None,
+    quote: SeenQuote | None,
+    comment: str,
+    now: datetime,
+) -> None:
+    try:
+        with transaction.atomic():
+            vote = Vote.objects.create(
+                proposal=proposal,
+                approver=approver,
+                proposer_id=proposal.proposer_id,
+                verb=verb,
+                digest=proposal.digest,
+                policy_version_id=policy_version,
+                quote=_quote_fields(quote) if quote else {},
+                comment=comment,
+                created_at=now,
+            )
+    except IntegrityError as error:
+        raise Conflict(
+            "ALREADY_VOTED", "Your vote on this is counted already.", fix="Look at it as it is now."
+        ) from error
+    events.record(
+        stream=proposals.stream_of(proposal.pk),
+        kind=f"vote.{verb.value.lower()}",
+        actor=_actor(approver),
+        subject=str(proposal.pk),
+        payload={
+            "vote": vote.pk,
+            "digest": vote.digest,
+            "policy_version": str(policy_version),
+            "quote": vote.quote,
+            "comment": comment,
+        },
+        now=now,
+    )
+
+
+def _quote_fields(quote: SeenQuote) -> dict[str, str]:
+    decoded = canonical.decode(
+        canonical.encode(
+            "aika.seen-quote/1",
+            {"instrument": quote.instrument, "bid": quote.bid, "ask": quote.ask, "received_at": quote.received_at},
+        )
+    )
+    return {name: str(value) for name, value in decoded.items() if name != "schema"}
+
+
+def _standing(proposal: "Proposal", policy_version: object, tier: Tier) -> Sequence[UUID]:
+    """Whose approvals count: cast under the policy in force, not taken back, by people active and in the role now."""
+    votes = Vote.objects.filter(proposal=proposal, policy_version_id=policy_version)
+    revoked = set(votes.filter(verb=Vote.Verb.REVOKE).values_list("approver_id", flat=True))
+    approved = votes.filter(verb=Vote.Verb.APPROVE).order_by("created_at").values_list("approver_id", flat=True)
+    return [person for person in approved if person not in revoked and is_active_in_roles(person, tier.roles)]
+
+
+def _denied(proposal: "Proposal", judgement: approval.Judgement) -> Denied:
+    codes = judgement.evaluation.codes
+    failing = [line.message for line in judgement.evaluation.lines if line.code in codes]
+    return Denied(
+        codes[0] if codes else "POLICY_DENIES",
+        f"Policy denies it now. {' '.join(failing[:3])}".strip(),
+        fix="It waits until its time runs out; try again when this has changed, or decline it.",
+        codes=", ".join(codes),
+    )
+
+
+def _moved(code: str, message: str) -> Conflict:
+    return Conflict(code, message, fix="Look at the page as it is now, and decide again.")
+
+
+def _actor(approver: "User") -> Actor:
+    return Actor(kind="user", id=str(approver.pk), name=approver.shown_name)
+
+
+def _check_comment(comment: str) -> None:
+    if len(comment) > COMMENT_CHARS_MAX:
+        raise Invalid(
+            "COMMENT_TOO_LONG", f"At most {COMMENT_CHARS_MAX} characters.", fix="Shorten it.", field="comment"
+        )
+    if "\x00" in comment:
+        raise Invalid("TEXT_WITH_NUL", "The comment holds a NUL character.", fix="Remove it.", field="comment")

@@ -1,0 +1,50 @@
+"""Words of the desk. No Django here."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenQuote:
+    """The price that stood on the page, as the server signed it: quote currency per base unit."""
+
+    proposal_id: UUID
+    instrument: str
+    bid: Decimal
+    ask: Decimal
+    received_at: datetime
+
+    @property
+    def mid(self) -> Decimal:
+        return (self.bid + self.ask) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a voter's page showed, sent back with the vote: nothing of it is trusted, all of it is compared.
+
+    `tier` is `tier_text` of the approvals asked for, `policy_version` the id of the version that was in force.
+    """
+
+    digest: str
+    signed_quote: str
+    policy_version: str
+    tier: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteResult:
+    """What a vote did. `order_id` is set where it was the last one needed."""
+
+    proposal_id: UUID
+    state: str
+    approvals: int
+    needed: int
+    order_id: UUID | None = None
+
+
+def tier_text(needed: int, roles: tuple[str, ...] | list[str]) -> str:
+    """A tier as one comparable text: `2:approver,risk`."""
+    return f"{needed}:{','.join(sorted(roles))}"

@@ -1,0 +1,199 @@
+"""The transaction side of an approval: fresh judgement under a lock, and the right to send one order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from django.conf import settings
+
+from apps.audit.services import events
+from apps.audit.types import Actor
+from apps.common import canonical
+from apps.common.errors import Misconfigured
+from apps.common.money import ceil_to, minor_up
+from apps.common.tasks import publish
+from apps.connectors.selectors import locked_connection
+from apps.connectors.types import Quote
+from apps.policies import rules as policy
+from apps.policies.selectors import active_version
+from apps.policies.services import decisions
+from apps.policies.types import Ask, Evaluation, Facts, Gate, Tier, VersionRules
+from apps.quotes.services import quotes
+from apps.trades.models import Authority, Order, Proposal
+from apps.trades.rules.reservations import reservation_for
+from apps.trades.rules.terms import read_terms
+from apps.trades.services import facts
+from apps.trades.services.proposals import stream_of
+from apps.trades.types import OrderState, ProposalState, Reservation, Terms
+
+if TYPE_CHECKING:
+    from apps.connectors.models import Connection
+    from apps.policies.models import Decision
+
+# The exact field keeps 18 places; what is reserved is rounded up to that.
+_SMALLEST: Final = Decimal(1).scaleb(-18)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What policy says of a stored proposal now, from its frozen bytes and fresh facts."""
+
+    connection: "Connection"
+    terms: Terms
+    ask: Ask
+    version: VersionRules | None
+    facts: Facts
+    evaluation: Evaluation
+    quote: Quote | None
+
+    @property
+    def tier(self) -> Tier | None:
+        return self.evaluation.tier
+
+
+def judge_again(proposal: Proposal, *, now: datetime, lock: bool) -> Judgement:
+    """Evaluate a stored proposal afresh. With `lock`, its connection is held until the transaction ends, so that two
+    approvals on one connection are judged one after the other and each sees what the other has reserved."""
+    terms = read_terms(bytes(proposal.terms))
+    connection = locked_connection(terms.connection_id) if lock else proposal.connection
+    ask = facts.ask_of(terms, proposer_id=proposal.proposer_id, reporting_currency=connection.desk.reporting_currency)
+    version = active_version(connection.pk)
+    gathering = facts.Gathering(
+        connection=connection, ask=ask, now=now, asked_at=proposal.created_at, proposal_id=proposal.pk
+    )
+    known = facts.gather(policy.facts_needed(version, ask), gathering)
+    evaluation = policy.evaluate(version, ask, known, now, approval_may_be_waived=not settings.POLICY_REQUIRE_APPROVAL)
+    return Judgement(
+        connection=connection,
+        terms=terms,
+        ask=ask,
+        version=version,
+        facts=known,
+        evaluation=evaluation,
+        quote=quotes.latest(connection.pk, terms.instrument),
+    )
+
+
+def keep_judgement(proposal: Proposal, judgement: Judgement, *, gate: Gate, now: datetime) -> "Decision":
+    """Store a judgement with its inputs, so that it can be replayed."""
+    return decisions.record(
+        gate=gate,
+        subject=str(proposal.pk),
+        version=judgement.version,
+        ask=judgement.ask,
+        facts=judgement.facts,
+        evaluation=judgement.evaluation,
+        now=now,
+    )
+
+
+def approve(
+    proposal: Proposal,
+    *,
+    judgement: Judgement,
+    tier: Tier,
+    approvers: Sequence[UUID],
+    seen_price: Decimal,
+    seen_at: datetime,
+    actor: Actor,
+    now: datetime,
+) -> Order:
+    """A complete quorum: write the authority and the order, reserve what it can cost, and publish its execution.
+
+    Inside the caller's transaction, on a proposal and a connection that are locked. `seen_price` is what the last
+    approver saw on the side that would trade, in quote currency.
+    """
+    decision = keep_judgement(proposal, judgement, gate=Gate.APPROVAL, now=now)
+    version, quote = judgement.version, judgement.quote
+    if version is None or quote is None:
+        raise Misconfigured("APPROVED_ON_NOTHING", "An approval needs an active policy and a live price.")
+    authority = Authority.objects.create(
+        proposal=proposal,
+        digest=proposal.digest,
+        request_digest=proposal.request_digest,
+        decision=decision,
+        policy_version_id=version.version_id,
+        needed=tier.needed,
+        roles=list(tier.roles),
+        approvers=[str(person) for person in approvers],
+        reference_mid=quote.mid,
+        seen_price=seen_price,
+        seen_at=seen_at,
+        valid_until=min(proposal.expires_at, judgement.terms.not_after),
+        created_at=now,
+    )
+    order = _initialize(proposal, authority, judgement, now)
+    moved = Proposal.objects.filter(pk=proposal.pk, state=ProposalState.AWAITING_APPROVAL).update(
+        state=ProposalState.APPROVED, ended_at=now, end_code="APPROVED"
+    )
+    if moved != 1:
+        raise Misconfigured("PROPOSAL_MOVED", f"{proposal.label} moved under its lock.")
+    proposal.state = ProposalState.APPROVED
+    events.record(
+        stream=stream_of(proposal.pk),
+        kind="proposal.approved",
+        actor=actor,
+        subject=str(proposal.pk),
+        payload={
+            "state": ProposalState.APPROVED.value,
+            "digest": authority.digest,
+            "request_digest": authority.request_digest,
+            "authority": authority.pk,
+            "order": order.pk,
+            "decision": decision.pk,
+            "needed": authority.needed,
+            "roles": authority.roles,
+            "approvers": authority.approvers,
+            "valid_until": authority.valid_until,
+            "reserved": {"currency": order.reserved_currency, "amount": order.reserved_amount},
+        },
+        now=now,
+    )
+    publish("trades.execute_trade", order_id=order.pk)
+    return order
+
+
+def _initialize(proposal: Proposal, authority: Authority, judgement: Judgement, now: datetime) -> Order:
+    terms, evaluation = judgement.terms, judgement.evaluation
+    if evaluation.worst_price is None or evaluation.notional is None:
+        raise Misconfigured("APPROVED_WITHOUT_PRICE", "An approval needs a worst price.")
+    quantity = base_quantity(terms, evaluation.worst_price)
+    reserved = _reserve(judgement, quantity, evaluation.worst_price)
+    body = bytes(proposal.request_body)
+    return Order.objects.create(
+        proposal=proposal,
+        authority=authority,
+        connection=judgement.connection,
+        instrument=terms.instrument,
+        side=terms.side.value,
+        state=OrderState.INITIALIZED,
+        client_order_id=proposal.client_order_id,
+        request_body=body,
+        request_digest=canonical.digest(body),
+        quantity=quantity,
+        worst_price=evaluation.worst_price,
+        reserved_currency=reserved.currency,
+        reserved_amount=reserved.amount,
+        notional_minor=minor_up(evaluation.notional),
+        created_at=now,
+    )
+
+
+def base_quantity(terms: Terms, worst_price: Decimal) -> Decimal:
+    """Base quantity of the order; for one sized in quote currency, what it buys at the worst price."""
+    if terms.quantity is not None:
+        return terms.quantity
+    if terms.quote_quantity is None:
+        raise Misconfigured("TERMS_WITHOUT_SIZE", "Terms without a size cannot be ordered.")
+    return ceil_to(terms.quote_quantity / worst_price, _SMALLEST)
+
+
+def _reserve(judgement: Judgement, quantity: Decimal, worst_price: Decimal) -> Reservation:
+    taker = judgement.connection.fee_taker
+    if taker is None:
+        raise Misconfigured("FEES_UNKNOWN", "The fee rate of the connection is not known.")
+    exact = reservation_for(judgement.terms, quantity=quantity, worst_price=worst_price, taker_rate=taker)
+    return Reservation(currency=exact.currency, amount=ceil_to(exact.amount, _SMALLEST))

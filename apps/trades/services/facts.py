@@ -1,0 +1,307 @@
+"""Answers to the questions policy asks. A question without an answer stays out of the result, and that denies."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from datetime import timedelta as span
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from apps.common.decimals import decimal_text, instant_text
+from apps.common.money import minor_up
+from apps.connectors.selectors import balances_of, cash_currencies, instruments_by_code
+from apps.connectors.types import Quote, Side
+from apps.policies.selectors import trading_state
+from apps.policies.types import Ask, Fact, FactKind, Facts, FactSpec
+from apps.quotes.services import quotes
+from apps.trades.rules import reservations
+from apps.trades.rules.reservations import OpenOrder
+from apps.trades.selectors import exposure
+from apps.trades.types import Terms
+
+if TYPE_CHECKING:
+    from apps.connectors.models import BalanceRecord, Connection, Instrument
+    from apps.trades.models import Fill
+
+ZERO: Final = Decimal(0)
+
+
+def ask_of(terms: Terms, *, proposer_id: UUID, reporting_currency: str) -> Ask:
+    """The terms as policy reads them."""
+    return Ask(
+        connection=str(terms.connection_id),
+        environment=terms.environment.value,
+        instrument=terms.instrument,
+        base_currency=terms.base_currency,
+        quote_currency=terms.quote_currency,
+        reporting_currency=reporting_currency,
+        side=terms.side.value,
+        order_type=terms.order_type.value,
+        time_in_force=terms.time_in_force.value,
+        proposer=str(proposer_id),
+        quantity=terms.quantity,
+        quote_quantity=terms.quote_quantity,
+        limit_price=terms.limit_price,
+        stop_price=terms.stop_price,
+        post_only=terms.post_only,
+    )
+
+
+def day_start(now: datetime) -> datetime:
+    """The beginning of the UTC day of `now`."""
+    return datetime.combine(now.astimezone(UTC).date(), time(), tzinfo=UTC)
+
+
+@dataclass(kw_only=True)
+class Gathering:
+    """One pass over what is known about a connection; each source is read at most once.
+
+    `asked_at` is when the proposal was made (now, for a new one): rates and duplicates are counted up to there, so that
+    a proposal is never held against itself. `proposal_id` keeps its own order out of what is reserved.
+    """
+
+    connection: "Connection"
+    ask: Ask
+    now: datetime
+    asked_at: datetime
+    proposal_id: UUID | None = None
+
+    @cached_property
+    def balances(self) -> "Mapping[str, BalanceRecord]":
+        return {row.currency: row for row in balances_of(self.connection.pk)}
+
+    @cached_property
+    def balances_at(self) -> datetime | None:
+        return min((row.as_of for row in self.balances.values()), default=None)
+
+    @cached_property
+    def orders(self) -> list[OpenOrder]:
+        return exposure.open_orders(self.connection.pk, balances_at=self.balances_at, without=self.proposal_id)
+
+    @cached_property
+    def recent_fills(self) -> dict[tuple[str, str], Decimal]:
+        """Base quantity executed since the balances were read, by instrument and side."""
+        sums: dict[tuple[str, str], Decimal] = {}
+        for fill in self.fills:
+            key = (fill.instrument, fill.side)
+            sums[key] = sums.get(key, ZERO) + fill.quantity
+        return sums
+
+    @cached_property
+    def recent_spending(self) -> dict[str, Decimal]:
+        """What fills since the balances were read have taken, by currency: money and fees for buys, coins for sells."""
+        spent: dict[str, Decimal] = {}
+        for fill in self.fills:
+            instrument = self.instruments.get(fill.instrument)
+            if instrument is None:
+                continue
+            bought = fill.side == Side.BUY.value
+            currency = instrument.quote_currency if bought else instrument.base_currency
+            amount = fill.quantity * fill.price + fill.fee if bought else fill.quantity
+            spent[currency] = spent.get(currency, ZERO) + amount
+        return spent
+
+    @cached_property
+    def instruments(self) -> "Mapping[str, Instrument]":
+        codes = {self.ask.instrument, *(fill.instrument for fill in self.fills)}
+        return instruments_by_code(self.connection.pk, codes)
+
+    @cached_property
+    def fills(self) -> "list[Fill]":
+        """Fills the balances may not show yet."""
+        return exposure.fills_after(self.connection.pk, self.balances_at) if self.balances_at else []
+
+    def quote(self, code: str) -> Quote | None:
+        return quotes.latest(self.connection.pk, code)
+
+    def held(self, base_currency: str, code: str) -> Decimal:
+        """Base quantity held now: the venue's own figure, plus what was bought since it was read."""
+        row = self.balances.get(base_currency)
+        total = row.available + row.held if row else ZERO
+        return total + max(self.recent_fills.get((code, Side.BUY.value), ZERO), ZERO)
+
+
+def gather(specs: Iterable[FactSpec], gathering: Gathering) -> Facts:
+    """Every spec that can be answered, by its key."""
+    facts: dict[str, Fact] = {}
+    for spec in specs:
+        answer = _ANSWERS.get(spec.kind)
+        fact = answer(gathering, spec) if answer else None
+        if fact is not None:
+            facts[spec.key] = fact
+    return facts
+
+
+def _trading_state(g: Gathering, spec: FactSpec) -> Fact | None:
+    return Fact(values={"state": str(trading_state(g.connection.pk))}, as_of=g.now)
+
+
+def _instrument(g: Gathering, spec: FactSpec) -> Fact | None:
+    row = g.instruments.get(spec.scope)
+    if row is None:
+        return None
+    numbers = (
+        "price_increment",
+        "quantity_increment",
+        "quote_increment",
+        "min_quantity",
+        "max_quantity",
+        "min_notional",
+        "max_notional",
+    )
+    flags = ("tradable", "cancel_only", "limit_only", "post_only")
+    values = {name: decimal_text(getattr(row, name)) for name in numbers}
+    values |= {name: "true" if getattr(row, name) else "false" for name in flags}
+    return Fact(values=values, as_of=row.fetched_at)
+
+
+def _quote(g: Gathering, spec: FactSpec) -> Fact | None:
+    quote = g.quote(spec.scope)
+    if quote is None:
+        return None
+    values = {
+        "bid": decimal_text(quote.bid),
+        "ask": decimal_text(quote.ask),
+        "occurred_at": instant_text(quote.occurred_at),
+    }
+    return Fact(values=values, as_of=quote.received_at)
+
+
+def _balances(g: Gathering, spec: FactSpec) -> Fact | None:
+    if g.balances_at is None:
+        return None
+    unseen = reservations.unseen_by_currency(g.orders)
+    wanted = {g.ask.base_currency, g.ask.quote_currency}
+    values = {}
+    for currency in sorted(wanted):
+        row = g.balances.get(currency)
+        available = row.available if row else ZERO
+        free = available - unseen.get(currency, ZERO) - max(g.recent_spending.get(currency, ZERO), ZERO)
+        values[currency] = decimal_text(max(free, ZERO))
+    return Fact(values=values, as_of=g.balances_at)
+
+
+def _fees(g: Gathering, spec: FactSpec) -> Fact | None:
+    connection = g.connection
+    if connection.fee_taker is None or connection.fee_maker is None or connection.fees_as_of is None:
+        return None
+    values = {"taker": decimal_text(connection.fee_taker), "maker": decimal_text(connection.fee_maker)}
+    return Fact(values=values, as_of=connection.fees_as_of)
+
+
+def _position(g: Gathering, spec: FactSpec) -> Fact | None:
+    row = g.instruments.get(spec.scope)
+    if row is None or g.balances_at is None:
+        return None
+    buying, selling = reservations.working(g.orders, spec.scope)
+    values = {
+        "quantity": decimal_text(g.held(row.base_currency, spec.scope)),
+        "working_buy": decimal_text(buying),
+        "working_sell": decimal_text(selling),
+    }
+    return Fact(values=values, as_of=g.balances_at)
+
+
+def _gross(g: Gathering, spec: FactSpec) -> Fact | None:
+    """Worth of everything else held or being bought. Unknown as soon as one part of it has no price."""
+    if g.balances_at is None:
+        return None
+    reporting = g.ask.reporting_currency
+    cash = cash_currencies(g.connection.pk)
+    total, oldest = ZERO, g.balances_at
+    for currency, row in g.balances.items():
+        if currency == g.ask.base_currency or currency in cash or not (row.available + row.held):
+            continue
+        code = f"{currency}-{reporting}"
+        quote = g.quote(code)
+        if quote is None:
+            return None
+        total += g.held(currency, code) * quote.mid
+        oldest = min(oldest, quote.received_at)
+    for order in g.orders:
+        if order.instrument != g.ask.instrument and order.side is Side.BUY:
+            total += order.remaining * order.worst_price
+    return Fact(values={"others": decimal_text(_shown(total))}, as_of=oldest)
+
+
+def _day_notional(g: Gathering, spec: FactSpec) -> Fact | None:
+    total = exposure.notional_approved_on(g.connection.pk, day_start(g.now), without=g.proposal_id)
+    return Fact(values={"notional": decimal_text(total)}, as_of=g.now)
+
+
+def _day_loss(g: Gathering, spec: FactSpec) -> Fact | None:
+    """Realised today, plus what open lots of known cost are under water now; gains not yet taken hide no loss."""
+    loss = exposure.realized_loss_since(g.connection.pk, day_start(g.now))
+    as_of = g.now
+    for lot in exposure.lots(g.connection.pk):
+        quote = g.quote(lot.instrument)
+        if quote is None:
+            return None
+        if lot.average_entry_price is not None:
+            loss += max((lot.average_entry_price - quote.mid) * lot.quantity, ZERO)
+        as_of = min(as_of, quote.received_at)
+    latched = exposure.loss_latched(g.connection.pk, g.now.astimezone(UTC).date())
+    values = {"loss": decimal_text(_shown(loss)), "latched": "true" if latched else "false"}
+    return Fact(values=values, as_of=as_of)
+
+
+def _order_rate(g: Gathering, spec: FactSpec) -> Fact | None:
+    what, _, which = spec.scope.partition(":")
+    since = g.asked_at - span(seconds=spec.window_s or 0)
+    if what == "proposer":
+        count = exposure.asked_between(since, g.asked_at, proposer_id=UUID(which))
+    else:
+        count = exposure.asked_between(since, g.asked_at, connection_id=UUID(which))
+    return Fact(values={"count": str(count)}, as_of=g.now)
+
+
+def _duplicates(g: Gathering, spec: FactSpec) -> Fact | None:
+    ask = g.ask
+    terms_like: dict[str, object] = {"instrument": ask.instrument, "side": ask.side, "order_type": ask.order_type}
+    for name in ("quantity", "quote_quantity", "limit_price", "stop_price"):
+        value = getattr(ask, name)
+        terms_like[f"{name}__isnull" if value is None else name] = True if value is None else value
+    count = exposure.same_between(
+        g.asked_at - span(seconds=spec.window_s or 0),
+        g.asked_at,
+        connection_id=g.connection.pk,
+        proposer_id=UUID(ask.proposer),
+        terms_like=terms_like,
+    )
+    return Fact(values={"count": str(count)}, as_of=g.now)
+
+
+def _fx(g: Gathering, spec: FactSpec) -> Fact | None:
+    """A live quote of the pair, or of the pair the other way round; none means no."""
+    base, _, quoted = spec.scope.partition("/")
+    if base == quoted:
+        return Fact(values={"rate": "1"}, as_of=g.now)
+    direct, inverse = g.quote(f"{base}-{quoted}"), g.quote(f"{quoted}-{base}")
+    if direct is not None:
+        return Fact(values={"rate": decimal_text(direct.ask)}, as_of=direct.received_at)
+    if inverse is not None:
+        return Fact(values={"rate": decimal_text(_shown(1 / inverse.bid))}, as_of=inverse.received_at)
+    return None
+
+
+def _shown(amount: Decimal) -> Decimal:
+    """Rounded up to 1e-8: a derived amount is compared with limits at that step, and never to the asker's favour."""
+    return Decimal(minor_up(amount)).scaleb(-8)
+
+
+_ANSWERS: Final[Mapping[FactKind, Callable[[Gathering, FactSpec], Fact | None]]] = {
+    FactKind.TRADING_STATE: _trading_state,
+    FactKind.INSTRUMENT: _instrument,
+    FactKind.QUOTE: _quote,
+    FactKind.BALANCES: _balances,
+    FactKind.FEES: _fees,
+    FactKind.POSITION: _position,
+    FactKind.GROSS: _gross,
+    FactKind.DAY_NOTIONAL: _day_notional,
+    FactKind.DAY_LOSS: _day_loss,
+    FactKind.ORDER_RATE: _order_rate,
+    FactKind.DUPLICATES: _duplicates,
+    FactKind.FX: _fx,
+}

@@ -1,0 +1,284 @@
+"""What the venue says became of an order: states, fills, positions and outcomes, each booked once."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.audit.services import alarms, events
+from apps.audit.types import Actor
+from apps.common.errors import NotFound
+from apps.common.money import minor_up, product, total
+from apps.connectors.selectors import instrument_of, locked_connection
+from apps.connectors.services import venue
+from apps.connectors.types import Side, TradeType, VenueFill, VenueOrder, VenueOrderState
+from apps.trades.models import Fill, Order, Outcome, Position
+from apps.trades.rules import positions
+from apps.trades.selectors.proposals import locked_proposal
+from apps.trades.services.proposals import stream_of
+from apps.trades.types import WORKING_STATES, Closing, Execution, Lot, OrderState
+
+BOOKKEEPING: Final = Actor.system("bookkeeping")
+ZERO: Final = Decimal(0)
+
+_ENDED: Final = {
+    VenueOrderState.FILLED: OrderState.FILLED,
+    VenueOrderState.CANCELED: OrderState.CANCELED,
+    VenueOrderState.EXPIRED: OrderState.EXPIRED,
+    VenueOrderState.REJECTED: OrderState.REJECTED,
+}
+
+logger = logging.getLogger(__name__)
+
+
+def poll_order(*, order_id: UUID, now: datetime) -> str:
+    """Ask the venue about one working order and book what it says. Returns the order's state afterwards.
+
+    Raises what the connector raises for reads; nothing is booked then. An order the venue does not know (yet) stays.
+    """
+    order = Order.objects.select_related("connection__desk").filter(pk=order_id).first()
+    if order is None or order.state not in WORKING_STATES:
+        return order.state if order else "MISSING"
+    connector = venue.connect(order.connection)
+    try:
+        told = connector.order(order.venue_order_id)
+    except NotFound:
+        return order.state
+    fills = connector.fills(venue_order_id=order.venue_order_id) if told.filled_quantity else ()
+    return book(order_id=order_id, told=told, fills=fills, now=now)
+
+
+def book(*, order_id: UUID, told: VenueOrder, fills: Sequence[VenueFill], now: datetime) -> str:
+    """Book fills that are new, then the order's state, in one transaction. Calling it again changes nothing.
+
+    An order ends only once the fills booked add up to what the venue says was filled: the list of fills may lag.
+    """
+    with transaction.atomic():
+        proposal_id, connection_id = Order.objects.values_list("proposal_id", "connection_id").get(pk=order_id)
+        locked_proposal(proposal_id)
+        locked_connection(connection_id)
+        order = Order.objects.select_related("connection__desk").get(pk=order_id)
+        new = [fill for fill in fills if _book_fill(order, fill, now)]
+        if new:
+            _book_positions(order, new, now)
+        _book_state(order, told, now)
+        return order.state
+
+
+def _book_fill(order: Order, fill: VenueFill, now: datetime) -> bool:
+    sign = -1 if fill.trade_type is TradeType.REVERSAL else 1
+    _, created = Fill.objects.get_or_create(
+        connection_id=order.connection_id,
+        venue_fill_id=fill.venue_fill_id,
+        defaults={
+            "order": order,
+            "trade_id": fill.trade_id,
+            "trade_type": fill.trade_type.value,
+            "instrument": order.instrument,
+            "side": order.side,
+            "quantity": sign * fill.quantity,
+            "price": fill.price,
+            "fee": sign * fill.fee,
+            "fee_currency": fill.fee_currency,
+            "liquidity": fill.liquidity.value,
+            "occurred_at": fill.occurred_at,
+            "received_at": now,
+            "recorded_at": now,
+        },
+    )
+    if created:
+        events.record(
+            stream=stream_of(order.proposal_id),
+            kind="order.fill",
+            actor=BOOKKEEPING,
+            subject=str(order.pk),
+            payload={
+                "venue_fill_id": fill.venue_fill_id,
+                "trade_type": fill.trade_type.value,
+                "side": order.side,
+                "quantity": sign * fill.quantity,
+                "price": fill.price,
+                "fee": sign * fill.fee,
+                "fee_currency": fill.fee_currency,
+                "occurred_at": fill.occurred_at,
+            },
+            now=now,
+        )
+    return created
+
+
+def _book_positions(order: Order, new: Sequence[VenueFill], now: datetime) -> None:
+    position, _ = Position.objects.get_or_create(
+        connection_id=order.connection_id,
+        instrument=order.instrument,
+        defaults={**_currencies(order), "updated_at": now},
+    )
+    if all(fill.trade_type is TradeType.FILL for fill in new):
+        executions = [_execution(order.pk, Side(order.side), fill) for fill in new]
+        lot, closings = _continue(position, executions)
+    else:
+        # A correction changes history, so history is added up again: what was booked stays, and nets out.
+        lot, closings = positions.fold(_history(order))
+        Outcome.objects.filter(connection_id=order.connection_id, instrument=order.instrument).exclude(
+            order_id__in=closings
+        ).update(quantity=ZERO, pnl=ZERO, fees=ZERO, loss_minor=0, closed_at=now)
+    realized = total(closing.pnl for closing in closings.values() if closing.pnl is not None)
+    corrected = any(fill.trade_type is not TradeType.FILL for fill in new)
+    position.quantity, position.average_entry_price, position.open_fees = lot.quantity, lot.average_price, lot.fees
+    position.realized_pnl = realized if corrected else position.realized_pnl + realized
+    position.updated_at = now
+    position.save()
+    for closing in closings.values():
+        _book_outcome(order, closing, replace=corrected)
+
+
+def _continue(position: Position, executions: Iterable[Execution]) -> tuple[Lot, dict[UUID, Closing]]:
+    lot = Lot(quantity=position.quantity, average_price=position.average_entry_price, fees=position.open_fees)
+    closings: dict[UUID, Closing] = {}
+    for execution in executions:
+        lot, closing = positions.apply(lot, execution)
+        if closing is not None:
+            earlier = closings.get(closing.order_id)
+            closings[closing.order_id] = positions.merge(earlier, closing) if earlier else closing
+    return lot, closings
+
+
+def _execution(order_id: UUID, side: Side, fill: VenueFill) -> Execution:
+    return Execution(
+        order_id=order_id,
+        side=side,
+        quantity=fill.quantity,
+        price=fill.price,
+        fee=fill.fee,
+        occurred_at=fill.occurred_at,
+    )
+
+
+def _history(order: Order) -> list[Execution]:
+    """Every execution of the instrument that still holds, oldest first: rows of one trade net each other out."""
+    rows = Fill.objects.filter(connection_id=order.connection_id, instrument=order.instrument).order_by(
+        "occurred_at", "venue_fill_id"
+    )
+    by_trade: dict[str, list[Fill]] = {}
+    for row in rows:
+        by_trade.setdefault(row.trade_id, []).append(row)
+    executions = []
+    for trade in by_trade.values():
+        quantity = total(row.quantity for row in trade)
+        if quantity > 0:
+            first = trade[0]
+            executions.append(
+                Execution(
+                    order_id=first.order_id,
+                    side=Side(first.side),
+                    quantity=quantity,
+                    price=trade[-1].price,
+                    fee=total(row.fee for row in trade),
+                    occurred_at=first.occurred_at,
+                )
+            )
+    return sorted(executions, key=lambda execution: execution.occurred_at)
+
+
+def _currencies(order: Order) -> dict[str, str]:
+    instrument = instrument_of(order.connection_id, order.instrument)
+    if instrument is None:
+        base, _, quote = order.instrument.partition("-")
+        return {"base_currency": base, "quote_currency": quote}
+    return {"base_currency": instrument.base_currency, "quote_currency": instrument.quote_currency}
+
+
+def _book_outcome(order: Order, closing: Closing, *, replace: bool) -> None:
+    row = Outcome.objects.filter(order_id=closing.order_id).first()
+    if row is not None and not replace:
+        closing = positions.merge(
+            Closing(
+                order_id=row.order_id,
+                quantity=row.quantity,
+                entry_price=row.entry_price,
+                exit_price=row.exit_price,
+                pnl=row.pnl,
+                fees=row.fees,
+                opened_at=row.opened_at,
+                closed_at=row.closed_at,
+            ),
+            closing,
+        )
+    # Unknown cost counts as the loss of its fees: a daily limit must not be blind to it, nor invent a loss.
+    loss = -closing.pnl if closing.pnl is not None else closing.fees
+    Outcome.objects.update_or_create(
+        order_id=closing.order_id,
+        defaults={
+            "connection_id": order.connection_id,
+            "instrument": order.instrument,
+            "quote_currency": _currencies(order)["quote_currency"],
+            "quantity": closing.quantity,
+            "entry_price": closing.entry_price,
+            "exit_price": closing.exit_price,
+            "pnl": closing.pnl,
+            "loss_minor": minor_up(loss),
+            "fees": closing.fees,
+            "opened_at": closing.opened_at,
+            "closed_at": closing.closed_at,
+        },
+    )
+
+
+def _book_state(order: Order, told: VenueOrder, now: datetime) -> None:
+    booked = list(Fill.objects.filter(order_id=order.pk))
+    filled = total(row.quantity for row in booked)
+    order.polled_at = now
+    order.filled_quantity = filled
+    order.fees = total(row.fee for row in booked)
+    order.fee_currency = booked[0].fee_currency if booked else ""
+    if filled:
+        spent = total(product(row.quantity, row.price) for row in booked)
+        order.average_fill_price = (spent / filled).quantize(Decimal(1).scaleb(-12))
+    before = order.state
+    order.state = _state_told(order, told, filled)
+    if order.state not in WORKING_STATES and before in WORKING_STATES:
+        order.closed_at = now
+        order.reason_code = told.reject_reason
+        if filled != told.filled_quantity:
+            _tell_difference(order, told, filled, now)
+    order.save()
+    if order.state != before:
+        events.record(
+            stream=stream_of(order.proposal_id),
+            kind=f"order.{order.state.lower()}",
+            actor=BOOKKEEPING,
+            subject=str(order.pk),
+            payload={
+                "state": str(order.state),
+                "filled_quantity": filled,
+                "average_fill_price": order.average_fill_price,
+                "fees": order.fees,
+                "venue_state": told.venue_state,
+            },
+            now=now,
+        )
+
+
+def _state_told(order: Order, told: VenueOrder, filled: Decimal) -> str:
+    if order.state not in WORKING_STATES:
+        return order.state
+    ended = _ENDED.get(told.state)
+    if ended is not None and filled >= told.filled_quantity:
+        # Refused after it was taken: the venue's word REJECTED goes with no execution at all.
+        return OrderState.CANCELED if ended is OrderState.REJECTED and filled else ended
+    if filled and order.state == OrderState.ACCEPTED:
+        return OrderState.PARTIALLY_FILLED
+    return order.state
+
+
+def _tell_difference(order: Order, told: VenueOrder, filled: Decimal, now: datetime) -> None:
+    alarms.raise_alarm(
+        code="FILLS_DIFFER",
+        subject=f"order:{order.pk}",
+        message=f"Fills booked add up to {filled}, the venue says {told.filled_quantity} was filled.",
+        now=now,
+    )

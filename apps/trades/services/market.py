@@ -1,0 +1,97 @@
+"""Keeping what decisions stand on fresh: quotes, balances, instruments and fees, all by read-only calls."""
+
+import logging
+import threading
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from django.db import close_old_connections
+from django.utils import timezone
+
+from apps.common.errors import AikaError, Unavailable
+from apps.connectors.selectors import active_connections
+from apps.connectors.services import sync
+from apps.quotes.services import quotes
+from apps.trades.selectors.watch import watched_codes
+
+if TYPE_CHECKING:
+    from apps.connectors.models import Connection
+
+QUOTE_AGE_MAX: Final = timedelta(seconds=2)
+BALANCES_AGE_MAX: Final = timedelta(seconds=10)
+INSTRUMENTS_AGE_MAX: Final = timedelta(minutes=30)
+FEES_AGE_MAX: Final = timedelta(hours=1)
+POLL_INTERVAL_S: Final = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+def make_fresh(connection: "Connection", codes: Iterable[str], *, now: datetime) -> None:
+    """Bring what a decision on these instruments needs up to date, asking the venue only for what is old.
+
+    Raises Unavailable VENUE_UNAVAILABLE where something is old and the venue does not answer: nothing is decided on it.
+    Never inside a transaction.
+    """
+    try:
+        _refresh_old(connection, tuple(codes), now)
+    except Unavailable as error:
+        raise Unavailable(
+            "VENUE_UNAVAILABLE",
+            f"{connection.name} does not answer, and what is known of it is too old to decide on.",
+            fix="Nothing was stored. Try again in a few seconds.",
+            cause=error.code,
+        ) from error
+
+
+def _refresh_old(connection: "Connection", codes: tuple[str, ...], now: datetime) -> None:
+    if _older(connection.instruments_as_of, INSTRUMENTS_AGE_MAX, now):
+        sync.refresh_instruments(connection, now=now)
+    if _older(connection.fees_as_of, FEES_AGE_MAX, now):
+        sync.refresh_fees(connection, now=now)
+    if _older(connection.balances_as_of, BALANCES_AGE_MAX, now):
+        sync.refresh_balances(connection, now=now)
+    wanted = sorted({*codes, *watched_codes(connection)})
+    known = quotes.latest_of(connection.pk, wanted)
+    if any(code not in known or now - known[code].received_at > QUOTE_AGE_MAX for code in wanted):
+        quotes.refresh(connection, wanted)
+
+
+def _older(instant: datetime | None, bound: timedelta, now: datetime) -> bool:
+    return instant is None or now - instant > bound
+
+
+def poll_once(connection: "Connection", *, now: datetime) -> None:
+    """One round for one connection: quotes of what is waiting or open, and whatever else has grown old."""
+    codes = watched_codes(connection)
+    if codes:
+        quotes.refresh(connection, sorted(codes))
+    if _older(connection.balances_as_of, BALANCES_AGE_MAX / 2, now):
+        sync.refresh_balances(connection, now=now)
+
+
+def run_poller(stop: threading.Event) -> None:
+    """Poll every active connection once a second until `stop` is set. One per venue: run it in one process only."""
+    failing: set[UUID] = set()
+    while not stop.is_set():
+        try:
+            for connection in active_connections():
+                _poll_and_tell(connection, failing)
+        finally:
+            close_old_connections()
+        stop.wait(POLL_INTERVAL_S)
+
+
+def _poll_and_tell(connection: "Connection", failing: set[UUID]) -> None:
+    try:
+        poll_once(connection, now=timezone.now())
+    except AikaError as error:
+        # Said once per outage: the age of every number says the rest, and old numbers decide nothing.
+        if connection.pk not in failing:
+            logger.warning("%s: prices are not refreshed (%s).", connection.slug, error.code)
+            failing.add(connection.pk)
+    else:
+        if connection.pk in failing:
+            logger.info("%s: prices are refreshed again.", connection.slug)
+            failing.discard(connection.pk)

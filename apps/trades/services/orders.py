@@ -1,0 +1,279 @@
+"""Sending one order, once: claim, call, write down what came back.
+
+The three steps are apart on purpose. The claim commits before the call, so that whatever happens after it is known to
+have been possible; the call is made outside any transaction; and what comes back is written under the claim's fence.
+An answer that proves nothing leaves the order UNKNOWN, with everything it binds still bound.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.accounts.selectors import is_active_in_roles
+from apps.audit.services import alarms, events
+from apps.audit.types import Actor
+from apps.common import canonical
+from apps.common.errors import Misconfigured, OutcomeUnknown, Unavailable
+from apps.common.tasks import publish
+from apps.connectors.errors import Mismatch, Rejected
+from apps.connectors.services import venue
+from apps.connectors.types import Placement
+from apps.policies.selectors import trading_state as worst_state
+from apps.policies.services import trading_state
+from apps.policies.types import Gate, State, Verdict
+from apps.trades.models import Authority, Order, Proposal
+from apps.trades.rules.drift import drift_bps
+from apps.trades.rules.terms import client_order_id, order_request, read_terms
+from apps.trades.selectors.proposals import locked_proposal
+from apps.trades.services import market, proposals
+from apps.trades.services.approval import Judgement, judge_again, keep_judgement
+from apps.trades.types import OrderState, ProposalState
+
+if TYPE_CHECKING:
+    from apps.connectors.models import Connection
+
+# Longer than twice the connector's total deadline: a claim whose lease ran out is not being sent any more.
+LEASE: Final = timedelta(seconds=30)
+RETRY_AFTER: Final = timedelta(seconds=5)
+EXECUTION: Final = Actor.system("execution")
+
+Clock = Callable[[], datetime]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to make one call, until `lease_until`. `fence` is the number under which the answer may be written."""
+
+    order_id: UUID
+    fence: int
+    connection: "Connection"
+    body: bytes
+    lease_until: datetime
+
+
+class Unfounded(Exception):
+    """Why an approval does not carry its order any more."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.reason = reason
+
+
+def execute(*, order_id: UUID, clock: Clock) -> str:
+    """Claim an approved order, send it once, record the answer. Returns the order's state afterwards.
+
+    Safe to call any number of times, from any number of workers: whoever does not get the claim does nothing. `clock`
+    gives the time at each step: the call between claim and answer may take seconds.
+    """
+    now = clock()
+    order = Order.objects.select_related("connection__desk").filter(pk=order_id).first()
+    if order is None or order.state != OrderState.INITIALIZED:
+        return order.state if order else "MISSING"
+    try:
+        market.make_fresh(order.connection, [order.instrument], now=now)
+    except Unavailable:
+        return _postpone(order, now)
+    claim = _claim(order.pk, now)
+    if claim is None:
+        return Order.objects.values_list("state", flat=True).get(pk=order.pk)
+    return _send(claim, clock)
+
+
+def _postpone(order: Order, now: datetime) -> str:
+    """Nothing is known well enough to send now: leave the order to the sweep, until its authority runs out."""
+    Order.objects.initialized().filter(pk=order.pk).update(next_attempt_at=now + RETRY_AFTER)  # type: ignore[attr-defined]
+    return OrderState.INITIALIZED
+
+
+def _claim(order_id: UUID, now: datetime) -> Claim | None:
+    with transaction.atomic():
+        proposal_id = Order.objects.values_list("proposal_id", flat=True).get(pk=order_id)
+        proposal = locked_proposal(proposal_id)
+        order = Order.objects.select_related("authority").get(pk=order_id)
+        if proposal is None or order.state != OrderState.INITIALIZED:
+            return None
+        try:
+            judgement = _stands(proposal, order, order.authority, now)
+        except Unfounded as reason:
+            proposals.void(proposal, code=reason.code, reason=reason.reason, actor=EXECUTION, now=now)
+            return None
+        keep_judgement(proposal, judgement, gate=Gate.CLAIM, now=now)
+        lease_until = now + LEASE
+        claimed = Order.objects.filter(pk=order_id, state=OrderState.INITIALIZED, fence=order.fence).update(
+            state=OrderState.SUBMITTED, fence=order.fence + 1, submitted_at=now, lease_until=lease_until
+        )
+        if claimed != 1:
+            return None
+        events.record(
+            stream=proposals.stream_of(proposal.pk),
+            kind="order.submitted",
+            actor=EXECUTION,
+            subject=str(order_id),
+            payload={
+                "state": OrderState.SUBMITTED.value,
+                "fence": order.fence + 1,
+                "client_order_id": order.client_order_id,
+                "request_digest": order.request_digest,
+            },
+            now=now,
+        )
+        return Claim(
+            order_id=order_id,
+            fence=order.fence + 1,
+            connection=judgement.connection,
+            body=bytes(order.request_body),
+            lease_until=lease_until,
+        )
+
+
+def _stands(proposal: Proposal, order: Order, authority: Authority, now: datetime) -> Judgement:
+    """The fresh judgement under which the approval still carries this order. Raises Unfounded with the reason."""
+    if proposal.state != ProposalState.APPROVED:
+        raise Unfounded("NOT_APPROVED", "The proposal is not approved.")
+    if now >= authority.valid_until:
+        raise Unfounded("AUTHORITY_EXPIRED", "The approval ran out before the order could leave.")
+    _same_content(proposal, order, authority)
+    _approvers_stand(authority)
+    judgement = judge_again(proposal, now=now, lock=True)
+    if not judgement.connection.is_active:
+        raise Unfounded("CONNECTION_INACTIVE", "The connection has been deactivated.")
+    if judgement.version is None or str(judgement.version.version_id) != str(authority.policy_version_id):
+        raise Unfounded("POLICY_CHANGED", "Another policy is active than the one it was approved under.")
+    if judgement.evaluation.outcome is Verdict.DENY:
+        codes = ", ".join(judgement.evaluation.codes)
+        raise Unfounded("POLICY_DENIES", f"Policy denies it now: {codes}.")
+    tier, quote = judgement.tier, judgement.quote
+    if (
+        tier is None
+        or quote is None
+        or tier.needed > len(authority.approvers)
+        or set(tier.roles) != set(authority.roles)
+    ):
+        raise Unfounded("TIER_CHANGED", "It would need other approvals now.")
+    drift = abs(drift_bps(authority.reference_mid, quote.mid))
+    if drift > tier.drift_bps:
+        raise Unfounded(
+            "DRIFTED", f"The price moved {drift:.1f} bps since it was approved, and {tier.drift_bps} may pass."
+        )
+    return judgement
+
+
+def _same_content(proposal: Proposal, order: Order, authority: Authority) -> None:
+    """What was approved, what is stored and what would be sent are the same bytes."""
+    terms = read_terms(bytes(proposal.terms))
+    own_id = client_order_id(environment=terms.environment, proposal_id=proposal.pk, attempt=order.attempt)
+    body = venue.order_body(terms.venue, order_request(terms, own_id))
+    digests = {authority.digest, proposal.digest, canonical.digest(bytes(proposal.terms))}
+    requests = {authority.request_digest, order.request_digest, canonical.digest(body)}
+    bodies = {bytes(proposal.request_body), bytes(order.request_body), body}
+    columns = proposals.columns_of(terms)
+    if len(digests) != 1 or len(requests) != 1 or len(bodies) != 1 or order.client_order_id != own_id:
+        raise Unfounded("CONTENT_CHANGED", "The stored order is not, byte for byte, the one that was approved.")
+    if any(getattr(proposal, name) != value for name, value in columns.items()):
+        raise Unfounded("CONTENT_CHANGED", "The stored proposal says something else than its frozen terms.")
+    if (order.connection_id, order.instrument, order.side) != (terms.connection_id, terms.instrument, terms.side.value):
+        raise Unfounded("CONTENT_CHANGED", "The stored order is for something else than its frozen terms.")
+
+
+def _approvers_stand(authority: Authority) -> None:
+    standing = [person for person in authority.approvers if is_active_in_roles(UUID(person), authority.roles)]
+    if len(standing) < authority.needed:
+        raise Unfounded("APPROVER_GONE", "Somebody who approved it is no longer active, or no longer in the role.")
+
+
+def _send(claim: Claim, clock: Clock) -> str:
+    if worst_state(claim.connection.pk) == State.HALTED:
+        return _give_back(claim, clock(), code="TRADING_HALTED", reason="Trading was halted before the call.")
+    try:
+        placement = venue.connect(claim.connection).place_order(claim.body)
+    except Rejected as rejected:
+        return _record(claim, OrderState.REJECTED, clock(), code=rejected.reason, reason=rejected.message)
+    except Mismatch as mismatch:
+        return _mismatched(claim, mismatch, clock())
+    except OutcomeUnknown as unknown:
+        return _record(claim, OrderState.UNKNOWN, clock(), code=unknown.code, reason=unknown.message)
+    except (Unavailable, Misconfigured) as unsent:
+        return _give_back(claim, clock(), code=unsent.code, reason=unsent.message)
+    except Exception as error:
+        logger.exception("Order %s: the call ended in an error of ours.", claim.order_id)
+        return _record(claim, OrderState.UNKNOWN, clock(), code="CALL_BROKE", reason=type(error).__name__)
+    return _record(claim, OrderState.ACCEPTED, clock(), placement=placement)
+
+
+def _record(
+    claim: Claim,
+    state: OrderState,
+    now: datetime,
+    *,
+    code: str = "",
+    reason: str = "",
+    placement: Placement | None = None,
+) -> str:
+    """Write the answer down, if nobody has resolved the order under a later fence meanwhile."""
+    accepted = state is OrderState.ACCEPTED
+    with transaction.atomic():
+        proposal_id = Order.objects.values_list("proposal_id", flat=True).get(pk=claim.order_id)
+        locked_proposal(proposal_id)
+        written = Order.objects.filter(pk=claim.order_id, state=OrderState.SUBMITTED, fence=claim.fence).update(
+            state=state,
+            venue_order_id=placement.venue_order_id if placement else "",
+            accepted_at=now if accepted else None,
+            closed_at=now if state is OrderState.REJECTED else None,
+            next_attempt_at=now + RETRY_AFTER if state is OrderState.INITIALIZED else None,
+            lease_until=None,
+            reason_code=code,
+            reason=reason,
+        )
+        if written != 1:
+            logger.warning("Order %s was resolved by somebody else before its answer came.", claim.order_id)
+            return Order.objects.values_list("state", flat=True).get(pk=claim.order_id)
+        events.record(
+            stream=proposals.stream_of(proposal_id),
+            kind="order.not_sent" if state is OrderState.INITIALIZED else f"order.{state.value.lower()}",
+            actor=EXECUTION,
+            subject=str(claim.order_id),
+            payload={
+                "state": state.value,
+                "fence": claim.fence,
+                "code": code,
+                "reason": reason,
+                "venue_order_id": placement.venue_order_id if placement else "",
+            },
+            now=now,
+        )
+        if state is OrderState.UNKNOWN:
+            raise_unknown(claim.order_id, reason, now)
+        if accepted:
+            publish("trades.poll_order", order_id=claim.order_id)
+    return state
+
+
+def raise_unknown(order_id: UUID, reason: str, now: datetime) -> None:
+    """An order whose fate is not known is never silent."""
+    alarms.raise_alarm(
+        code="ORDER_UNKNOWN",
+        subject=f"order:{order_id}",
+        message=f"The venue has not said what became of an order. It may exist; what it binds stays bound. {reason}",
+        now=now,
+    )
+
+
+def _give_back(claim: Claim, now: datetime, *, code: str, reason: str) -> str:
+    """Nothing was sent, and that is certain: the order waits for the sweep, as long as its authority stands."""
+    return _record(claim, OrderState.INITIALIZED, now, code=code, reason=reason)
+
+
+def _mismatched(claim: Claim, mismatch: Mismatch, now: datetime) -> str:
+    state = _record(claim, OrderState.UNKNOWN, now, code=mismatch.code, reason=mismatch.message)
+    trading_state.halt(
+        connection_id=claim.connection.pk, actor=EXECUTION, reason=f"Order mismatch: {mismatch.message}", now=now
+    )
+    return state

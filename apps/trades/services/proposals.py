@@ -1,0 +1,379 @@
+"""Proposals: from an intent to a waiting row, and every way it can end. Each function is one transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.accounts.types import Principal
+from apps.audit.services import events
+from apps.audit.types import Actor
+from apps.common import canonical
+from apps.common.errors import Conflict, Forbidden, Invalid, NotFound
+from apps.connectors.selectors import connection_for, instrument_of
+from apps.connectors.services import venue
+from apps.connectors.types import Environment, Quote
+from apps.policies import rules as policy
+from apps.policies.selectors import active_version
+from apps.policies.services import decisions
+from apps.policies.types import Ask, Evaluation, Facts, Gate, LineVerdict, ReasonCode, Verdict, VersionRules
+from apps.quotes.services import quotes
+from apps.trades.models import LossLatch, Order, Proposal
+from apps.trades.rules import terms as rules
+from apps.trades.selectors.proposals import locked_proposal
+from apps.trades.services import facts, market
+from apps.trades.types import Intent, Narrative, OrderState, ProposalState, Terms
+
+if TYPE_CHECKING:
+    from apps.connectors.models import Connection
+
+RATIONALE_CHARS_MAX: Final = 4_000
+TAGS_MAX: Final = 20
+TAG_CHARS_MAX: Final = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """An intent bound to a connection, its facts gathered once, and what policy says of it. Nothing is stored yet."""
+
+    connection: "Connection"
+    terms: Terms
+    ask: Ask
+    version: VersionRules | None
+    facts: Facts
+    evaluation: Evaluation
+    quote: Quote | None
+    expires_at: datetime
+
+
+def judge(*, intent: Intent, principal: Principal, now: datetime) -> Judged:
+    """Bind an intent and ask policy, without storing anything.
+
+    Raises Invalid for an intent no venue could take, NotFound for a connection or instrument that is not there for this
+    principal, Unavailable where the venue does not answer and what is known is too old.
+    """
+    rules.check_intent(intent, now=now)
+    connection = connection_for(principal, intent.connection)
+    if connection is None:
+        raise NotFound(
+            "CONNECTION_UNKNOWN",
+            f"There is no connection {intent.connection!r} that you may propose on.",
+            fix="GET /api/v1/connectors lists the connections this key or person may use.",
+            field="connection",
+        )
+    market.make_fresh(connection, [intent.instrument], now=now)
+    terms = _bind(intent, connection, now)
+    ask = facts.ask_of(terms, proposer_id=principal.user_id, reporting_currency=connection.desk.reporting_currency)
+    version = active_version(connection.pk)
+    gathering = facts.Gathering(connection=connection, ask=ask, now=now, asked_at=now)
+    known = facts.gather(policy.facts_needed(version, ask), gathering)
+    evaluation = policy.evaluate(version, ask, known, now, approval_may_be_waived=not settings.POLICY_REQUIRE_APPROVAL)
+    return Judged(
+        connection=connection,
+        terms=terms,
+        ask=ask,
+        version=version,
+        facts=known,
+        evaluation=evaluation,
+        quote=quotes.latest(connection.pk, intent.instrument),
+        expires_at=rules.approval_deadline(intent, not_after=terms.not_after, now=now),
+    )
+
+
+def _bind(intent: Intent, connection: "Connection", now: datetime) -> Terms:
+    instrument = instrument_of(connection.pk, intent.instrument)
+    if instrument is None:
+        raise Invalid(
+            "INSTRUMENT_UNKNOWN",
+            f"{connection.name} does not list the instrument {intent.instrument!r}.",
+            fix="GET /api/v1/quotes lists the instruments of a connection.",
+            field="instrument",
+        )
+    return Terms(
+        connection_id=connection.pk,
+        connection=connection.slug,
+        venue=connection.venue,
+        environment=Environment(connection.environment),
+        instrument=intent.instrument,
+        base_currency=instrument.base_currency,
+        quote_currency=instrument.quote_currency,
+        side=intent.side,
+        order_type=intent.order_type,
+        time_in_force=intent.time_in_force,
+        quantity=intent.quantity,
+        quote_quantity=intent.quote_quantity,
+        limit_price=intent.limit_price,
+        stop_price=intent.stop_price,
+        post_only=intent.post_only,
+        not_after=rules.last_instant(intent, now=now),
+    )
+
+
+def propose(
+    *,
+    intent: Intent,
+    narrative: Narrative,
+    principal: Principal,
+    idempotency_key: str,
+    now: datetime,
+    supersedes: UUID | None = None,
+    also: Callable[[Proposal], None] | None = None,
+) -> Proposal:
+    """Judge an intent and store it with the decision: DENIED, or AWAITING_APPROVAL.
+
+    `also` runs inside the same transaction with the stored proposal: a caller's own record commits with it or not at
+    all. Raises as `judge`, and Invalid for a narrative beyond its bounds.
+    """
+    _check_narrative(narrative)
+    judged = judge(intent=intent, principal=principal, now=now)
+    with transaction.atomic():
+        earlier = None
+        if supersedes is not None:
+            earlier = _superseded(supersedes, principal)
+        proposal = _store(judged, narrative, principal, idempotency_key, earlier, now)
+        if also is not None:
+            also(proposal)
+    return proposal
+
+
+def _check_narrative(narrative: Narrative) -> None:
+    if len(narrative.rationale) > RATIONALE_CHARS_MAX:
+        raise Invalid(
+            "RATIONALE_TOO_LONG",
+            f"rationale has more than {RATIONALE_CHARS_MAX} characters.",
+            fix="Shorten it; people read it at night.",
+            field="rationale",
+        )
+    if len(narrative.tags) > TAGS_MAX or any(not tag or len(tag) > TAG_CHARS_MAX for tag in narrative.tags):
+        raise Invalid(
+            "TAGS_OUT_OF_RANGE",
+            f"At most {TAGS_MAX} tags of 1 to {TAG_CHARS_MAX} characters.",
+            fix="Send fewer or shorter tags.",
+            field="tags",
+        )
+    if narrative.confidence is not None and not Decimal(0) <= narrative.confidence <= Decimal(1):
+        raise Invalid(
+            "CONFIDENCE_OUT_OF_RANGE",
+            "confidence must be from 0 to 1.",
+            fix='Send a text such as "0.8".',
+            field="confidence",
+        )
+
+
+def _superseded(proposal_id: UUID, principal: Principal) -> Proposal:
+    earlier = Proposal.objects.filter(pk=proposal_id, proposer_id=principal.user_id).first()
+    if earlier is None:
+        raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal of yours.", field="supersedes")
+    if earlier.state in {ProposalState.AWAITING_APPROVAL, ProposalState.APPROVED}:
+        raise Conflict(
+            "PROPOSAL_NOT_ENDED",
+            f"{earlier.label} has not ended, so nothing can take its place yet.",
+            fix="Withdraw it first.",
+            field="supersedes",
+        )
+    return earlier
+
+
+def _store(
+    judged: Judged,
+    narrative: Narrative,
+    principal: Principal,
+    idempotency_key: str,
+    supersedes: Proposal | None,
+    now: datetime,
+) -> Proposal:
+    terms, evaluation = judged.terms, judged.evaluation
+    proposal_id = uuid4()
+    order_id = rules.client_order_id(environment=terms.environment, proposal_id=proposal_id, attempt=1)
+    raw = rules.terms_bytes(terms)
+    body = venue.order_body(terms.venue, rules.order_request(terms, order_id))
+    decision = decisions.record(
+        gate=Gate.PROPOSAL,
+        subject=str(proposal_id),
+        version=judged.version,
+        ask=judged.ask,
+        facts=judged.facts,
+        evaluation=evaluation,
+        now=now,
+    )
+    denied = evaluation.outcome is Verdict.DENY
+    quote, tier = judged.quote, evaluation.tier
+    proposal = Proposal.objects.create(
+        id=proposal_id,
+        connection=judged.connection,
+        state=ProposalState.DENIED if denied else ProposalState.AWAITING_APPROVAL,
+        proposer_id=principal.user_id,
+        api_key_id=principal.api_key_id,
+        supersedes=supersedes,
+        terms=raw,
+        digest=canonical.digest(raw),
+        client_order_id=order_id,
+        request_body=body,
+        request_digest=canonical.digest(body),
+        **columns_of(terms),
+        decision=decision,
+        notional=evaluation.notional,
+        worst_price=evaluation.worst_price,
+        needed=tier.needed if tier else 0,
+        roles=list(tier.roles) if tier else [],
+        reference_bid=quote.bid if quote else None,
+        reference_ask=quote.ask if quote else None,
+        reference_at=quote.received_at if quote else None,
+        rationale=narrative.rationale,
+        confidence=narrative.confidence,
+        tags=list(narrative.tags),
+        principal_key=principal.reference,
+        idempotency_key=idempotency_key,
+        created_at=now,
+        expires_at=judged.expires_at,
+        ended_at=now if denied else None,
+        end_code=evaluation.codes[0] if denied and evaluation.codes else "",
+    )
+    events.record(
+        stream=stream_of(proposal.pk),
+        kind="proposal.denied" if denied else "proposal.proposed",
+        actor=principal.actor(),
+        subject=str(proposal.pk),
+        payload={
+            "state": proposal.state,
+            "digest": proposal.digest,
+            "request_digest": proposal.request_digest,
+            "client_order_id": order_id,
+            "decision": decision.pk,
+            "codes": list(evaluation.codes),
+            "needed": proposal.needed,
+            "roles": proposal.roles,
+            "expires_at": proposal.expires_at,
+        },
+        now=now,
+    )
+    if denied:
+        latch_loss(judged.connection.pk, evaluation, now)
+    return proposal
+
+
+def columns_of(terms: Terms) -> dict[str, object]:
+    """The columns of a proposal that repeat its terms; the claim compares them with the bytes."""
+    return {
+        "instrument": terms.instrument,
+        "base_currency": terms.base_currency,
+        "quote_currency": terms.quote_currency,
+        "side": terms.side.value,
+        "order_type": terms.order_type.value,
+        "time_in_force": terms.time_in_force.value,
+        "quantity": terms.quantity,
+        "quote_quantity": terms.quote_quantity,
+        "limit_price": terms.limit_price,
+        "stop_price": terms.stop_price,
+        "not_after": terms.not_after,
+    }
+
+
+def latch_loss(connection_id: UUID, evaluation: Evaluation, now: datetime) -> None:
+    """Keep a daily loss limit that was reached reached for the rest of the UTC day, whatever prices do."""
+    reached = any(line.code == ReasonCode.DAILY_LOSS and line.verdict is LineVerdict.FAIL for line in evaluation.lines)
+    if reached:
+        LossLatch.objects.get_or_create(
+            connection_id=connection_id, date=facts.day_start(now).date(), reset_at=None, defaults={"tripped_at": now}
+        )
+
+
+def stream_of(proposal_id: UUID) -> str:
+    """The audit stream of a proposal and everything that follows from it."""
+    return f"proposal:{proposal_id}"
+
+
+def withdraw(*, proposal_id: UUID, principal: Principal, reason: str, now: datetime) -> Proposal:
+    """The proposer takes back a waiting proposal. Raises NotFound for somebody else's, Conflict once it has ended."""
+    with transaction.atomic():
+        proposal = locked_proposal(proposal_id)
+        if proposal is None or proposal.proposer_id != principal.user_id:
+            raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal of yours.")
+        require_waiting(proposal, now)
+        return end(proposal, ProposalState.WITHDRAWN, code="WITHDRAWN", reason=reason, actor=principal.actor(), now=now)
+
+
+def require_waiting(proposal: Proposal, now: datetime) -> None:
+    """Raise Conflict unless the proposal still waits; its deadline counts by the clock, whatever the row says."""
+    if proposal.state != ProposalState.AWAITING_APPROVAL:
+        raise Conflict(
+            "PROPOSAL_NOT_WAITING",
+            f"{proposal.label} is {proposal.get_state_display().lower()} and no longer waits.",
+            fix="Look at it again.",
+            state=proposal.state,
+        )
+    if now >= proposal.expires_at:
+        raise Conflict(
+            "PROPOSAL_EXPIRED",
+            f"The time to decide on {proposal.label} ran out at {proposal.expires_at:%H:%M:%S} UTC.",
+            fix="Propose it again.",
+            state=ProposalState.EXPIRED.value,
+        )
+
+
+def end(proposal: Proposal, state: ProposalState, *, code: str, reason: str, actor: Actor, now: datetime) -> Proposal:
+    """Move a locked proposal to an end, with its event. Inside the caller's transaction."""
+    moved = Proposal.objects.filter(pk=proposal.pk, state=proposal.state).update(
+        state=state, ended_at=now, end_code=code, end_reason=reason
+    )
+    if moved != 1:
+        raise Conflict("PROPOSAL_MOVED", f"Somebody was faster on {proposal.label}.", fix="Look at it again.")
+    proposal.state, proposal.ended_at, proposal.end_code, proposal.end_reason = state, now, code, reason
+    events.record(
+        stream=stream_of(proposal.pk),
+        kind=f"proposal.{state.value.lower()}",
+        actor=actor,
+        subject=str(proposal.pk),
+        payload={"state": state.value, "code": code, "reason": reason, "digest": proposal.digest},
+        now=now,
+    )
+    return proposal
+
+
+def expire(*, proposal_id: UUID, now: datetime) -> bool:
+    """Write down that the time ran out. True where it did and nobody had decided."""
+    with transaction.atomic():
+        proposal = locked_proposal(proposal_id)
+        if proposal is None or proposal.state != ProposalState.AWAITING_APPROVAL or now < proposal.expires_at:
+            return False
+        end(
+            proposal,
+            ProposalState.EXPIRED,
+            code="EXPIRED",
+            reason="Nobody completed the decision in time.",
+            actor=Actor.system("expiry"),
+            now=now,
+        )
+        return True
+
+
+def void(proposal: Proposal, *, code: str, reason: str, actor: Actor, now: datetime) -> Proposal:
+    """End an approved or waiting proposal that lost its ground, and the order that was not claimed yet.
+
+    Inside the caller's transaction, on a locked proposal. Raises Conflict once the order has been claimed.
+    """
+    pending = Order.objects.filter(proposal=proposal, state=OrderState.INITIALIZED)
+    canceled = pending.update(state=OrderState.CANCELED, closed_at=now, reason_code=code, reason=reason)
+    if proposal.state == ProposalState.APPROVED and canceled != 1:
+        raise Conflict(
+            "ORDER_ALREADY_CLAIMED",
+            f"The order of {proposal.label} has already left.",
+            fix="Ask the venue to cancel it.",
+        )
+    return end(proposal, ProposalState.VOIDED, code=code, reason=reason, actor=actor, now=now)
+
+
+def revoke(*, proposal_id: UUID, actor: Actor, reason: str, now: datetime) -> Proposal:
+    """Take back an approval whose order has not been claimed. Raises Conflict where it has."""
+    with transaction.atomic():
+        proposal = locked_proposal(proposal_id)
+        if proposal is None:
+            raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal.")
+        if proposal.state != ProposalState.APPROVED:
+            raise Forbidden("PROPOSAL_NOT_APPROVED", f"{proposal.label} is not approved, so nothing can be revoked.")
+        return void(proposal, code="REVOKED", reason=reason, actor=actor, now=now)

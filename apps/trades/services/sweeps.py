@@ -1,0 +1,77 @@
+"""What a lost message, a dead worker or the clock left behind, found again. Each is safe to run at any time."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import transaction
+from django.db.models import Q
+
+from apps.audit.services import events
+from apps.audit.types import Actor
+from apps.common.tasks import publish
+from apps.trades.models import Order, Proposal
+from apps.trades.selectors.proposals import locked_proposal
+from apps.trades.services.orders import raise_unknown
+from apps.trades.services.proposals import expire, stream_of
+from apps.trades.types import WORKING_STATES, OrderState, ProposalState
+
+PUBLISH_GRACE: Final = timedelta(seconds=5)
+ORDERS_PER_SWEEP: Final = 200
+SWEEP: Final = Actor.system("sweep")
+
+
+def publish_pending(*, now: datetime) -> int:
+    """Publish again the execution of orders that are approved and not claimed. Returns how many."""
+    waiting = Order.objects.filter(
+        Q(next_attempt_at__isnull=True, created_at__lte=now - PUBLISH_GRACE) | Q(next_attempt_at__lte=now),
+        state=OrderState.INITIALIZED,
+    )
+    ids = list(waiting.order_by("created_at").values_list("pk", flat=True)[:ORDERS_PER_SWEEP])
+    for order_id in ids:
+        publish("trades.execute_trade", order_id=order_id)
+    return len(ids)
+
+
+def publish_polls(*, now: datetime) -> int:
+    """Ask for news of every working order. Returns how many were asked for."""
+    ids = list(
+        Order.objects.filter(state__in=WORKING_STATES)
+        .order_by("polled_at")
+        .values_list("pk", flat=True)[:ORDERS_PER_SWEEP]
+    )
+    for order_id in ids:
+        publish("trades.poll_order", order_id=order_id)
+    return len(ids)
+
+
+def expire_due(*, now: datetime) -> int:
+    """Write down which waiting proposals have run out of time. Returns how many."""
+    due = Proposal.objects.filter(state=ProposalState.AWAITING_APPROVAL, expires_at__lte=now)
+    return sum(expire(proposal_id=pk, now=now) for pk in due.values_list("pk", flat=True)[:ORDERS_PER_SWEEP])
+
+
+def resolve_lapsed_claims(*, now: datetime) -> int:
+    """Orders whose worker died between claim and answer may have been sent: UNKNOWN. Returns how many."""
+    lapsed = Order.objects.filter(state=OrderState.SUBMITTED, lease_until__lt=now)
+    return sum(_lapse(order, now) for order in lapsed[:ORDERS_PER_SWEEP])
+
+
+def _lapse(order: Order, now: datetime) -> bool:
+    reason = "The worker that was sending it has gone silent."
+    with transaction.atomic():
+        locked_proposal(order.proposal_id)
+        moved = Order.objects.filter(
+            pk=order.pk, state=OrderState.SUBMITTED, fence=order.fence, lease_until__lt=now
+        ).update(state=OrderState.UNKNOWN, fence=order.fence + 1, reason_code="CLAIM_LAPSED", reason=reason)
+        if moved != 1:
+            return False
+        events.record(
+            stream=stream_of(order.proposal_id),
+            kind="order.unknown",
+            actor=SWEEP,
+            subject=str(order.pk),
+            payload={"state": OrderState.UNKNOWN.value, "fence": order.fence + 1, "code": "CLAIM_LAPSED"},
+            now=now,
+        )
+        raise_unknown(order.pk, reason, now)
+        return True

@@ -1,0 +1,67 @@
+"""Celery tasks: ids in, one service call each. Published by name (`apps.common.tasks.publish`) or by the beat."""
+
+import logging
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from apps.common.errors import AikaError
+from apps.connectors.selectors import active_connections
+from apps.connectors.services import sync
+from apps.trades.services import fills, orders, sweeps
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="trades.execute_trade", queue="execution")
+def execute_trade(order_id: str, **extra: Any) -> str:
+    """Send one approved order, once."""
+    return orders.execute(order_id=UUID(order_id), clock=timezone.now)
+
+
+@shared_task(name="trades.poll_order", queue="default")
+def poll_order(order_id: str, **extra: Any) -> str:
+    """Book what the venue says of one working order."""
+    try:
+        return fills.poll_order(order_id=UUID(order_id), now=timezone.now())
+    except AikaError as error:
+        # The next round asks again; the age of what is known is on every page.
+        logger.warning("Order %s could not be read: %s", order_id, error.code)
+        return error.code
+
+
+@shared_task(name="trades.publish_pending", queue="default")
+def publish_pending(**extra: Any) -> int:
+    """Find approved orders whose message was lost, and claims whose worker died."""
+    now = timezone.now()
+    return sweeps.publish_pending(now=now) + sweeps.resolve_lapsed_claims(now=now)
+
+
+@shared_task(name="trades.poll_open_orders", queue="default")
+def poll_open_orders(**extra: Any) -> int:
+    """Ask for news of every working order."""
+    return sweeps.publish_polls(now=timezone.now())
+
+
+@shared_task(name="trades.expire_due", queue="default")
+def expire_due(**extra: Any) -> int:
+    """Write down which proposals ran out of time."""
+    return sweeps.expire_due(now=timezone.now())
+
+
+@shared_task(name="trades.refresh_market_facts", queue="default")
+def refresh_market_facts(**extra: Any) -> int:
+    """Read instruments, balances and fees of every active connection again. Returns how many could be read."""
+    read = 0
+    for connection in active_connections():
+        now = timezone.now()
+        try:
+            sync.refresh_instruments(connection, now=now)
+            sync.refresh_balances(connection, now=now)
+            sync.refresh_fees(connection, now=now)
+            read += 1
+        except AikaError as error:
+            logger.warning("%s could not be read: %s", connection.slug, error.code)
+    return read

@@ -1,0 +1,183 @@
+"""The words of a trade's life: states, allowed moves, and the terms a person approves. No Django here."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from apps.connectors.types import Environment, OrderType, Side, TimeInForce
+
+
+class ProposalState(StrEnum):
+    """Where a proposal stands. Policy denies, a person declines; VOIDED was approved and lost its ground."""
+
+    DENIED = "DENIED"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
+    DECLINED = "DECLINED"
+    EXPIRED = "EXPIRED"
+    WITHDRAWN = "WITHDRAWN"
+    APPROVED = "APPROVED"
+    VOIDED = "VOIDED"
+
+
+PROPOSAL_MOVES: Final[frozenset[tuple[str, str]]] = frozenset(
+    {
+        (ProposalState.AWAITING_APPROVAL, ProposalState.APPROVED),
+        (ProposalState.AWAITING_APPROVAL, ProposalState.DECLINED),
+        (ProposalState.AWAITING_APPROVAL, ProposalState.EXPIRED),
+        (ProposalState.AWAITING_APPROVAL, ProposalState.WITHDRAWN),
+        (ProposalState.AWAITING_APPROVAL, ProposalState.VOIDED),
+        (ProposalState.APPROVED, ProposalState.VOIDED),
+    }
+)
+
+
+class OrderState(StrEnum):
+    """Where an order stands. SUBMITTED means claimed: it may have been sent. UNKNOWN is never guessed away."""
+
+    INITIALIZED = "INITIALIZED"
+    SUBMITTED = "SUBMITTED"
+    ACCEPTED = "ACCEPTED"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    CANCEL_REQUESTED = "CANCEL_REQUESTED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    REJECTED = "REJECTED"
+    UNKNOWN = "UNKNOWN"
+    ABANDONED = "ABANDONED"
+
+
+_WORKING: Final = (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED, OrderState.CANCEL_REQUESTED)
+_ENDED_AT_VENUE: Final = (OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED)
+
+ORDER_MOVES: Final[frozenset[tuple[str, str]]] = frozenset(
+    {
+        (OrderState.INITIALIZED, OrderState.SUBMITTED),
+        # Voided before the claim, or found to be past its time by the claim: no request has left.
+        (OrderState.INITIALIZED, OrderState.CANCELED),
+        # Proof that nothing was sent (no connection could be made): the claim may be made again.
+        (OrderState.SUBMITTED, OrderState.INITIALIZED),
+        (OrderState.SUBMITTED, OrderState.ACCEPTED),
+        (OrderState.SUBMITTED, OrderState.REJECTED),
+        (OrderState.SUBMITTED, OrderState.UNKNOWN),
+        (OrderState.UNKNOWN, OrderState.ACCEPTED),
+        (OrderState.UNKNOWN, OrderState.REJECTED),
+        (OrderState.UNKNOWN, OrderState.ABANDONED),
+        (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED),
+        (OrderState.ACCEPTED, OrderState.CANCEL_REQUESTED),
+        (OrderState.ACCEPTED, OrderState.REJECTED),
+        (OrderState.PARTIALLY_FILLED, OrderState.CANCEL_REQUESTED),
+        *((working, ended) for working in _WORKING for ended in _ENDED_AT_VENUE),
+    }
+)
+
+WAITING_STATES: Final = frozenset({ProposalState.AWAITING_APPROVAL})
+# Money is bound while an order is in one of these: it may execute, or may have been sent.
+LIVE_ORDER_STATES: Final = frozenset({OrderState.INITIALIZED, OrderState.SUBMITTED, OrderState.UNKNOWN, *_WORKING})
+IN_FLIGHT_STATES: Final = frozenset({OrderState.SUBMITTED, OrderState.UNKNOWN})
+WORKING_STATES: Final = frozenset(_WORKING)
+CLOSED_ORDER_STATES: Final = frozenset(OrderState) - LIVE_ORDER_STATES
+
+TERMS_SCHEMA: Final = "aika.terms/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """The executable content of a proposal: what a person approves and what is sent.
+
+    `quantity` is in base currency, `quote_quantity` in quote currency; exactly one is set. Prices are quote currency
+    per one base unit. `not_after` (UTC) is the last instant at which the order may be sent or rest at the venue.
+    """
+
+    connection_id: UUID
+    connection: str
+    venue: str
+    environment: Environment
+    instrument: str
+    base_currency: str
+    quote_currency: str
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    quantity: Decimal | None
+    quote_quantity: Decimal | None
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    post_only: bool
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What a proposer asks for, before it is bound to a connection's facts.
+
+    `valid_for_s` is how long the proposal may wait for people, in seconds; None takes the default.
+    """
+
+    connection: str
+    instrument: str
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    quantity: Decimal | None = None
+    quote_quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    post_only: bool = False
+    not_after: datetime | None = None
+    valid_for_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Narrative:
+    """What the proposer says about it: shown as unverified text, never an input of policy."""
+
+    rationale: str = ""
+    confidence: Decimal | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """What is held with known cost: `quantity` base, `average_price` quote per base, `fees` paid for it (quote)."""
+
+    quantity: Decimal
+    average_price: Decimal | None
+    fees: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One net execution for bookkeeping: base quantity (positive), price and fee in quote currency."""
+
+    order_id: UUID
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """What one order closed: P&L after fees in quote currency, None where part of the cost is unknown."""
+
+    order_id: UUID
+    quantity: Decimal
+    entry_price: Decimal | None
+    exit_price: Decimal
+    pnl: Decimal | None
+    fees: Decimal
+    opened_at: datetime
+    closed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """What an order can still cost: `amount` of `currency`."""
+
+    currency: str
+    amount: Decimal
