@@ -127,8 +127,8 @@ def _sqlite_unique_keys(connection: BaseDatabaseWrapper, table: str) -> list[str
 
 def _sqlite_index_condition(created: str, columns: Sequence[str]) -> str:
     """The condition of a partial unique index, asked of both rows: only then are they in each other's way."""
-    _, where, condition = created.partition(" WHERE ")
-    if not where:
+    *_, condition = re.split(r"\sWHERE\s", created, maxsplit=1, flags=re.IGNORECASE)
+    if condition == created:
         return ""
     quoted = re.compile('"(' + "|".join(re.escape(column) for column in columns) + ')"')
     held, new = (quoted.sub(rf'{side}."\1"', condition) for side in ("held", "NEW"))

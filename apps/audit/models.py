@@ -1,0 +1,76 @@
+"""The rows of the log. Written by services.events and services.alarms only; guarded by triggers (migration 0001)."""
+
+from django.db import models
+
+from apps.audit.types import ActorKind
+
+HASH_CHARS = 64
+STREAM_CHARS_MAX = 120
+SUBJECT_CHARS_MAX = 120
+KIND_CHARS_MAX = 80
+ACTOR_ID_CHARS_MAX = 64
+NAME_CHARS_MAX = 200
+GENESIS = "0" * HASH_CHARS
+
+
+class Event(models.Model):
+    """One fact, in the transaction that made it so. `body` holds the exact bytes that were hashed.
+
+    Within a stream `seq` runs 1, 2, 3 without gaps, and `prev_hash` is the hash of the event before. The other columns
+    repeat the body for queries; `audit_verify` holds them against it.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    stream = models.CharField(max_length=STREAM_CHARS_MAX)
+    seq = models.PositiveBigIntegerField()
+    kind = models.CharField(max_length=KIND_CHARS_MAX)
+    actor_kind = models.CharField(max_length=16, choices=[(kind.value, kind.value) for kind in ActorKind])
+    actor_id = models.CharField(max_length=ACTOR_ID_CHARS_MAX)
+    subject = models.CharField(max_length=SUBJECT_CHARS_MAX)
+    body = models.BinaryField()
+    prev_hash = models.CharField(max_length=HASH_CHARS)
+    hash = models.CharField(max_length=HASH_CHARS)
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["stream", "seq"], name="audit_event_stream_seq")]
+        indexes = [models.Index(fields=["subject", "id"], name="audit_event_subject_id")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"
+
+
+class StreamHead(models.Model):
+    """The end of a stream. Its row lock makes writers of one stream wait for each other."""
+
+    stream = models.CharField(primary_key=True, max_length=STREAM_CHARS_MAX)
+    seq = models.PositiveBigIntegerField()
+    hash = models.CharField(max_length=HASH_CHARS)
+    last_id = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.stream} at {self.seq}"
+
+
+class Alarm(models.Model):
+    """Something a person must look at, from `since` until `cleared_at`. One open alarm for each code and subject."""
+
+    id = models.BigAutoField(primary_key=True)
+    code = models.CharField(max_length=80)
+    subject = models.CharField(max_length=SUBJECT_CHARS_MAX)
+    message = models.CharField(max_length=500)
+    since = models.DateTimeField()
+    acknowledged_by = models.CharField(max_length=NAME_CHARS_MAX, blank=True)
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    cleared_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["code", "subject"], condition=models.Q(cleared_at=None), name="audit_alarm_one_open"
+            )
+        ]
+        permissions = [("acknowledge_alarm", "Can acknowledge an alarm")]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.subject}"
