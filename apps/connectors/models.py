@@ -20,6 +20,12 @@ class EnvironmentChoice(models.TextChoices):
     LIVE = Environment.LIVE.value, "live: real money"
 
 
+class ConnectionQuerySet(SealedQuerySet["Connection"]):
+    def active(self) -> "ConnectionQuerySet":
+        """Those that may place orders."""
+        return self.filter(is_active=True)
+
+
 class Connection(models.Model):
     """One authorised link of a desk to one venue. Venue, environment and address never change: make another one.
 
@@ -51,7 +57,7 @@ class Connection(models.Model):
     instruments_as_of = models.DateTimeField(null=True, blank=True)
     balances_as_of = models.DateTimeField(null=True, blank=True)
 
-    objects = SealedQuerySet.as_manager()
+    objects = ConnectionQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["name"]

@@ -1,0 +1,102 @@
+"""CDP key JWTs: one per request, bound to method, host and path (coinbase.md 2.1)."""
+
+import base64
+import binascii
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from apps.common.errors import Misconfigured
+
+LIFETIME_S = 120  # the venue accepts exp - nbf of at most this
+EARLY_S = 5  # nbf lies this far back, so that a clock a little ahead of the venue's does not lock us out
+
+_Key = EllipticCurvePrivateKey | Ed25519PrivateKey
+
+
+def _unusable(why: str) -> Misconfigured:
+    return Misconfigured(
+        "VENUE_KEY_UNUSABLE",
+        f"The venue key cannot be used: {why}.",
+        fix="Enter the private key as the venue gave it: a PEM block (EC P-256, Ed25519) or base64 (Ed25519).",
+    )
+
+
+def _from_pem(text: str) -> _Key:
+    try:
+        key = load_pem_private_key(text.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # The library's message may quote what it read; it is left out.
+        raise _unusable("the PEM block does not hold an unencrypted private key") from None
+    if isinstance(key, Ed25519PrivateKey):
+        return key
+    if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
+        return key
+    raise _unusable("it is neither on the P-256 curve nor an Ed25519 key")
+
+
+def _from_base64(text: str) -> _Key:
+    try:
+        raw = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise _unusable("it is neither PEM nor base64") from None
+    if len(raw) not in {32, 64}:
+        raise _unusable(f"an Ed25519 key has 32 or 64 bytes, this has {len(raw)}")
+    key = Ed25519PrivateKey.from_private_bytes(raw[:32])
+    if len(raw) == 64 and key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw) != raw[32:]:
+        raise _unusable("its public half does not belong to its private half")
+    return key
+
+
+def load_key(secret: str) -> _Key:
+    r"""The private key of a PEM block (SEC1 or PKCS8, a literal `\n` read as a line end) or of base64 Ed25519.
+
+    Raises Misconfigured VENUE_KEY_UNUSABLE, never quoting the secret.
+    """
+    text = secret.replace("\\r", "").replace("\\n", "\n").replace("\r", "").strip()
+    if not text.isascii() or not text:
+        raise _unusable("it is empty" if not text else "it holds characters no key has")
+    return _from_pem(text + "\n") if text.startswith("-----BEGIN") else _from_base64(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Makes the bearer token of one request. `clock` is the wall clock, in seconds since 1970."""
+
+    key_name: str
+    key: _Key
+    clock: Callable[[], float] = time.time
+
+    @classmethod
+    def of(cls, *, key_name: str, secret: str, clock: Callable[[], float] = time.time) -> "Signer":
+        """Raises Misconfigured where the name is empty or the secret is no key."""
+        if not key_name.strip():
+            raise _unusable("the key has no name")
+        return cls(key_name=key_name.strip(), key=load_key(secret), clock=clock)
+
+    @property
+    def algorithm(self) -> str:
+        return "EdDSA" if isinstance(self.key, Ed25519PrivateKey) else "ES256"
+
+    def token(self, *, method: str, host: str, path: str, early_s: int = EARLY_S) -> str:
+        """A token for this method on this path of the host really called; `path` without its query."""
+        not_before = int(self.clock()) - early_s
+        return jwt.encode(
+            {
+                "sub": self.key_name,
+                "iss": "cdp",
+                "nbf": not_before,
+                "exp": not_before + LIFETIME_S,
+                "uri": f"{method} {host}{path}",
+            },
+            self.key,
+            algorithm=self.algorithm,
+            headers={"kid": self.key_name, "nonce": secrets.token_hex(16)},
+        )

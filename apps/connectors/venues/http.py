@@ -1,0 +1,224 @@
+"""One HTTP exchange under one deadline, and the knowledge whether any byte of the request left.
+
+A timeout of httpx bounds one read; a peer that drips a byte a second outlasts it. Here every read and write of the
+socket gets what is left of the deadline, and nothing is written after it: an order cannot leave late.
+(Name resolution cannot be interrupted; it happens before the first byte, so it delays an answer and not an order.)
+"""
+
+import ssl
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import httpcore
+import httpx
+
+CONNECT_TIMEOUT_S = 3.0
+READ_TIMEOUT_S = 8.0
+WRITE_TIMEOUT_S = 3.0
+POOL_TIMEOUT_S = 2.0
+RESPONSE_BYTES_MAX = 16 * 1024 * 1024
+CONNECTIONS_MAX = 10
+KEEPALIVE_S = 4.0
+
+
+class TooLarge(Exception):
+    """The answer is longer than we are willing to read."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One call to a venue. `wrote` turns True just before the first byte of the request goes to the socket."""
+
+    deadline: float
+    wrote: bool = False
+
+    @classmethod
+    def within(cls, seconds: float) -> "Attempt":
+        return cls(deadline=time.monotonic() + seconds)
+
+    @property
+    def left_s(self) -> float:
+        return self.deadline - time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back, undecoded."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+_current: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
+
+
+@contextmanager
+def _under(attempt: Attempt) -> Iterator[None]:
+    token = _current.set(attempt)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def _bounded(timeout: float | None, expired: type[httpcore.TimeoutException]) -> float | None:
+    attempt = _current.get()
+    if attempt is None:
+        return timeout
+    left = attempt.left_s
+    if left <= 0:
+        raise expired("the deadline of this call has passed")
+    return left if timeout is None else min(timeout, left)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connected stream, after TLS where there is TLS: what is written here is the request itself."""
+
+    def __init__(self, stream: httpcore.NetworkStream, *, inside: bool) -> None:
+        self._stream = stream
+        self._inside = inside
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _bounded(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        bounded = _bounded(timeout, httpcore.WriteTimeout)
+        attempt = _current.get()
+        if attempt is not None and self._inside:
+            attempt.wrote = True
+        self._stream.write(buffer, bounded)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        bounded = _bounded(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, bounded), inside=True)
+
+    def get_extra_info(self, info: str) -> object:
+        return self._stream.get_extra_info(info)
+
+
+class _Backend(httpcore.SyncBackend):
+    def __init__(self, *, plain: bool) -> None:
+        self._plain = plain
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        bounded = _bounded(timeout, httpcore.ConnectTimeout)
+        stream = super().connect_tcp(host, port, bounded, local_address, socket_options)
+        return _Stream(stream, inside=self._plain)
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, stream: Iterable[bytes]) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._stream
+
+    def close(self) -> None:
+        close = getattr(self._stream, "close", None)
+        if close is not None:
+            close()
+
+
+class _Transport(httpx.BaseTransport):
+    """httpx over a pool of our backend. No proxy, no netrc, no redirect, no retry; certificates are checked."""
+
+    def __init__(self, *, plain: bool) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=ssl.create_default_context(),
+            max_connections=CONNECTIONS_MAX,
+            max_keepalive_connections=CONNECTIONS_MAX,
+            # Shorter than servers keep an idle connection: one closed under a create would leave its outcome unknown.
+            keepalive_expiry=KEEPALIVE_S,
+            network_backend=_Backend(plain=plain),
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        answer = self._pool.handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                headers=request.headers.raw,
+                content=request.read(),
+                extensions=request.extensions,
+            )
+        )
+        stream = answer.stream
+        if not isinstance(stream, Iterable):
+            raise httpcore.ProtocolError("the answer cannot be read")
+        return httpx.Response(status_code=answer.status, headers=answer.headers, stream=_Body(stream))
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+# What a socket, TLS or HTTP may raise here; httpcore's errors reach us unmapped because the transport is ours.
+TRANSPORT_ERRORS: tuple[type[Exception], ...] = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ConnectionNotAvailable,
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    OSError,
+    TooLarge,
+)
+
+
+class Http:
+    """A pool of connections to one host. Thread safe."""
+
+    def __init__(self, *, base: str) -> None:
+        self._client = httpx.Client(
+            base_url=base,
+            transport=_Transport(plain=base.startswith("http://")),
+            timeout=httpx.Timeout(
+                connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S, write=WRITE_TIMEOUT_S, pool=POOL_TIMEOUT_S
+            ),
+            follow_redirects=False,
+            trust_env=False,
+            headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "aika"},
+        )
+
+    def exchange(
+        self,
+        attempt: Attempt,
+        *,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        content: bytes | None = None,
+    ) -> Reply:
+        """One request, one reply, within the attempt's deadline. Raises one of TRANSPORT_ERRORS."""
+        request = self._client.build_request(method, target, headers=dict(headers), content=content)
+        with _under(attempt):
+            response = self._client.send(request, stream=True)
+            try:
+                body = bytearray()
+                for chunk in response.iter_raw():
+                    body += chunk
+                    if len(body) > RESPONSE_BYTES_MAX:
+                        raise TooLarge(f"the answer is longer than {RESPONSE_BYTES_MAX} bytes")
+            finally:
+                response.close()
+        return Reply(status=response.status_code, headers=dict(response.headers), body=bytes(body))
+
+    def close(self) -> None:
+        self._client.close()
