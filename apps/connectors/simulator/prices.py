@@ -16,9 +16,9 @@ _UNIT = 10**9
 _ONE = 1 << 16
 
 _OCTAVES: tuple[tuple[int, int], ...] = tuple(
-    (4**power, min(2**power, 300 + 40 * power) * BASIS_POINT) for power in range(12)
+    (4**power, min(2 * 2**power, 300) * BASIS_POINT) for power in range(12)
 )
-"""(period in steps, amplitude): 1 s with 1 bp up to 48 days."""
+"""(period in steps, amplitude): 1 s with 2 bps up to 48 days with 300."""
 
 
 _MASK = (1 << 64) - 1
