@@ -1,0 +1,301 @@
+"""What policy says of a proposal now, written out: the rules tightest first, and the limits before and after."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from apps.approvals.selectors.page_values import Change, RuleRow, Rules, Tile
+from apps.common import words
+from apps.connectors.types import Side
+from apps.policies.types import Evaluation, FactKind, Facts, LineVerdict, RuleKind, RuleLine, Verdict
+from apps.trades.types import Terms
+
+NEAR: Final = Decimal("0.85")
+_HUNDRED: Final = Decimal(100)
+_NAMES: Final = {
+    RuleKind.MAX_ORDER_QUANTITY: "Quantity of this order",
+    RuleKind.MAX_ORDER_NOTIONAL: "This order at its worst price",
+    RuleKind.MIN_NOTIONAL: "This order at the least",
+    RuleKind.PRICE_COLLAR: "Price against the middle",
+    RuleKind.STALE_QUOTE: "Age of the price",
+    RuleKind.FUNDS: "Funds needed, fee included",
+    RuleKind.MAX_POSITION: "Position in {instrument}",
+    RuleKind.MAX_GROSS_EXPOSURE: "All positions together",
+    RuleKind.DAILY_NOTIONAL: "Traded today",
+    RuleKind.DAILY_LOSS: "Lost today",
+    RuleKind.ORDER_RATE: "Asks in a minute",
+    RuleKind.DUPLICATE: "The same asked again",
+    RuleKind.ALLOWED_INSTRUMENT: "Instrument allowed",
+    RuleKind.RESTRICTED_LIST: "Not on the restricted list",
+    RuleKind.ALLOWED_ORDER_TYPES: "Order type allowed",
+    RuleKind.TRADING_STATE: "Trading is active",
+    RuleKind.APPROVALS_REQUIRED: "Who must approve",
+}
+_FOLDED: Final = {
+    RuleKind.ALLOWED_INSTRUMENT: "instrument allowed",
+    RuleKind.RESTRICTED_LIST: "not restricted",
+    RuleKind.ALLOWED_ORDER_TYPES: "order type allowed",
+    RuleKind.TRADING_STATE: "trading ACTIVE",
+    RuleKind.DUPLICATE: "not asked before",
+    RuleKind.ORDER_RATE: "not asked too often",
+}
+_OPERATORS: Final = {"<=": "at most", ">=": "at least", "in": "one of", "not in": "none of", "=": "must be"}
+_TICKING: Final = frozenset({RuleKind.STALE_QUOTE, RuleKind.ORDER_RATE, RuleKind.DUPLICATE})
+
+
+def number(text: str | None) -> Decimal | None:
+    """A number of a rule line, None where the line has no number there."""
+    try:
+        value = Decimal(text) if text else None
+    except InvalidOperation:
+        return None
+    return value if value is not None and value.is_finite() else None
+
+
+def amount(text: str, unit: str, *, with_unit: bool = True) -> str:
+    """`3,214.60 USD`, `0.23 BTC`, `10.6 bps`, `0.4 s`; a word stays a word."""
+    value = number(text)
+    if value is None:
+        return text or "not known"
+    if unit == "bps":
+        shown = words.signed(value) if value < 0 else words.grouped(value, places=1)
+    elif unit == "s":
+        shown = words.grouped(value, places=1)
+    elif unit in {"USD", "EUR", "GBP", "USDC", "USDT"}:
+        shown = words.money(value)
+    else:
+        shown = words.grouped(value)
+    return f"{shown} {unit}" if with_unit and unit else shown
+
+
+def used_percent(line: RuleLine) -> Decimal | None:
+    """How much of the limit is used, in percent; None where that means nothing."""
+    used = number(line.used_fraction)
+    return None if used is None else used * _HUNDRED
+
+
+def bar_width(percent: Decimal) -> str:
+    """A length of a bar: 0 to 100 with one digit, as text."""
+    return str(min(max(percent, Decimal(0)), _HUNDRED).quantize(Decimal("0.1")).normalize() + 0)
+
+
+def name_of(line: RuleLine, terms: Terms) -> str:
+    """The rule as people call it; a rule this page does not know keeps its own name."""
+    try:
+        return _NAMES[RuleKind(line.kind)].format(instrument=terms.instrument)
+    except (ValueError, KeyError):
+        return line.kind.replace("_", " ").capitalize()
+
+
+def rules(evaluation: Evaluation, terms: Terms, *, version: str, decision_url: str = "") -> Rules:
+    """Every rule: failing ones first, then by how much is used; the passing ones without a number in one sentence."""
+    lines = [line for line in evaluation.lines if line.verdict is not LineVerdict.NOT_APPLICABLE]
+    judged = [line for line in lines if line.verdict is not LineVerdict.REQUIRE]
+    shown = [line for line in judged if not _folds(line)]
+    shown.sort(key=_tightness)
+    folded = [line for line in judged if _folds(line)]
+    return Rules(
+        title=_title(judged),
+        note=f"Tightest first. {version}, judged now and again at your vote." if version else "Tightest first.",
+        rows=tuple(_row(line, terms) for line in shown),
+        folded=_folded(folded, any_shown=bool(shown)),
+        asks=_asks(evaluation),
+        decision_url=decision_url,
+    )
+
+
+def _folds(line: RuleLine) -> bool:
+    passes = line.verdict is LineVerdict.PASS
+    ticking = line.kind in _TICKING and line.kind != RuleKind.STALE_QUOTE
+    return passes and (number(line.limit) is None or ticking)
+
+
+def _tightness(line: RuleLine) -> tuple[int, Decimal]:
+    severity = {LineVerdict.FAIL: 0, LineVerdict.ERROR: 1}.get(line.verdict, 2)
+    return severity, -(number(line.used_fraction) or Decimal(0))
+
+
+def _title(lines: list[RuleLine]) -> str:
+    failing = sum(line.verdict is LineVerdict.FAIL for line in lines)
+    doubtful = sum(line.verdict is LineVerdict.ERROR for line in lines)
+    if not lines:
+        return "Policy: no rule applies, so nothing is allowed"
+    if not failing and not doubtful:
+        return f"Policy: {len(lines)} of {len(lines)} rules pass"
+    parts = []
+    if failing:
+        parts.append(f"{words.count(failing)} fail{'s' if failing == 1 else ''} now")
+    if doubtful:
+        parts.append(f"{words.count(doubtful)} cannot be judged")
+    return f"Policy: {', '.join(parts)}"
+
+
+def _row(line: RuleLine, terms: Terms) -> RuleRow:
+    percent = used_percent(line)
+    is_near = percent is not None and percent >= NEAR * _HUNDRED and line.kind not in _TICKING
+    kind, icon, verdict, bar = _verdict(line, is_near)
+    width = percent if percent is not None else _HUNDRED if line.verdict is LineVerdict.FAIL else Decimal(0)
+    return RuleRow(
+        name=name_of(line, terms),
+        key=line.rule,
+        code=line.code,
+        observed=amount(line.observed, line.unit),
+        operator=_OPERATORS.get(line.operator, line.operator),
+        limit=amount(line.limit, line.unit, with_unit=False),
+        room=_room(line),
+        used=bar_width(width),
+        bar_kind=bar,
+        kind=kind,
+        icon=icon,
+        verdict=verdict,
+        message=line.message,
+    )
+
+
+def _room(line: RuleLine) -> str:
+    room = number(line.room_left)
+    if room is None:
+        return "not known" if line.verdict is LineVerdict.ERROR else ""
+    return amount(str(room), line.unit) if room > 0 else "none"
+
+
+def _verdict(line: RuleLine, is_near: bool) -> tuple[str, str, str, str]:
+    if line.verdict is LineVerdict.FAIL:
+        return "stop", "stop", "Fails now", "over"
+    if line.verdict is LineVerdict.ERROR:
+        return "unsure", "unsure", "Not known", "now"
+    if is_near:
+        return "warn", "ok", "Pass, near", "warn"
+    return "ok", "ok", "Pass", "now"
+
+
+def _folded(lines: list[RuleLine], *, any_shown: bool) -> str:
+    if not lines:
+        return ""
+    said = list(dict.fromkeys(_FOLDED.get(RuleKind(line.kind), line.kind) for line in lines if _known(line.kind)))
+    others = len(lines) - sum(_known(line.kind) for line in lines)
+    if others:
+        said.append(f"{words.count(others)} check{'s' if others > 1 else ''} of the venue's own bounds")
+    head = "The other" if any_shown else "All"
+    tail = f"{words.count(len(lines))} pass too" if any_shown else f"{words.count(len(lines))} pass"
+    if len(lines) == 1 and any_shown:
+        return f"The other one passes too: {said[0]}."
+    return f"{head} {tail}: {', '.join(said)}."
+
+
+def _known(kind: str) -> bool:
+    return kind in {item.value for item in RuleKind}
+
+
+def _asks(evaluation: Evaluation) -> str:
+    if evaluation.outcome is Verdict.DENY:
+        remedy = f" {evaluation.remedy.sentence}" if evaluation.remedy else ""
+        return f"As things stand policy denies this, and an approval would be refused.{remedy}"
+    if evaluation.tier is None:
+        return "Policy asks for no approval."
+    roles = words.listed([f"{role}s" if not role.endswith("s") else role for role in evaluation.tier.roles], word="or")
+    people = "one approval" if evaluation.tier.needed == 1 else f"{words.count(evaluation.tier.needed)} approvals"
+    return f"Policy asks for {people} by {roles}. The price may move {evaluation.tier.drift_bps:f} bps until then."
+
+
+def tightest(evaluation: Evaluation) -> RuleLine | None:
+    """The limit this order leaves the least room under; what only ticks with time is not a limit of it."""
+    lines = [
+        line
+        for line in evaluation.lines
+        if used_percent(line) is not None
+        and line.kind not in _TICKING
+        and line.kind != RuleKind.MIN_NOTIONAL
+        and line.verdict in {LineVerdict.PASS, LineVerdict.FAIL}
+    ]
+    return max(lines, key=lambda line: number(line.used_fraction) or Decimal(0), default=None)
+
+
+def tight_tile(evaluation: Evaluation, terms: Terms, changes: tuple[Change, ...]) -> Tile:
+    """Which limit gets tight, or that none is known."""
+    question = "What gets tight?"
+    line = tightest(evaluation)
+    percent = used_percent(line) if line is not None else None
+    if line is None or percent is None:
+        note = "No rule of this policy measures this order against a limit."
+        return Tile(key="tight", question=question, answer="Not known", icon="unsure", note=note, bar_label="")
+    name = name_of(line, terms)
+    over, near = line.verdict is LineVerdict.FAIL, percent >= NEAR * _HUNDRED
+    change = next((item for item in changes if item.name == name), None)
+    room = number(line.room_left)
+    left = f"Room for {amount(str(room), line.unit)} more." if room is not None and room > 0 else "No room left."
+    return Tile(
+        key="tight",
+        question=question,
+        answer=words.percent(percent / _HUNDRED),
+        unit="of limit",
+        icon="stop" if over else "warn" if near else "ok",
+        kind="warn" if over or near else "",
+        now=change.now if change else bar_width(percent),
+        add=change.add if change else "0",
+        bar_kind="over" if over else "",
+        bar_label=f"{name}: {words.percent(percent / _HUNDRED)} of its limit with this order",
+        note=f"{name}: {amount(line.observed, line.unit)} of {amount(line.limit, line.unit)}. {left}",
+    )
+
+
+def changes(evaluation: Evaluation, terms: Terms, facts: Facts, *, quantity: Decimal | None) -> tuple[Change, ...]:
+    """The limits that count what is held and traded, before and after this order, tightest first.
+
+    `quantity`: the base quantity that changes hands at most.
+    """
+    found: list[tuple[Decimal, Change]] = []
+    for line in evaluation.lines:
+        after, limit = number(line.observed), number(line.limit)
+        if after is None or limit is None or limit <= 0 or line.verdict not in {LineVerdict.PASS, LineVerdict.FAIL}:
+            continue
+        before_after = _before_after(line, terms, evaluation, facts, quantity, after, limit)
+        if before_after is not None:
+            found.append((max(before_after) / limit, _change(line, terms, *before_after, limit)))
+    return tuple(change for _, change in sorted(found, key=lambda pair: -pair[0]))
+
+
+def _before_after(
+    line: RuleLine,
+    terms: Terms,
+    evaluation: Evaluation,
+    facts: Facts,
+    quantity: Decimal | None,
+    after: Decimal,
+    limit: Decimal,
+) -> tuple[Decimal, Decimal] | None:
+    buys = terms.side is Side.BUY
+    if line.kind == RuleKind.DAILY_NOTIONAL and evaluation.notional is not None:
+        return after - evaluation.notional, after
+    if line.kind not in {RuleKind.MAX_POSITION, RuleKind.MAX_GROSS_EXPOSURE}:
+        return None
+    worth = quantity if line.unit == terms.base_currency else evaluation.notional
+    if worth is None:
+        return None
+    if buys:
+        return after - worth, after
+    if line.kind == RuleKind.MAX_POSITION and line.unit == terms.base_currency:
+        held = _held(facts)
+        return None if held is None else (held, max(held - worth, Decimal(0)))
+    return after, max(after - worth, Decimal(0))
+
+
+def _held(facts: Facts) -> Decimal | None:
+    for key, fact in facts.items():
+        if key.startswith(f"{FactKind.POSITION}:"):
+            return number(fact.values.get("quantity"))
+    return None
+
+
+def _change(line: RuleLine, terms: Terms, before: Decimal, after: Decimal, limit: Decimal) -> Change:
+    now, then = before / limit * _HUNDRED, after / limit * _HUNDRED
+    room = limit - after
+    return Change(
+        name=name_of(line, terms),
+        sub=f"limit {amount(str(limit), line.unit)}",
+        before=amount(str(before), line.unit, with_unit=False),
+        after=amount(str(after), line.unit),
+        now=bar_width(min(now, then)),
+        add=bar_width(max(then - now, Decimal(0))),
+        used=words.percent(after / limit),
+        left=f"{amount(str(room), line.unit, with_unit=False)} left" if room > 0 else "no room left",
+    )
