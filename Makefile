@@ -1,7 +1,10 @@
 # The two commands that matter: `make run` and `make test`. Everything else is for people who work on Aika.
 PORT ?= 8000
 PYTHON ?= python3
-BOOT = @$(PYTHON) config/bootstrap.py
+# Said here because a Python this old cannot even read the file that would say it.
+OLD = Aika needs Python 3.11 or newer as $(PYTHON). Install it, then run make again.
+BOOT = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null \
+	|| { echo "$(OLD)"; exit 1; }; $(PYTHON) config/bootstrap.py
 VENV = .venv/bin
 
 .PHONY: run test bench lock

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 EXECUTION_THREADS = 2
 DEFAULT_THREADS = 2
 BEAT_TURN_S = 1  # how long beat may sleep, and so how soon it sees an edit or a stop
-PARTS_STOP_S_MAX = 1.5
+PARTS_STOP_S_MAX = 1.0
 WATCH_EVERY_S = 1
 
 
@@ -71,13 +71,17 @@ class Desk:
     def start(self) -> None:
         """Start all parts."""
         state.should_stop = None
+        # Before the threads, or two workers would create kombu's exchange file at once, one of them reading it empty.
+        with app.connection_for_write() as broker:
+            for queue in app.amqp.queues.values():
+                queue(broker.default_channel).declare()
         for part in self._parts:
             part.start()
 
-    def stop(self) -> list[str]:
-        """Ask all to stop, wait a bounded time, and name those that still run.
+    def stop(self) -> None:
+        """Ask all to stop, and wait a bounded time.
 
-        Whatever such a part was doing is left as a crash would leave it: the sweeps of the next run find it.
+        What a part is doing that does not end in time is left as a crash would leave it: the next run's sweeps find it.
         """
         self._stop.set()
         self._beat.stop()
@@ -85,7 +89,9 @@ class Desk:
         deadline = time.monotonic() + PARTS_STOP_S_MAX
         for part in self._parts:
             part.join(max(0.0, deadline - time.monotonic()))
-        return [part.name for part in self._parts if part.is_alive()]
+        for part in self._parts:
+            if part.is_alive():
+                logger.warning("%s was stopped at work; the next run looks up what came of it.", part.name)
 
 
 def work(celery_app: Celery, queue: str, threads: int) -> None:
@@ -103,8 +109,8 @@ def work(celery_app: Celery, queue: str, threads: int) -> None:
     ).start()
 
 
-def with_desk(inner: ASGIApp, venue: VenueProcess, on_stuck: Callable[[list[str]], None]) -> ASGIApp:
-    """`inner` under a lifespan that owns the desk's parts and the venue; `on_stuck` gets the parts that did not end."""
+def with_desk(inner: ASGIApp, venue: VenueProcess) -> ASGIApp:
+    """`inner` under a lifespan that owns the desk's parts and watches the venue."""
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -115,9 +121,7 @@ def with_desk(inner: ASGIApp, venue: VenueProcess, on_stuck: Callable[[list[str]
             yield
         finally:
             watching.cancel()
-            stuck = await asyncio.to_thread(desk.stop)
-            venue.stop()
-            on_stuck(stuck)
+            await asyncio.to_thread(desk.stop)
 
     life = Router(lifespan=lifespan)
 

@@ -7,6 +7,7 @@ In order: take the port and the data folder, start the venue simulator, migrate,
 import argparse
 import fcntl
 import json
+import logging
 import os
 import signal
 import socket
@@ -94,13 +95,6 @@ def greeting(home: Path, url: str) -> str:
     return "\n".join(lines)
 
 
-def leave(stuck: list[str]) -> None:
-    """End at once where a thread would keep the process: it is inside a call whose answer the next run looks up."""
-    if stuck:
-        say(f"Stopped while still at work: {', '.join(stuck)}. The next run looks up what came of it.")
-        os._exit(0)
-
-
 def serve(port: int) -> None:
     """Prepare and serve until a signal comes. Trouble and the exceptions of main() say what stood in the way."""
     listener = take_port(port)
@@ -120,7 +114,7 @@ def serve(port: int) -> None:
         try:
             prepare(venue, url)
             config = uvicorn.Config(
-                with_desk(with_static(application), venue, leave),
+                with_desk(with_static(application), venue),
                 lifespan="on",
                 ws="none",
                 log_config=None,
@@ -154,4 +148,8 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    logging.shutdown()
+    sys.stdout.flush()
+    # Not sys.exit: that would wait for a thread inside a hung call, and Ctrl-C has to end everything within 3 s.
+    os._exit(status)

@@ -149,9 +149,10 @@ CHANNEL_LAYERS: dict[str, Any] = {
 # Tasks. What makes them safe is the database (a claim is a compare-and-swap, a sweep finds what was lost); these
 # settings make a loss rare and a repeat harmless. Messages carry ids only.
 BROKER_DIR = DATA_DIR / "broker"
-CELERY_BROKER_URL = REDIS_URL or "filesystem://"
+CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost"
 if not REDIS_URL:
     CELERY_BROKER_TRANSPORT = "config.broker:Transport"
+    CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # its queues are files that nobody would read
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     # A message not acknowledged for this long is delivered again, also while its task still runs: far above the limits.
     {"visibility_timeout": 3600, "socket_connect_timeout": 2, "socket_keepalive": True}
