@@ -1,0 +1,50 @@
+"""Reads of connections and of what was last learned over them."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from apps.accounts.types import Principal
+from apps.connectors.models import Connection, Instrument
+from apps.connectors.types import Balance, InstrumentSpec
+
+
+def connections_for(principal: Principal) -> QuerySet[Connection]:
+    """The connections of the desks this person sits at; for a key, only those of them that it is granted."""
+    found = Connection.objects.filter(desk__members=principal.user_id)
+    if principal.api_key_id is not None:
+        found = found.filter(grants__api_key=principal.api_key_id)
+    return found.select_related("desk")
+
+
+def may_propose_on(principal: Principal, connection_id: UUID) -> bool:
+    """True if the connection is active and this caller may propose on it."""
+    return connections_for(principal).filter(pk=connection_id, is_active=True).exists()
+
+
+def connection_by_slug(slug: str) -> Connection | None:
+    return Connection.objects.select_related("desk").filter(slug=slug).first()
+
+
+def active_connections() -> QuerySet[Connection]:
+    return Connection.objects.active().select_related("desk")
+
+
+def instrument_spec(connection_id: UUID, code: str) -> InstrumentSpec | None:
+    """The instrument as last read, with `fetched_at`; None where the venue never listed it."""
+    row = Instrument.objects.filter(connection=connection_id, code=code).first()
+    return row.as_spec() if row else None
+
+
+def instruments_of(connection_id: UUID, *, codes: tuple[str, ...] = ()) -> QuerySet[Instrument]:
+    """What the connection's venue lists; only `codes`, where some are given."""
+    return Instrument.objects.filter(Q(code__in=codes) if codes else Q(), connection=connection_id)
+
+
+def balances_of(connection: Connection) -> Mapping[str, Balance]:
+    """By currency, as of `connection.balances_as_of`."""
+    return {
+        row.currency: Balance(currency=row.currency, available=row.available, held=row.held)
+        for row in connection.balances.all()
+    }

@@ -1,0 +1,133 @@
+"""The way to a venue: one pooled connector per process and connection, never used inside a database transaction."""
+
+import os
+from threading import Lock
+from urllib.parse import urlsplit
+
+from django.db import connections
+from django.utils import timezone
+
+from apps.common.errors import Misconfigured
+from apps.connectors.models import Connection
+from apps.connectors.types import Connector, Environment, InstrumentSpec, OrderRequest, Venue
+from apps.connectors.venues.coinbase.auth import Signer
+from apps.connectors.venues.coinbase.bodies import check_increments as coinbase_check_increments
+from apps.connectors.venues.coinbase.bodies import order_body as coinbase_order_body
+from apps.connectors.venues.coinbase.client import CoinbaseClient, is_loopback, origin_of
+from apps.connectors.venues.coinbase.connector import CoinbaseConnector
+
+# Where Coinbase moves money. Its sandbox, which moves none, is api-sandbox.coinbase.com.
+COINBASE_LIVE_HOST = "api.coinbase.com"
+COINBASE_SANDBOX_HOST = "api-sandbox.coinbase.com"
+
+_Key = tuple[int, str, str, str, str, str, bool]
+_pool: dict[_Key, CoinbaseConnector] = {}
+_lock = Lock()
+
+
+def connect(connection: Connection) -> Connector:
+    """The connector of this connection, shared by the threads of this process; a new secret gives a new one.
+
+    An inactive connection reads and cancels, and places nothing. Raises Misconfigured: VENUE_KEY_UNUSABLE,
+    VENUE_ADDRESS_UNUSABLE, VENUE_UNKNOWN, ENVIRONMENT_AND_ADDRESS_DISAGREE, or what reading the secret raises.
+    """
+    check_address(environment=connection.environment, api_base=connection.api_base)
+    key = (
+        os.getpid(),
+        str(connection.pk),
+        connection.secret_fingerprint,
+        connection.key_name,
+        connection.api_base,
+        connection.environment,
+        connection.is_active,
+    )
+    with _lock:
+        pooled = _pool.get(key)
+        if pooled is None:
+            pooled = _build(connection)
+            # Superseded ones are only let go: another thread may be reading an answer over one of them.
+            for old in [item for item in _pool if item[:2] == key[:2]]:
+                del _pool[old]
+            _pool[key] = pooled
+    return pooled
+
+
+def close_all() -> None:
+    """Close every pooled connector of this process, when it ends."""
+    with _lock:
+        pooled = list(_pool.values())
+        _pool.clear()
+    for connector in pooled:
+        connector.close()
+
+
+def order_body(venue: str, request: OrderRequest, *, spec: InstrumentSpec | None = None) -> bytes:
+    """The bytes that would be sent for this request. Pure: the same request gives the same bytes.
+
+    Raises Invalid ORDER_TERMS_UNSUPPORTED; with `spec` also OFF_INCREMENT. Misconfigured VENUE_UNKNOWN.
+    """
+    _known(venue)
+    return coinbase_order_body(request, spec=spec)
+
+
+def check_increments(venue: str, request: OrderRequest, spec: InstrumentSpec) -> None:
+    """Raises Invalid OFF_INCREMENT for the first number that is not a multiple of its step."""
+    _known(venue)
+    coinbase_check_increments(request, spec)
+
+
+def check_address(*, environment: str, api_base: str) -> None:
+    """Raises Misconfigured where the word paper or live and the host called do not belong together."""
+    host = (urlsplit(origin_of(api_base)).hostname or "").lower()
+    real = host == COINBASE_LIVE_HOST
+    if environment == Environment.LIVE and real:
+        return
+    if environment == Environment.PAPER and (is_loopback(host) or host == COINBASE_SANDBOX_HOST):
+        return
+    if environment == Environment.PAPER and not real and not host.endswith(".coinbase.com") and host != "coinbase.com":
+        return  # a venue simulator on another machine
+    raise Misconfigured(
+        "ENVIRONMENT_AND_ADDRESS_DISAGREE",
+        f"A connection that says {environment!r} must not call {host}.",
+        fix=f"live calls https://{COINBASE_LIVE_HOST}; paper calls the simulator or {COINBASE_SANDBOX_HOST}.",
+    )
+
+
+def check_key(*, key_name: str, secret: str) -> None:
+    """Raises Misconfigured VENUE_KEY_UNUSABLE where this is no key; never quotes it."""
+    Signer.of(key_name=key_name, secret=secret)
+
+
+def refuse_in_transaction() -> None:
+    """Raises Misconfigured where this thread has a transaction open: a venue's bad day must not hold our locks.
+
+    The blocks that Django's TestCase puts around a test do not count.
+    """
+    for database in connections.all(initialized_only=True):
+        if database.in_atomic_block and not all(
+            getattr(block, "_from_testcase", False) for block in database.atomic_blocks
+        ):
+            raise Misconfigured(
+                "VENUE_CALL_IN_TRANSACTION",
+                "A venue was called inside a database transaction. Nothing was sent.",
+                fix="Commit first, then call the venue, then write what came back.",
+            )
+
+
+def _known(venue: str) -> None:
+    if venue != Venue.COINBASE:
+        raise Misconfigured("VENUE_UNKNOWN", f"There is no connector for {venue!r}.")
+
+
+def _build(connection: Connection) -> CoinbaseConnector:
+    _known(connection.venue)
+    if not connection.key_name or not connection.secret:
+        raise Misconfigured(
+            "VENUE_KEY_MISSING", f"The connection {connection.slug} has no key.", fix="Enter the key in the admin."
+        )
+    client = CoinbaseClient(
+        api_base=connection.api_base,
+        signer=Signer.of(key_name=connection.key_name, secret=connection.secret.reveal()),
+        before_call=refuse_in_transaction,
+    )
+    return CoinbaseConnector(client=client, now=timezone.now, may_place=connection.is_active)
