@@ -191,8 +191,8 @@ class RuleLine(NamedTuple):
 class Tier:
     """How many people must approve, each holding at least one of `roles`, and how perishable their word is.
 
-    `drift_bps`: the mid may move at most this far, in basis points, from the price the proposal was made at and from the
-    price a vote carries. `quote_age_s`: the price a vote carries may be at most this many seconds old.
+    `drift_bps`: the mid may move at most this far, in basis points, from the price the proposal was made at and from
+    the price a vote carries. `quote_age_s`: the price a vote carries may be at most this many seconds old.
     """
 
     needed: int

@@ -1,0 +1,21 @@
+"""Policy as pure functions: no database, no clock, no framework."""
+
+from apps.policies.rules.compiled import rules_digest
+from apps.policies.rules.evaluate import evaluate, facts_needed
+from apps.policies.rules.frozen import EVALUATOR_VERSION, inputs_bytes, replay, results_bytes
+from apps.policies.rules.kinds import KINDS, build, title_of
+from apps.policies.rules.wording import title_of_line
+
+__all__ = [
+    "EVALUATOR_VERSION",
+    "KINDS",
+    "build",
+    "evaluate",
+    "facts_needed",
+    "inputs_bytes",
+    "replay",
+    "results_bytes",
+    "rules_digest",
+    "title_of",
+    "title_of_line",
+]

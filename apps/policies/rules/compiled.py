@@ -1,0 +1,120 @@
+"""A version made ready: rules built once, in an order that does not depend on how they were written."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from apps.common.canonical import digest, encode
+from apps.common.errors import Invalid
+from apps.policies.rules.built import Built, Check, Specs, no_facts
+from apps.policies.rules.case import Case
+from apps.policies.rules.finding import Doubt, Finding
+from apps.policies.rules.kinds import build
+from apps.policies.types import Ask, ReasonCode, RuleKind, RuleRow, VersionRules
+
+_VERSIONS_MAX = 64
+
+
+class Rule(NamedTuple):
+    """A built rule with its scope. One that could not be built has a check that denies."""
+
+    row: RuleRow
+    check: Check
+    specs: Specs
+    market_slippage_bps: Decimal | None
+    everywhere: bool
+
+    def covers(self, ask: Ask) -> bool:
+        """Whether the rule is about this ask; a scope of None means any."""
+        row = self.row
+        return self.everywhere or (
+            (row.connection is None or row.connection == ask.connection)
+            and (row.instrument is None or row.instrument == ask.instrument)
+            and (row.side is None or row.side == ask.side)
+            and (row.proposer is None or row.proposer == ask.proposer)
+        )
+
+
+class Compiled(NamedTuple):
+    """A version's rules ordered by key."""
+
+    source: tuple[RuleRow, ...]
+    rules: tuple[Rule, ...]
+    size_limits: tuple[Rule, ...]
+    approvals: tuple[Rule, ...]
+    collars: tuple[Rule, ...]
+
+    def market_slippage_bps(self, ask: Ask) -> Decimal | None:
+        """The widest bound that the collars in scope put on market orders; None where none does."""
+        bounds = [rule.market_slippage_bps for rule in self.collars if rule.covers(ask)]
+        return max((bound for bound in bounds if bound is not None), default=None)
+
+
+_cache: dict[str, Compiled] = {}
+
+
+def compiled(version: VersionRules) -> Compiled:
+    """The version made ready, from memory where it is the same version with the same rules."""
+    found = _cache.get(version.digest)
+    if found is not None and (found.source is version.rules or found.source == version.rules):
+        return found
+    ready = _compile(version.rules)
+    if len(_cache) >= _VERSIONS_MAX:
+        _cache.clear()
+    _cache[version.digest] = ready
+    return ready
+
+
+def rules_value(rules: tuple[RuleRow, ...]) -> list[Mapping[str, object]]:
+    """The rules as canonical values, ordered by key."""
+    return [_row_value(row) for row in sorted(rules, key=_order)]
+
+
+def rules_digest(*, set_slug: str, number: int, rules: tuple[RuleRow, ...]) -> str:
+    """The digest that names a version: its set, its number and every rule, in whatever order they come."""
+    return digest(encode("aika.policy-version/1", {"set": set_slug, "number": number, "rules": rules_value(rules)}))
+
+
+def _compile(rows: tuple[RuleRow, ...]) -> Compiled:
+    rules = tuple(_rule(row) for row in sorted(rows, key=_order))
+    return Compiled(
+        rows,
+        rules,
+        tuple(rule for rule in rules if rule.row.kind == RuleKind.MAX_ORDER_NOTIONAL),
+        tuple(rule for rule in rules if rule.row.kind == RuleKind.APPROVALS_REQUIRED),
+        tuple(rule for rule in rules if rule.row.kind == RuleKind.PRICE_COLLAR),
+    )
+
+
+def _rule(row: RuleRow) -> Rule:
+    try:
+        built = build(row)
+    except Invalid as error:
+        built = _refusing(error)
+    everywhere = (row.connection, row.instrument, row.side, row.proposer) == (None, None, None, None)
+    return Rule(row, built.check, built.specs, built.market_slippage_bps, everywhere)
+
+
+def _refusing(error: Invalid) -> Built:
+    code, about = ReasonCode(error.code), error.field or ""
+
+    def check(case: Case) -> Finding:
+        return Doubt(code, about).finding
+
+    return Built(check, no_facts)
+
+
+def _row_value(row: RuleRow) -> Mapping[str, object]:
+    return {
+        "key": row.key,
+        "kind": str(row.kind),
+        "params": row.params,
+        "connection": row.connection,
+        "instrument": row.instrument,
+        "side": row.side,
+        "proposer": row.proposer,
+    }
+
+
+def _order(row: RuleRow) -> tuple[str, str]:
+    return row.key, repr(sorted(_row_value(row).items(), key=lambda pair: pair[0]))
