@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from config.settings.base import *  # noqa: F403  settings modules build on each other
-from config.settings.base import CACHES, DATABASE_URL, database
+from config.settings.base import CACHES, DATABASE_URL, INSTALLED_APPS, database
 
 ENVIRONMENT = "test"
 SECRET_KEY = "tests-only-not-a-secret-" + "x" * 40
@@ -21,3 +21,5 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 CACHES = {**CACHES}
+# Its flush takes the guards off and on again, for tests with transaction=True; nothing else may.
+INSTALLED_APPS = ["tests.guarded_flush", *INSTALLED_APPS]
