@@ -33,7 +33,7 @@ def only_in_production(check: Check) -> Check:
 
 @register(Tags.security)
 @only_in_production
-def debug_is_off(_app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+def debug_is_off(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """config.E001"""
     if not settings.DEBUG:
         return []
@@ -42,7 +42,7 @@ def debug_is_off(_app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> li
 
 @register(Tags.database)
 @only_in_production
-def database_is_a_server(_app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+def database_is_a_server(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """config.E002"""
     return [
         Error(
@@ -57,7 +57,7 @@ def database_is_a_server(_app_configs: Sequence[AppConfig] | None, **_kwargs: An
 
 @register
 @only_in_production
-def broker_is_a_server(_app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+def broker_is_a_server(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """config.E003"""
     if settings.CELERY_BROKER_URL.partition("://")[0] in {"redis", "rediss", "unix"}:
         return []
@@ -68,7 +68,7 @@ def broker_is_a_server(_app_configs: Sequence[AppConfig] | None, **_kwargs: Any)
 
 @register(Tags.caches)
 @only_in_production
-def memory_is_shared(_app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+def memory_is_shared(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """config.E004"""
     private = {
         "django.core.cache.backends.locmem.LocMemCache": "quote cache",
@@ -87,7 +87,7 @@ def memory_is_shared(_app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -
 
 
 @register(Tags.security)
-def encryption_keys_are_there(_app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+def encryption_keys_are_there(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """config.E005"""
     hint = "Set TOKEN_ENCRYPTION_KEY to 32 random bytes in URL-safe base64, newest first. There is no fallback."
     if not settings.TOKEN_ENCRYPTION_KEYS:
@@ -108,7 +108,7 @@ def is_fernet_key(key: str) -> bool:
 
 
 @register(Tags.database)
-def sqlite_locks_at_once(_app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+def sqlite_locks_at_once(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """config.E006"""
     return [
         Error(
@@ -124,7 +124,7 @@ def sqlite_locks_at_once(_app_configs: Sequence[AppConfig] | None, **_kwargs: An
 
 @register(Tags.security)
 @only_in_production
-def venue_is_real(_app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+def venue_is_real(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """config.E007"""
     addresses = {"COINBASE_API_BASE": ("https", "http"), "COINBASE_WS_URL": ("wss", "ws")}
     return [
@@ -146,7 +146,7 @@ def is_this_machine(host: str) -> bool:
 @register(Tags.database)
 @only_in_production
 def nobody_is_a_demo(
-    _app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_kwargs: Any
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """config.E008. Runs where a database may be asked: `migrate`, and `check --database default`."""
     users = get_user_model()._default_manager
@@ -164,7 +164,7 @@ def nobody_is_a_demo(
 
 
 @register
-def tasks_survive_a_crash(_app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+def tasks_survive_a_crash(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """config.E009"""
     options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
     wrong = {
@@ -185,7 +185,7 @@ def tasks_survive_a_crash(_app_configs: Sequence[AppConfig] | None, **_kwargs: A
 
 @register
 @only_in_production
-def vectors_are_a_server(_app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+def vectors_are_a_server(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """config.E010"""
     if settings.QDRANT_URL:
         return []
