@@ -2,9 +2,10 @@
 
 import asyncio
 import base64
+import traceback
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +95,8 @@ class VenueApp:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self.exchange.advance()
+            with _told():
+                self.exchange.advance()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
@@ -134,8 +136,9 @@ class VenueApp:
             await _hang_and_drop(fault, receive, send)
             return
         answer = _Answer(entry.body)
-        self.exchange.advance()
-        await self._inner(scope, answer.receive, answer.keep)
+        with _told():
+            self.exchange.advance()
+            await self._inner(scope, answer.receive, answer.keep)
         if fault is not None and fault.kind is Kind.TIMEOUT_AFTER:
             await _hang_and_drop(fault, receive, send)
             return
@@ -146,6 +149,16 @@ class VenueApp:
         entry.status = answer.status
         for message in answer.messages:
             await send(message)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A defect of the simulator is shown where the operator looks; the server's own log is off."""
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        raise
 
 
 class _Answer:

@@ -101,7 +101,8 @@ def tape(seed: int, product: Product, start: int, end: int, limit: int) -> list[
                 trade_id=step,
                 price=price_at(seed, product, step),
                 size=max(floor_to(size, product.base_increment), product.base_increment),
-                micros=step * 1_000_000 + (prices.noise(seed, f"{product.book_id}|micros", step) + (1 << 31)) % 999_999,
+                # Within the second before, so that no trade is from the future.
+                micros=step * 1_000_000 - (prices.noise(seed, f"{product.book_id}|micros", step) + (1 << 31)) % 999_999,
                 side="SELL" if prices.noise(seed, f"{product.book_id}|side", step) >= 0 else "BUY",
             )
         )

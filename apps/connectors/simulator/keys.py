@@ -91,8 +91,8 @@ def hosts_for(host_header: str) -> frozenset[str]:
 
 def verify(key: ApiKey, authorization: str, method: str, host: str, path: str) -> None:
     """Raise `Unauthorized` unless the header holds a fresh token of this key for exactly this method and path."""
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    kind, _, token = authorization.partition(" ")
+    if kind.lower() != "bearer" or not token:
         raise Unauthorized("no bearer token")
     try:
         header = jwt.get_unverified_header(token)
@@ -109,7 +109,8 @@ def verify(key: ApiKey, authorization: str, method: str, host: str, path: str) -
         raise Unauthorized(str(error)) from error
     _check_claims(key, header, claims)
     signed = claims.get("uris", claims.get("uri"))
-    allowed = {f"{method} {each}{path}" for each in hosts_for(host)}
+    # Some clients make the claim by cutting "https://" off the URL; over plain HTTP there is nothing to cut.
+    allowed = {f"{method} {scheme}{each}{path}" for each in hosts_for(host) for scheme in ("", "http://")}
     if not any(uri in allowed for uri in (signed if isinstance(signed, list) else [signed]) if isinstance(uri, str)):
         raise Unauthorized("uri is for another request")
 

@@ -30,9 +30,10 @@ _NOTHING = ("-",)
 
 
 async def read_object(request: Request) -> dict[str, Any]:
-    """The JSON object in the body. Numbers that are no floats of ours stay text until somebody refuses them."""
+    """The JSON object in the body: no fractions (they belong in strings), and only text that UTF-8 can carry."""
     try:
         body = json.loads(await request.body(), parse_float=_refuse_number, parse_constant=_refuse_number)
+        json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise invalid_argument("request body is not valid JSON") from error
     if not isinstance(body, dict):
@@ -111,6 +112,7 @@ class OrderRest:
         limit = query.limit(request.query_params, 100, 3000)
         rows = self._exchange.store.fills(
             _fill_filter(request.query_params),
+            visible_at=Clock.micros(),
             before=query.cursor(request.query_params, "fills"),
             limit=limit + 1,
         )

@@ -15,9 +15,7 @@ BASIS_POINT = 100_000
 _UNIT = 10**9
 _ONE = 1 << 16
 
-_OCTAVES: tuple[tuple[int, int], ...] = tuple(
-    (4**power, min(2 * 2**power, 300) * BASIS_POINT) for power in range(12)
-)
+_OCTAVES: tuple[tuple[int, int], ...] = tuple((4**power, min(2 * 2**power, 300) * BASIS_POINT) for power in range(12))
 """(period in steps, amplitude): 1 s with 2 bps up to 48 days with 300."""
 
 

@@ -8,10 +8,11 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import tempfile
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -73,49 +74,52 @@ def _fault(text: str) -> faults.Fault:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-@dataclass
+@dataclass(frozen=True)
 class Opened:
-    """What a running simulator holds, to be given back in the end."""
+    """A venue put together, and what has to be given back in the end."""
 
     app: VenueApp
     sock: socket.socket
-    lock: int | None = None
-    temporary: "tempfile.TemporaryDirectory[str] | None" = field(default=None)
+    held: ExitStack
 
     def close(self) -> None:
         """Give everything back."""
-        self.app.exchange.store.close()
-        self.sock.close()
-        if self.lock is not None:
-            os.close(self.lock)
-        if self.temporary is not None:
-            self.temporary.cleanup()
+        self.held.close()
 
 
 def build(options: argparse.Namespace) -> Opened:
     """Take the directory and the port, and put the venue together. `StartError` says what stands in the way."""
-    lock = None if options.data is None else _lock(options.data)
-    sock = _bind(options.host, options.port)
-    temporary = None
-    key_file = options.key_file
-    if key_file is None and options.data is not None:
-        key_file = options.data / "key.json"
-    elif key_file is None:
-        temporary = tempfile.TemporaryDirectory(prefix="venue-simulator-")
-        key_file = Path(temporary.name) / "key.json"
-    key = load_or_create(key_file)
-    market = Market(options.seed, Clock())
-    cash = {} if options.cash is None else {"USD": options.cash}
-    venue_options = Options(
-        duplicate_mode=options.duplicate_mode,
-        pending_ms=options.pending_ms,
-        visible_ms=options.visible_ms,
-        cancel_ms=options.cancel_ms,
-        balances=OPENING_BALANCES | cash,
-    )
-    exchange = Exchange(Store(options.data), market, venue_options)
-    app = VenueApp(exchange, key, faults.Faults(options.seed, options.fault), options.latency_ms)
-    return Opened(app, sock, lock, temporary)
+    with ExitStack() as held:
+        if options.data is not None:
+            held.callback(os.close, _lock(options.data))
+        sock = _bind(options.host, options.port)
+        held.callback(sock.close)
+        key = load_or_create(_key_file(options, held))
+        cash = {} if options.cash is None else {"USD": options.cash}
+        venue_options = Options(
+            duplicate_mode=options.duplicate_mode,
+            pending_ms=options.pending_ms,
+            visible_ms=options.visible_ms,
+            cancel_ms=options.cancel_ms,
+            balances=OPENING_BALANCES | cash,
+        )
+        try:
+            store = Store(options.data)
+        except sqlite3.Error as error:
+            raise StartError(f"cannot open the store in {options.data}: {error}; choose another --data") from error
+        held.callback(store.close)
+        exchange = Exchange(store, Market(options.seed, Clock()), venue_options)
+        app = VenueApp(exchange, key, faults.Faults(options.seed, options.fault), options.latency_ms)
+        return Opened(app, sock, held.pop_all())
+
+
+def _key_file(options: argparse.Namespace, held: ExitStack) -> Path:
+    """Where the key is: as told, else with the data, else in a directory that goes when we go."""
+    if options.key_file is not None:
+        return Path(options.key_file)
+    if options.data is not None:
+        return Path(options.data) / "key.json"
+    return Path(held.enter_context(tempfile.TemporaryDirectory(prefix="venue-simulator-"))) / "key.json"
 
 
 def _lock(directory: Path) -> int:

@@ -221,8 +221,10 @@ class Store:
         query = "SELECT 1 FROM fills WHERE trade_id = ? AND trade_type = 'REVERSAL'"
         return self._db.execute(query, (trade_id,)).fetchone() is not None
 
-    def fills(self, wanted: FillFilter, *, before: int | None = None, limit: int = 1_000_000) -> list[Fill]:
-        """Newest first, older than sequence number `before`."""
+    def fills(
+        self, wanted: FillFilter, *, visible_at: int | None = None, before: int | None = None, limit: int = 1_000_000
+    ) -> list[Fill]:
+        """Newest first, older than sequence number `before`; those of orders not yet visible are left out."""
         where: list[str] = ["1"]
         arguments: list[Any] = []
         _one_of("order_id", wanted.order_ids, where, arguments)
@@ -231,6 +233,9 @@ class Store:
         _one_of("side", (wanted.side,) if wanted.side else (), where, arguments)
         _between("micros", wanted.start, wanted.end, where, arguments)
         _between("seq", None, before, where, arguments)
+        if visible_at is not None:
+            where.append("order_id IN (SELECT order_id FROM orders WHERE visible_at <= ?)")
+            arguments.append(visible_at)
         rows = self._db.execute(
             f"SELECT * FROM fills WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?",  # noqa: S608
             (*arguments, limit),

@@ -101,7 +101,7 @@ def test_balances_are_what_fills_moved(steps: list[tuple[str, Any]]) -> None:
         store.close()
 
 
-def run(seed: int, stride: int) -> list[tuple[str, ...]]:
+def run(seed: int, stride: int) -> list[tuple[str, str, str]]:
     """A small day of trading, advanced `stride` steps at a time."""
     clock = Clock()
     clock.freeze(STEP)

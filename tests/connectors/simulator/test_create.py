@@ -34,7 +34,7 @@ def reason(reply: Any) -> str:
     assert "success_response" not in reply
     error = reply["error_response"]
     codes = [error.get(name, "") for name in ("preview_failure_reason", "new_order_failure_reason", "error")]
-    return next(code for code in codes if code and not code.startswith("UNKNOWN_"))
+    return next(str(code) for code in codes if code and not code.startswith("UNKNOWN_"))
 
 
 STOP_UP = stop("UP", "61000", "61100")
@@ -141,6 +141,8 @@ UNREADABLE: list[Any] = [
     b"not json",
     b"[]",
     b"[" * 100_000,
+    b'{"client_order_id": "\\ud800"}',
+    b'{"client_order_id": ' + b"9" * 5000 + b"}",
     {"side": "HOLD"},
     {"side": None},
     {"product_id": ""},

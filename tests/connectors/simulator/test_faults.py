@@ -36,31 +36,38 @@ def test_an_error_after_accepting_is_html_and_the_order_is_there(venue: Client) 
     assert send(venue).json()["success_response"]["order_id"] == log(venue)[0]["order_id"]
 
 
-@pytest.mark.parametrize("seconds", ["0.05", "60"])
-def test_a_timeout_after_accepting_leaves_an_order(start: Start, seconds: str) -> None:
+CUTS = [("0.05", 10.0), ("60", 0.3)]
+"""Fault seconds and client patience: the venue hangs up first, and the client does."""
+
+
+def cut(venue: Client, kind: str, seconds: str, patience: float) -> None:
+    """One create that gets no answer."""
+    venue.admin("POST", "/reset", {})
+    venue.admin("POST", "/faults", {"endpoint": "create", "kind": kind, "seconds": seconds})
+    venue.http.timeout = httpx.Timeout(patience)
+    with pytest.raises(httpx.TransportError):
+        send(venue)
+    venue.http.timeout = httpx.Timeout(10)
+
+
+def test_a_timeout_after_accepting_leaves_an_order(start: Start) -> None:
     _, venue = start()
-    venue.admin("POST", "/faults", {"endpoint": "create", "kind": "timeout-after", "seconds": seconds})
-    venue.http.timeout = httpx.Timeout(10 if seconds == "0.05" else 0.3)
-    with pytest.raises(httpx.TransportError):
-        send(venue)
-    venue.http.timeout = httpx.Timeout(10)
-    assert orders(venue) == ["one"]
-    assert [(row["created_order"], row["status"]) for row in log(venue)] == [(True, None)]
-    assert send(venue).json()["success"] is True
-    assert orders(venue) == ["one"]
+    for seconds, patience in CUTS:
+        cut(venue, "timeout-after", seconds, patience)
+        assert orders(venue) == ["one"]
+        assert [(row["created_order"], row["status"]) for row in log(venue)] == [(True, None)]
+        assert send(venue).json()["success"] is True
+        assert orders(venue) == ["one"]
 
 
-@pytest.mark.parametrize("seconds", ["0.05", "60"])
-def test_a_timeout_before_accepting_leaves_none(start: Start, seconds: str) -> None:
-    _, venue = start("--fault", f"create:timeout-before:count=1,seconds={seconds}")
-    venue.http.timeout = httpx.Timeout(10 if seconds == "0.05" else 0.3)
-    with pytest.raises(httpx.TransportError):
-        send(venue)
-    venue.http.timeout = httpx.Timeout(10)
-    assert orders(venue) == []
-    assert [(row["created_order"], row["status"]) for row in log(venue)] == [(False, None)]
-    assert send(venue).json()["success"] is True
-    assert orders(venue) == ["one"]
+def test_a_timeout_before_accepting_leaves_none(start: Start) -> None:
+    _, venue = start()
+    for seconds, patience in CUTS:
+        cut(venue, "timeout-before", seconds, patience)
+        assert orders(venue) == []
+        assert [(row["created_order"], row["status"]) for row in log(venue)] == [(False, None)]
+        assert send(venue).json()["success"] is True
+        assert orders(venue) == ["one"]
 
 
 def test_latency_is_added_and_combines(venue: Client) -> None:

@@ -158,8 +158,9 @@ def test_a_pending_order_holds_funds_and_is_not_open(make_venue: MakeClient) -> 
 
 def test_a_new_order_can_be_invisible_for_a_while(make_venue: MakeClient) -> None:
     venue = make_venue("--visible-ms", "60000")
-    order_id = venue.place(limit("0.01", "50000.00"))
+    order_id = venue.place({"market_market_ioc": {"quote_size": "100"}})
     assert venue.call("GET", f"/orders/historical/{order_id}").status_code == 404
+    assert venue.fills(order_id) == []
     assert venue.get("/orders/historical/batch")["orders"] == []
     assert [row["order_id"] for row in venue.admin("GET", "/orders")["orders"]] == [order_id]
 

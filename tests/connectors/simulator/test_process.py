@@ -2,12 +2,16 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from apps.connectors.simulator import serve
 from tests.connectors.simulator.client import Client
 from tests.connectors.simulator.conftest import ROOT, Process
 
@@ -24,15 +28,22 @@ def wait_until(happened: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen")
 
 
-def failure(*arguments: str) -> str:
+@pytest.fixture
+def failure(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """The one line of a simulator that does not start."""
-    done = subprocess.run([*COMMAND, *arguments], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=20)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count("\n") == 1
-    return done.stderr
+
+    def line(*arguments: str) -> str:
+        assert serve.main(list(arguments)) == 1
+        output = capsys.readouterr()
+        assert output.out == "" and output.err.count("\n") == 1
+        return output.err
+
+    return line
 
 
-def test_a_restart_keeps_everything_and_a_second_process_is_refused(start: Start, tmp_path: Path) -> None:
+def test_a_restart_keeps_everything_and_a_second_process_is_refused(
+    start: Start, tmp_path: Path, failure: Callable[..., str]
+) -> None:
     data = str(tmp_path / "data")
     first, venue = start("--data", data)
     assert first.ready == f"simulator ready {first.url}"
@@ -48,15 +59,20 @@ def test_a_restart_keeps_everything_and_a_second_process_is_refused(start: Start
     assert again.cancel(resting)[0]["success"]
 
 
-def test_a_busy_port_is_one_line_that_says_what_to_do(start: Start) -> None:
-    process, _ = start()
-    line = failure("--port", process.url.rpartition(":")[2])
+def test_a_busy_port_is_one_line_that_says_what_to_do(failure: Callable[..., str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        line = failure("--port", str(taken.getsockname()[1]))
     assert "cannot listen on 127.0.0.1:" in line and "choose another --port" in line
 
 
-def test_a_bad_key_file_is_one_line(tmp_path: Path) -> None:
+def test_a_bad_key_file_is_one_line(tmp_path: Path, failure: Callable[..., str]) -> None:
     (tmp_path / "key.json").write_text("{}")
     assert "is not a CDP key file" in failure("--port", "0", "--key-file", str(tmp_path / "key.json"))
+
+
+def test_a_spoilt_store_is_one_line(tmp_path: Path, failure: Callable[..., str]) -> None:
+    (tmp_path / "venue.sqlite3").write_bytes(b"not a database" * 100)
+    assert "cannot open the store" in failure("--port", "0", "--data", str(tmp_path))
 
 
 def test_interrupt_ends_it_cleanly_even_while_a_request_hangs(start: Start) -> None:

@@ -51,7 +51,7 @@ REFUSED: dict[str, Callable[[], dict[str, Any]]] = {
     "other path": lambda: {"uri": f"GET localhost{PREFIX}/products"},
     "with query": lambda: {"uri": f"GET localhost{PATH}?limit=1"},
     "other host": lambda: {"uri": f"GET api.coinbase.com{PATH}"},
-    "with scheme": lambda: {"uri": f"GET http://localhost{PATH}"},
+    "with scheme": lambda: {"uri": f"GET https://localhost{PATH}"},
     "uri of no text": lambda: {"uri": {"a": 1}},
     "other uris": lambda: {"uris": ["GET localhost/else"]},
 }
@@ -74,6 +74,7 @@ ACCEPTED: dict[str, Callable[[], dict[str, Any]]] = {
     "as documented": dict,
     "uris": lambda: {"uri": None, "uris": [f"GET localhost{PATH}"]},
     "other name of loopback": lambda: {"uri": f"GET 127.0.0.1{PATH}"},
+    "scheme of plain HTTP left on": lambda: {"uri": f"GET http://localhost{PATH}", "iss": "coinbase-cloud"},
     "with audience": lambda: {"aud": ["cdp_service"], "iat": now()},
     "a clock three seconds fast": lambda: {"nbf": now(3), "exp": now(123)},
 }
