@@ -21,6 +21,7 @@ class Market:
         self._pinned: dict[str, Decimal] = {}
         self._flags: dict[str, set[str]] = {}
         self._taken: dict[tuple[str, str], tuple[int, Decimal]] = {}
+        self._best: dict[str, tuple[Decimal, tuple[Decimal, Decimal]]] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -63,6 +64,16 @@ class Market:
     def mid_for_matching(self, product: Product, step: int) -> Decimal:
         """The mid that orders meet at `step`: the pin if there is one."""
         return self._pinned.get(product.book_id) or self.mid(product, step)
+
+    def crosses(self, product: Product, side: str, limit: Decimal, step: int) -> bool:
+        """Whether the other side's best price at `step` is within `limit`: asked of every resting order every step."""
+        mid = self.mid_for_matching(product, step)
+        known = self._best.get(product.book_id)
+        if known is None or known[0] != mid:
+            known = (mid, book.best(product, mid))
+            self._best[product.book_id] = known
+        bid, ask = known[1]
+        return ask <= limit if side == "BUY" else bid >= limit
 
     def last(self, product: Product) -> Decimal:
         """The last trade price: the mid on the price grid."""

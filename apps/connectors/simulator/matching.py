@@ -105,9 +105,10 @@ class Matcher:
     def _fill_resting(self, order: Order, step: int) -> None:
         """Trade what the crossing book offers, at the order's own price, a seeded part of the depth a step."""
         product = PRODUCTS[order.product_id]
-        offered = self._offered(product, order, step)
-        size = min(order.remaining, offered)
-        if size <= 0 or order.limit_price is None:
+        if order.limit_price is None or not self._market.crosses(product, order.side, order.limit_price, step):
+            return
+        size = min(order.remaining, self._offered(product, order, step))
+        if size <= 0:
             return
         self._trade(order, [Level(order.limit_price, size)], "MAKER", step)
         if order.remaining <= 0:

@@ -11,6 +11,7 @@ import socket
 import sqlite3
 import sys
 import tempfile
+import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -217,6 +218,9 @@ def serve(options: argparse.Namespace) -> int:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=0,
     )
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn raises the signal again when it has stopped; the default would end us before we have tidied up.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = _Server(config, opened.sock.getsockname()[1], options.parent_pid)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     try:

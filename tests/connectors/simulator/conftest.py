@@ -76,11 +76,11 @@ def golden() -> Callable[[str], Any]:
 class Process:
     """A simulator as its own process."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
         self.child = subprocess.Popen(
             [sys.executable, "-m", "apps.connectors.simulator", "--port", "0", *arguments],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

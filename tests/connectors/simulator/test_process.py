@@ -75,6 +75,14 @@ def test_a_spoilt_store_is_one_line(tmp_path: Path, failure: Callable[..., str])
     assert "cannot open the store" in failure("--port", "0", "--data", str(tmp_path))
 
 
+def test_the_end_leaves_no_key_behind(tmp_path: Path) -> None:
+    process = Process(environment={"TMPDIR": str(tmp_path)})
+    assert process.url and list(tmp_path.glob("venue-simulator-*/key.json"))
+    process.stop()
+    assert process.child.returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_interrupt_ends_it_cleanly_even_while_a_request_hangs(start: Start) -> None:
     process, venue = start("--fault", "time:timeout-before:seconds=60,count=1")
     command = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1])"
