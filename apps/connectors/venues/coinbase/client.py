@@ -194,17 +194,21 @@ class CoinbaseClient:
         priority: Priority = Priority.READ,
         early_s: int = EARLY_S,
         signed: bool = True,
+        token: str = "",
     ) -> Reply:
         """One exchange, whatever its status. Raises TRANSPORT_ERRORS, or RateLimited before anything is sent."""
         full = f"{PREFIX}{path}"
         self.limiter.acquire(priority, deadline=attempt.deadline)
         headers = {"content-type": "application/json"} if body is not None else {}
         if signed:
-            token = self._signer.token(method=method, host=self.host, path=full, early_s=early_s)
-            headers["authorization"] = f"Bearer {token}"
+            headers["authorization"] = f"Bearer {token or self.token_for(method, path, early_s=early_s)}"
         query = urlencode(list(params))
         target = f"{full}?{query}" if query else full
         return self._http.exchange(attempt, method=method, target=target, headers=headers, content=body)
+
+    def token_for(self, method: str, path: str, *, early_s: int = EARLY_S) -> str:
+        """The bearer token of one request."""
+        return self._signer.token(method=method, host=self.host, path=f"{PREFIX}{path}", early_s=early_s)
 
     def close(self) -> None:
         self._http.close()

@@ -73,17 +73,17 @@ class CoinbaseConnector:
     )
 
     def __init__(self, *, client: CoinbaseClient, now: Callable[[], datetime], may_place: bool) -> None:
-        self._client = client
+        self.client = client
         self._now = now
         self._may_place = may_place
 
     def server_time(self) -> ServerTime:
         """The venue's clock against ours; half the round trip is how far the difference may be off."""
         path = "/time"
-        attempt = self._client.attempt()
+        attempt = self.client.attempt()
         with _reading(path):
             before = self._now()
-            row = self._client.get(path, attempt=attempt, signed=False)
+            row = self.client.get(path, attempt=attempt, signed=False)
             after = self._now()
             at = parse.server_time(row)
         return ServerTime(
@@ -130,16 +130,16 @@ class CoinbaseConnector:
         with _reading(path):
             for begin in range(first, last, step):
                 window = [("start", str(begin)), ("end", str(min(begin + step, last)))]
-                row = self._client.get(path, [*window, ("granularity", granularity.value)])
+                row = self.client.get(path, [*window, ("granularity", granularity.value)])
                 found |= {item.start: item for item in map(parse.candle, wire.rows(row, "candles"))}
         return tuple(found[at] for at in sorted(found) if start <= at < end)
 
     def preview(self, request: OrderRequest) -> Preview:
         path = "/orders/preview"
         body = bodies.preview_body(request)
-        attempt = self._client.attempt()
+        attempt = self.client.attempt()
         with Sending(attempt, harmless=True):
-            reply = self._client.send(path, body, attempt=attempt, priority=Priority.READ)
+            reply = self.client.send(path, body, attempt=attempt, priority=Priority.READ)
         if reply.status != 200:
             raise refusal(reply, path=path)
         with _reading(path):
@@ -153,11 +153,11 @@ class CoinbaseConnector:
                 "This connection places no orders: it is not active. Nothing was sent.",
                 fix="Use an active connection.",
             )
-        attempt = self._client.attempt()
+        attempt = self.client.attempt()
         with Sending(attempt):
-            reply = self._client.send("/orders", body, attempt=attempt)
+            reply = self.client.send("/orders", body, attempt=attempt)
             if reply.status == 429:
-                self._client.limiter.pause()
+                self.client.limiter.pause()
             return answers.placement_of(reply, sent)
 
     def cancel_orders(self, venue_order_ids: Sequence[str]) -> tuple[CancelResult, ...]:
@@ -167,9 +167,9 @@ class CoinbaseConnector:
         results: list[CancelResult] = []
         for begin in range(0, len(wanted), CANCELS_PER_CALL):
             part = wanted[begin : begin + CANCELS_PER_CALL]
-            attempt = self._client.attempt()
+            attempt = self.client.attempt()
             with Sending(attempt):
-                reply = self._client.send("/orders/batch_cancel", bodies.cancel_body(part), attempt=attempt)
+                reply = self.client.send("/orders/batch_cancel", bodies.cancel_body(part), attempt=attempt)
                 results += answers.cancellations_of(reply, part)
         return tuple(results)
 
@@ -213,16 +213,16 @@ class CoinbaseConnector:
         return tuple(sorted(found.values(), key=lambda item: (item.occurred_at, item.venue_fill_id)))
 
     def close(self) -> None:
-        self._client.close()
+        self.client.close()
 
     def _read(self, path: str, of: Callable[[wire.Row], T], params: Params = ()) -> T:
         with _reading(path):
-            return of(self._client.get(path, params))
+            return of(self.client.get(path, params))
 
     def _quotes(self, codes: Sequence[str]) -> Mapping[str, Quote]:
         path = "/best_bid_ask"
         with _reading(path):
-            row = self._client.get(path, [("product_ids", code) for code in codes])
+            row = self.client.get(path, [("product_ids", code) for code in codes])
             received_at = self._now()
             found = (parse.quote(book, received_at) for book in wire.rows(row, "pricebooks"))
             return {item.instrument: item for item in found if item is not None and item.instrument in codes}
@@ -232,9 +232,9 @@ class CoinbaseConnector:
         rows: list[wire.Row] = []
         cursors: set[str] = set()
         cursor = ""
-        attempt = self._client.attempt()
+        attempt = self.client.attempt()
         for _ in range(PAGES_MAX):
-            row = self._client.get(path, [*params, *([("cursor", cursor)] if cursor else [])], attempt=attempt)
+            row = self.client.get(path, [*params, *([("cursor", cursor)] if cursor else [])], attempt=attempt)
             if wire.flag(row, "proof_token_required", default=False):
                 raise Misconfigured(
                     "VENUE_PROOF_TOKEN",
@@ -255,10 +255,10 @@ class CoinbaseConnector:
         """All products by offset. A venue that ignores the offset repeats itself, and that ends it too."""
         rows: list[wire.Row] = []
         seen: set[str] = set()
-        attempt: Attempt = self._client.attempt()
+        attempt: Attempt = self.client.attempt()
         for _ in range(PAGES_MAX):
             params = [("product_type", "SPOT"), ("get_tradability_status", "true"), ("limit", str(PRODUCT_ROWS))]
-            page = wire.rows(self._client.get(path, [*params, ("offset", str(len(seen)))], attempt=attempt), "products")
+            page = wire.rows(self.client.get(path, [*params, ("offset", str(len(seen)))], attempt=attempt), "products")
             fresh = [row for row in page if wire.text_or_empty(row, "product_id") not in seen]
             rows += fresh
             seen |= {wire.text_or_empty(row, "product_id") for row in fresh}
