@@ -1,13 +1,17 @@
 """Reads of connections and of what was last learned over them."""
 
 from collections.abc import Mapping
+from typing import Final
 from uuid import UUID
 
+from django.core.cache import cache
 from django.db.models import Q, QuerySet
 
 from apps.accounts.types import Principal
-from apps.connectors.models import Connection, Instrument
+from apps.connectors.models import BalanceRecord, Connection, Instrument
 from apps.connectors.types import Balance, InstrumentSpec
+
+CASH_KEPT_S: Final = 60
 
 
 def connections_for(principal: Principal) -> QuerySet[Connection]:
@@ -48,3 +52,30 @@ def balances_of(connection: Connection) -> Mapping[str, Balance]:
         row.currency: Balance(currency=row.currency, available=row.available, held=row.held)
         for row in connection.balances.all()
     }
+
+
+def locked_connection(connection_id: UUID) -> Connection:
+    """The connection, held until the transaction ends: what is judged on it is judged one after the other."""
+    return Connection.objects.select_for_update(no_key=True, of=("self",)).select_related("desk").get(pk=connection_id)
+
+
+def instrument_of(connection_id: UUID, code: str) -> Instrument | None:
+    """The instrument as last read; None where the venue never listed it."""
+    return Instrument.objects.filter(connection=connection_id, code=code).first()
+
+
+def held_currencies(connection_id: UUID) -> set[str]:
+    """Currencies of which the venue held anything when the balances were last read."""
+    rows = BalanceRecord.objects.filter(connection=connection_id)
+    return {row.currency for row in rows if row.available or row.held}
+
+
+def cash_currencies(connection_id: UUID) -> set[str]:
+    """Currencies that instruments are priced in here: money, and no position."""
+    key = f"cash:{connection_id}"
+    known: set[str] | None = cache.get(key)
+    if not known:
+        codes = Instrument.objects.filter(connection=connection_id).values_list("quote_currency", flat=True)
+        known = set(codes.distinct())
+        cache.set(key, known, timeout=CASH_KEPT_S)
+    return known

@@ -108,7 +108,8 @@ class Authority(models.Model):
     """The right to send one order: written when a quorum completes, read by the claim, never changed.
 
     `approvers` are the ids of the people whose approvals made the quorum; the claim asks `accounts` whether each is
-    still active and in a role. `seen_price` is the price (quote currency) the last approver saw on the side that would trade.
+    still active and in a role. `seen_price` is the price (quote currency) the last approver saw on the side that would
+    trade.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)

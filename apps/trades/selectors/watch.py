@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from apps.connectors.selectors import cash_currencies, held_currencies, instrument_codes
+from apps.connectors.selectors import cash_currencies, held_currencies, instruments_of
 from apps.trades.models import Order, Position, Proposal
 from apps.trades.types import LIVE_ORDER_STATES, ProposalState
 
@@ -24,4 +24,5 @@ def watched_codes(connection: "Connection") -> set[str]:
     }
     reporting = connection.desk.reporting_currency
     held = held_currencies(connection.pk) - cash_currencies(connection.pk)
-    return codes | instrument_codes(connection.pk, [f"{currency}-{reporting}" for currency in held])
+    priced = tuple(f"{currency}-{reporting}" for currency in held)
+    return codes | (set(instruments_of(connection.pk, codes=priced).values_list("code", flat=True)) if priced else set())

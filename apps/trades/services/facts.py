@@ -11,8 +11,8 @@ from uuid import UUID
 
 from apps.common.decimals import decimal_text, instant_text
 from apps.common.money import minor_up
-from apps.connectors.selectors import balances_of, cash_currencies, instruments_by_code
-from apps.connectors.types import Quote, Side
+from apps.connectors.selectors import balances_of, cash_currencies, instruments_of
+from apps.connectors.types import Balance, Quote, Side
 from apps.policies.selectors import trading_state
 from apps.policies.types import Ask, Fact, FactKind, Facts, FactSpec
 from apps.quotes.services import quotes
@@ -22,7 +22,7 @@ from apps.trades.selectors import exposure
 from apps.trades.types import Terms
 
 if TYPE_CHECKING:
-    from apps.connectors.models import BalanceRecord, Connection, Instrument
+    from apps.connectors.models import Connection, Instrument
     from apps.trades.models import Fill
 
 ZERO: Final = Decimal(0)
@@ -69,12 +69,12 @@ class Gathering:
     proposal_id: UUID | None = None
 
     @cached_property
-    def balances(self) -> "Mapping[str, BalanceRecord]":
-        return {row.currency: row for row in balances_of(self.connection.pk)}
+    def balances(self) -> Mapping[str, Balance]:
+        return balances_of(self.connection)
 
-    @cached_property
+    @property
     def balances_at(self) -> datetime | None:
-        return min((row.as_of for row in self.balances.values()), default=None)
+        return self.connection.balances_as_of
 
     @cached_property
     def orders(self) -> list[OpenOrder]:
@@ -106,7 +106,7 @@ class Gathering:
     @cached_property
     def instruments(self) -> "Mapping[str, Instrument]":
         codes = {self.ask.instrument, *(fill.instrument for fill in self.fills)}
-        return instruments_by_code(self.connection.pk, codes)
+        return {row.code: row for row in instruments_of(self.connection.pk, codes=tuple(codes))}
 
     @cached_property
     def fills(self) -> "list[Fill]":
@@ -119,7 +119,7 @@ class Gathering:
     def held(self, base_currency: str, code: str) -> Decimal:
         """Base quantity held now: the venue's own figure, plus what was bought since it was read."""
         row = self.balances.get(base_currency)
-        total = row.available + row.held if row else ZERO
+        total = row.total if row else ZERO
         return total + max(self.recent_fills.get((code, Side.BUY.value), ZERO), ZERO)
 
 
@@ -212,7 +212,7 @@ def _gross(g: Gathering, spec: FactSpec) -> Fact | None:
     cash = cash_currencies(g.connection.pk)
     total, oldest = ZERO, g.balances_at
     for currency, row in g.balances.items():
-        if currency == g.ask.base_currency or currency in cash or not (row.available + row.held):
+        if currency == g.ask.base_currency or currency in cash or not (row.total):
             continue
         code = f"{currency}-{reporting}"
         quote = g.quote(code)

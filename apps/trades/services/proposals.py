@@ -15,7 +15,7 @@ from apps.audit.services import events
 from apps.audit.types import Actor
 from apps.common import canonical
 from apps.common.errors import Conflict, Forbidden, Invalid, NotFound
-from apps.connectors.selectors import connection_for, instrument_of
+from apps.connectors.selectors import connections_for, instrument_of
 from apps.connectors.services import venue
 from apps.connectors.types import Environment, Quote
 from apps.policies import rules as policy
@@ -58,7 +58,7 @@ def judge(*, intent: Intent, principal: Principal, now: datetime) -> Judged:
     principal, Unavailable where the venue does not answer and what is known is too old.
     """
     rules.check_intent(intent, now=now)
-    connection = connection_for(principal, intent.connection)
+    connection = connections_for(principal).filter(slug=intent.connection, is_active=True).first()
     if connection is None:
         raise NotFound(
             "CONNECTION_UNKNOWN",
