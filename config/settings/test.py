@@ -3,8 +3,16 @@
 import tempfile
 from pathlib import Path
 
+from config.env import env
 from config.settings.base import *  # noqa: F403  settings modules build on each other
-from config.settings.base import CACHES, DATABASE_URL, INSTALLED_APPS, database
+from config.settings.base import (
+    CACHES,
+    CELERY_BROKER_TRANSPORT_OPTIONS,
+    DATABASE_URL,
+    INSTALLED_APPS,
+    REDIS_URL,
+    database,
+)
 
 ENVIRONMENT = "test"
 SECRET_KEY = "tests-only-not-a-secret-" + "x" * 40
@@ -20,6 +28,14 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-CACHES = {**CACHES}
+# Every test process has its own part of one Redis: a key or a task of another would make a test lie.
+_own = f"test-{env.text('PYTEST_XDIST_WORKER', 'main')}-"
+if REDIS_URL:
+    CACHES = {"default": {**CACHES["default"], "KEY_PREFIX": _own}}
+    CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "global_keyprefix": _own}
+else:
+    CELERY_BROKER_URL = "memory://"
+    CELERY_BROKER_TRANSPORT = None
+    CELERY_BROKER_TRANSPORT_OPTIONS = {}
 # Its flush takes the guards off and on again, for tests with transaction=True; nothing else may.
 INSTALLED_APPS = ["tests.guarded_flush", *INSTALLED_APPS]
