@@ -1,11 +1,14 @@
 """Refusals of this app that are not one of the common kinds."""
 
+from typing import ClassVar
+
 from apps.common.errors import AikaError
 
 
 class Unauthenticated(AikaError):
-    """The caller has not shown who they are: a bad, unknown, expired or revoked key, or no sign-in (HTTP 401).
+    """The caller has not shown who they are: no sign-in, or a bad, unknown, expired or revoked key (HTTP 401).
 
-    `.code` is for the log and for tests. Outside, `KEY_UNKNOWN`, `KEY_REVOKED` and `OWNER_INACTIVE` share one
-    message, so that nobody can find out which keys exist.
+    A wrong secret and an unknown prefix have one code and one message, so that nobody finds out which keys exist.
     """
+
+    http_status: ClassVar[int] = 401

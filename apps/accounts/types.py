@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from apps.audit.types import Actor
+from apps.audit.types import Actor, ActorKind
+
+ACTOR_NAME_LENGTH_MAX = 200
 
 
 class Role(StrEnum):
@@ -46,6 +48,7 @@ class Principal:
 
     def actor(self) -> Actor:
         """The same caller, as audit events name it."""
+        name = self.name[:ACTOR_NAME_LENGTH_MAX]
         if self.api_key_id is None:
-            return Actor(kind="user", id=str(self.user_id), name=self.name)
-        return Actor(kind="api_key", id=str(self.api_key_id), name=self.name, on_behalf_of=str(self.user_id))
+            return Actor(kind=ActorKind.USER, id=str(self.user_id), name=name)
+        return Actor(kind=ActorKind.API_KEY, id=str(self.api_key_id), name=name, on_behalf_of=str(self.user_id))

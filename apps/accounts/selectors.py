@@ -1,0 +1,62 @@
+"""Who is who: roles, permissions and desks of people, and what waits for a second person."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from django.contrib.auth.models import Permission
+from django.db.models import QuerySet
+
+from apps.accounts.models import Desk, SecondPersonRequest, SecondPersonState, User
+from apps.accounts.types import Scope
+
+SCOPE_PERMISSIONS: dict[Scope, str] = {
+    Scope.PROPOSE: "propose_trade",
+    Scope.READ: "view_ledger",
+    Scope.REPORT: "propose_trade",
+    Scope.HALT: "halt_trading",
+}
+"""What a person must hold for each scope: to do it when signed in, and to own a key that may."""
+
+
+def roles_of(user: User) -> frozenset[str]:
+    """The names of the groups this person belongs to, active or not."""
+    return frozenset(user.groups.values_list("name", flat=True))
+
+
+def is_active_in_roles(user_id: UUID, roles: Collection[str]) -> bool:
+    """True if this person is active and now belongs to at least one of `roles`. No roles: False."""
+    return User.objects.filter(pk=user_id, is_active=True, groups__name__in=list(roles)).exists()
+
+
+def holds(user: User, permission: str) -> bool:
+    """True if this person is active and one of their roles (or being a superuser) gives `accounts.<permission>`.
+
+    One query, where `User.has_perm` makes two: this is asked on every request with a key.
+    """
+    if not user.is_active:
+        return False
+    if user.is_superuser:
+        return True
+    return Permission.objects.filter(group__user=user, codename=permission, content_type__app_label="accounts").exists()
+
+
+def may_use_scope(user: User, scope: Scope) -> bool:
+    """True if this person may do what `scope` stands for."""
+    return holds(user, SCOPE_PERMISSIONS[scope])
+
+
+def desks_of(user_id: UUID) -> QuerySet[Desk]:
+    """The desks this person sits at."""
+    return Desk.objects.filter(members=user_id)
+
+
+def waiting_for_second_person(user: User, now: datetime) -> QuerySet[SecondPersonRequest]:
+    """Open requests this person might second: not their own, not expired. Roles are checked by the act itself."""
+    if not holds(user, "second_request"):
+        return SecondPersonRequest.objects.none()
+    return (
+        SecondPersonRequest.objects.filter(state=SecondPersonState.OPEN, expires_at__gt=now)
+        .exclude(requester=user)
+        .select_related("requester")
+    )

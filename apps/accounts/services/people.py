@@ -1,0 +1,60 @@
+"""What happens to people is written down: who changed whom, from what, to what."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.db import transaction
+
+from apps.accounts import selectors
+from apps.accounts.models import User
+from apps.accounts.types import Principal
+from apps.audit.services import events
+from apps.audit.types import Actor
+
+
+def actor_of(person: User) -> Actor:
+    """A signed-in person, as audit events name them."""
+    return Principal(user_id=person.pk, api_key_id=None, name=person.shown_name).actor()
+
+
+def description_of(person: User) -> dict[str, object]:
+    """What an audit event says about a person: who they are and what they may, never a password."""
+    return {
+        "username": person.username,
+        "email": person.email,
+        "display_name": person.display_name,
+        "is_active": person.is_active,
+        "is_staff": person.is_staff,
+        "is_superuser": person.is_superuser,
+        "roles": sorted(selectors.roles_of(person)),
+    }
+
+
+@transaction.atomic
+def record_change(*, person: User, before: dict[str, object] | None, actor: Actor, now: datetime) -> None:
+    """One event with every field that differs from `before` (a `description_of`; None for a new person)."""
+    after = description_of(person)
+    changed = {
+        name: {"before": before[name] if before else None, "after": value}
+        for name, value in after.items()
+        if before is None or before[name] != value
+    }
+    if changed:
+        _record("user.changed" if before else "user.added", person, changed, actor, now)
+
+
+@transaction.atomic
+def record_password_set(*, person: User, actor: Actor, now: datetime) -> None:
+    """Somebody gave this person a new password."""
+    _record("user.password_set", person, {"username": person.username}, actor, now)
+
+
+@transaction.atomic
+def record_sign_in(*, person: User, now: datetime) -> None:
+    """This person signed in with the browser."""
+    _record("user.signed_in", person, {"username": person.username}, actor_of(person), now)
+
+
+def _record(kind: str, person: User, payload: Mapping[str, object], actor: Actor, now: datetime) -> None:
+    subject = f"user:{person.pk}"
+    events.record(stream=subject, kind=kind, actor=actor, subject=subject, payload=payload, now=now)
