@@ -93,6 +93,11 @@ def check_address(*, environment: str, api_base: str) -> None:
     )
 
 
+def is_on_this_machine(api_base: str) -> bool:
+    """Whether the address is a loopback one: nothing but a simulator answers there."""
+    return is_loopback((urlsplit(api_base).hostname or "").lower())
+
+
 def check_key(*, key_name: str, secret: str) -> None:
     """Raises Misconfigured VENUE_KEY_UNUSABLE where this is no key; never quotes it."""
     Signer.of(key_name=key_name, secret=secret)

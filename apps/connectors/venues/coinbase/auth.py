@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import re
 import secrets
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from apps.common.errors import Misconfigured
 
 LIFETIME_S = 120  # the venue accepts exp - nbf of at most this
 EARLY_S = 5  # nbf lies this far back, so that a clock a little ahead of the venue's does not lock us out
+
+_PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----(.+)-----END \1-----", re.ASCII | re.DOTALL)
 
 _Key = EllipticCurvePrivateKey | Ed25519PrivateKey
 
@@ -63,7 +67,12 @@ def load_key(secret: str) -> _Key:
     text = secret.replace("\\r", "").replace("\\n", "\n").replace("\r", "").strip()
     if not text.isascii() or not text:
         raise _unusable("it is empty" if not text else "it holds characters no key has")
-    return _from_pem(text + "\n") if text.startswith("-----BEGIN") else _from_base64(text)
+    match = _PEM.fullmatch(text)
+    if match is None:
+        return _from_base64(text)
+    # Line ends are lost on the way through many a form and variable; the lines are made anew.
+    lines = textwrap.wrap("".join(match[2].split()), 64)
+    return _from_pem("\n".join([f"-----BEGIN {match[1]}-----", *lines, f"-----END {match[1]}-----", ""]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,70 @@
+"""What must be true of the connections. Read from the database, so these run where databases are checked."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connections
+
+from apps.common.errors import Misconfigured
+from apps.connectors.models import Connection
+from apps.connectors.services.venue import check_address, is_on_this_machine
+
+
+def _active(databases: Sequence[str] | None) -> Iterable[Connection]:
+    for alias in databases or ():
+        # `migrate` checks before the table is made.
+        if Connection._meta.db_table in connections[alias].introspection.table_names():
+            yield from Connection.objects.using(alias).filter(deactivated_at__isnull=True).defer("secret")
+
+
+@register(Tags.database)
+def no_simulator_in_production(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """connectors.E001: production with a connection to this very machine, where only a simulator can be."""
+    if settings.ENVIRONMENT != "production":
+        return []
+    return [
+        Error(
+            f"Connection {connection.slug!r} calls this machine ({urlsplit(connection.api_base).netloc}) in production.",
+            hint="End it in the admin; the venue simulator is for local runs and staging.",
+            id="connectors.E001",
+        )
+        for connection in _active(databases)
+        if is_on_this_machine(connection.api_base)
+    ]
+
+
+@register(Tags.database)
+def live_has_a_key(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """connectors.E002: an active live connection without a key."""
+    return [
+        Error(
+            f"The live connection {connection.slug!r} is active and has no key.",
+            hint="Enter the key in the admin, or end the connection.",
+            id="connectors.E002",
+        )
+        for connection in _active(databases)
+        if connection.is_live and connection.is_active and not (connection.key_name and connection.secret_fingerprint)
+    ]
+
+
+@register(Tags.database)
+def address_fits_environment(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """connectors.E003: an address that is not https, is no origin, or does not belong to paper or live."""
+    found: list[CheckMessage] = []
+    for connection in _active(databases):
+        try:
+            check_address(environment=connection.environment, api_base=connection.api_base)
+        except Misconfigured as error:
+            text = f"Connection {connection.slug!r}: {error.message}"
+            found.append(Error(text, hint=error.fix, id="connectors.E003"))
+    return found

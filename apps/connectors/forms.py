@@ -1,0 +1,59 @@
+"""The form of a connection. A secret goes in and never comes out."""
+
+from typing import Any
+
+from django import forms
+
+from apps.common.errors import AikaError
+from apps.connectors.models import Connection
+from apps.connectors.services.venue import check_address, check_key
+
+
+def _refuse(form: "forms.ModelForm[Any]", error: AikaError, field: str) -> None:
+    form.add_error(field if field in form.fields else None, f"{error.message} {error.fix}".strip())
+
+
+class SecretArea(forms.Textarea):
+    """A text area that shows nothing back, also when the page is shown again after an error."""
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
+class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
+    """Adding asks for everything; afterwards the name of the key and its secret can be replaced, both together."""
+
+    new_secret = forms.CharField(
+        label="private key",
+        required=False,
+        # Not a password input: it would drop the line ends of a PEM block.
+        widget=SecretArea(attrs={"rows": 6, "autocomplete": "off", "spellcheck": "false"}),
+        help_text="As the venue gave it. It is stored encrypted and never shown again.",
+    )
+
+    class Meta:
+        model = Connection
+        fields = ("slug", "name", "desk", "venue", "environment", "api_base", "key_name")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance._state.adding:
+            self.fields["new_secret"].required = True
+            self.fields["key_name"].required = True
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        secret, key_name = cleaned.get("new_secret"), cleaned.get("key_name", "")
+        if secret:
+            try:
+                check_key(key_name=key_name, secret=secret)
+            except AikaError as error:
+                _refuse(self, error, "new_secret")
+        elif "key_name" in self.changed_data and not self.instance._state.adding:
+            self.add_error("new_secret", "Another key name needs its private key.")
+        if cleaned.get("environment") and cleaned.get("api_base"):
+            try:
+                check_address(environment=cleaned["environment"], api_base=cleaned["api_base"])
+            except AikaError as error:
+                _refuse(self, error, "api_base")
+        return cleaned
