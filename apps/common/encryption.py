@@ -32,10 +32,11 @@ _GT = TypeVar("_GT", covariant=True)
 class Secret:
     """An opened secret. Only `reveal()` gives the text; str, repr, format and templates show asterisks."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "token")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, token: bytes | None = None) -> None:
         self._text = text
+        self.token = token  # the ciphertext it was opened from: loaddata saves past pre_save
 
     def reveal(self) -> str:
         return self._text
@@ -166,7 +167,7 @@ class EncryptedTextField(_Base[_ST, _GT]):
                 f"This ciphertext of {self.model._meta.label}.{self.name} was written for another row.",
                 fix="Find out who copied it; enter the secret again.",
             )
-        return Secret(text)
+        return Secret(text, token=sealed.token)
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
         held = model_instance.__dict__.get(self.attname)
@@ -184,7 +185,7 @@ class EncryptedTextField(_Base[_ST, _GT]):
     def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
         if value is None:
             return None
-        if not isinstance(value, Sealed):
+        if not isinstance(value, Sealed | Secret) or value.token is None:
             raise TypeError(f"{self.name} is sealed to its row: assign it to the instance and save that.")
         return connection.Database.Binary(value.token)  # type: ignore[attr-defined]  # each backend's DB-API module
 

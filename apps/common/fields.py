@@ -110,7 +110,7 @@ class ExactDecimalField(_Field[_ST, _GT]):
         return "" if number is None else decimal_text(number)
 
     def formfield(self, **kwargs: Any) -> forms.Field | None:
-        return super().formfield(**{"form_class": ExactDecimalFormField, "max_length": 40, **kwargs})
+        return super().formfield(**{"form_class": ExactDecimalFormField, **kwargs})
 
 
 assert INTEGER_DIGITS_MAX + PLACES_MAX == 38  # noqa: S101  the column type above says the same numbers

@@ -1,0 +1,162 @@
+"""One text for one meaning."""
+
+import enum
+import json
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.common import canonical
+
+
+class Side(enum.StrEnum):
+    BUY = "BUY"
+
+
+class Choice(str, enum.Enum):  # noqa: UP042  the shape of Django's TextChoices, whose str() is not its value
+    SELL = "SELL"
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers(-canonical.INT_MAX, canonical.INT_MAX)
+    | texts
+    | st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**19), max_value=10**19)
+    | st.datetimes(timezones=st.just(UTC))
+    | st.uuids()
+    | st.dates()
+)
+values = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcxyz_"), inner, max_size=4),
+    max_leaves=20,
+)
+objects = st.dictionaries(st.text("abcxyz_", min_size=1), values, max_size=6)
+
+
+def test_the_bytes_are_these() -> None:
+    raw = canonical.encode(
+        "aika.terms/1",
+        {
+            "side": Side.BUY,
+            "other": Choice.SELL,
+            "quantity": Decimal("1.100"),
+            "big": Decimal("1E+3"),
+            "zero": Decimal("-0.00"),
+            "at": datetime(2026, 11, 22, 21, 28, tzinfo=timezone(timedelta(hours=2))),
+            "on": date(2026, 1, 2),
+            "id": UUID(int=5),
+            "n": 3,
+            "flags": (True, None),
+            "text": "Zu\u0308rich",
+            "nested": {"b": 1, "a": 2},
+        },
+    )
+    assert raw.decode() == (
+        '{"schema":"aika.terms/1","at":"2026-11-22T19:28:00.000000Z","big":"1000","flags":[true,null],'
+        '"id":"00000000-0000-0000-0000-000000000005","n":3,"nested":{"a":2,"b":1},"on":"2026-01-02","other":"SELL",'
+        '"quantity":"1.1","side":"BUY","text":"Z\u00fcrich","zero":"0"}'
+    )
+
+
+@given(objects)
+def test_what_was_read_back_encodes_to_the_same_bytes(value: dict[str, Any]) -> None:
+    raw = canonical.encode("test/1", value)
+    read = canonical.decode(raw)
+    assert read.pop("schema") == "test/1"
+    assert canonical.encode("test/1", read) == raw
+
+
+@given(objects, st.randoms())
+def test_the_order_of_keys_changes_nothing(value: dict[str, Any], random: Any) -> None:
+    shuffled = list(value.items())
+    random.shuffle(shuffled)
+    assert canonical.encode("test/1", dict(shuffled)) == canonical.encode("test/1", value)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**19), max_value=10**19), st.integers(0, 8))
+def test_equal_decimals_have_equal_bytes(number: Decimal, zeros: int) -> None:
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    padded = Decimal((sign, (*digits, *(0,) * zeros), exponent - zeros))
+    assert padded == number
+    assert canonical.encode("test/1", {"n": padded}) == canonical.encode("test/1", {"n": number})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [1.5, float("nan"), {1, 2}, b"bytes", object(), datetime(2026, 1, 1), {1: "key"}, [1.0], timedelta(1)],  # noqa: DTZ001
+)
+def test_what_has_no_canonical_form_is_a_type_error(value: object) -> None:
+    with pytest.raises(TypeError):
+        canonical.encode("test/1", {"value": value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Decimal("NaN"),
+        Decimal("Infinity"),
+        Decimal("1E+999"),
+        2**53,
+        -(2**53),
+        "\ud800",
+        {"e\u0301": 1, "\u00e9": 2},
+    ],
+)
+def test_what_cannot_be_said_exactly_is_a_value_error(value: object) -> None:
+    with pytest.raises(ValueError):
+        canonical.encode("test/1", {"value": value})
+
+
+def test_too_deep_is_refused_and_deep_enough_is_not() -> None:
+    nested: dict[str, Any] = {}
+    for _ in range(canonical.DEPTH_MAX):
+        nested = {"in": nested}
+    canonical.encode("test/1", nested)
+    with pytest.raises(ValueError):
+        canonical.encode("test/1", {"in": nested})
+
+
+def test_the_schema_leads_and_is_nobody_elses_key() -> None:
+    with pytest.raises(ValueError):
+        canonical.encode("test/1", {"schema": "test/2"})
+    with pytest.raises(ValueError):
+        canonical.encode("", {})
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"a":1}',
+        b'{"schema":1}',
+        b'{"schema":""}',
+        b'{"schema":"a","b":1,"b":2}',
+        b'{"schema":"a","b":{"c":1,"c":1}}',
+        b'{"schema":"a","b":1.0}',
+        b'{"schema":"a","b":1e3}',
+        b'{"schema":"a","b":NaN}',
+        b'{"schema":"a","b":Infinity}',
+        b'{"schema":"a","b":9007199254740992}',
+        b'{"schema":"a\xff"}',
+        json.dumps({"schema": "a"}).encode("utf-16"),
+    ],
+)
+def test_bytes_that_encode_cannot_have_written_are_refused(raw: bytes) -> None:
+    with pytest.raises(ValueError):
+        canonical.decode(raw)
+
+
+def test_the_digest_is_sha256_in_hex() -> None:
+    assert canonical.digest(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
