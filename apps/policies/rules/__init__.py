@@ -4,11 +4,13 @@ from apps.policies.rules.compiled import rules_digest
 from apps.policies.rules.evaluate import evaluate, facts_needed
 from apps.policies.rules.frozen import EVALUATOR_VERSION, inputs_bytes, replay, results_bytes
 from apps.policies.rules.kinds import KINDS, build, title_of
+from apps.policies.rules.standing import Standing, standing_denials
 from apps.policies.rules.wording import title_of_line
 
 __all__ = [
     "EVALUATOR_VERSION",
     "KINDS",
+    "Standing",
     "build",
     "evaluate",
     "facts_needed",
@@ -16,6 +18,7 @@ __all__ = [
     "replay",
     "results_bytes",
     "rules_digest",
+    "standing_denials",
     "title_of",
     "title_of_line",
 ]

@@ -23,6 +23,7 @@ class Rule(NamedTuple):
     specs: Specs
     market_slippage_bps: Decimal | None
     everywhere: bool
+    readable: bool
 
     def covers(self, ask: Ask) -> bool:
         """Whether the rule is about this ask; a scope of None means any."""
@@ -87,12 +88,13 @@ def _compile(rows: tuple[RuleRow, ...]) -> Compiled:
 
 
 def _rule(row: RuleRow) -> Rule:
+    readable = True
     try:
         built = build(row)
     except Invalid as error:
-        built = _refusing(error)
+        built, readable = _refusing(error), False
     everywhere = (row.connection, row.instrument, row.side, row.proposer) == (None, None, None, None)
-    return Rule(row, built.check, built.specs, built.market_slippage_bps, everywhere)
+    return Rule(row, built.check, built.specs, built.market_slippage_bps, everywhere, readable)
 
 
 def _refusing(error: Invalid) -> Built:

@@ -48,5 +48,6 @@ def evaluate(
         codes=tuple(map(str, judgement.codes)),
         notional=None if priced is None else priced.notional,
         worst_price=None if priced is None else priced.worst_price,
+        approval_may_be_waived=approval_may_be_waived,
         word_lines=word_lines,
     )

@@ -25,15 +25,15 @@ _SKEW = timedelta(seconds=CLOCK_SKEW_S_MAX)
 _MICROSECOND = timedelta(microseconds=1)
 
 # No rule can be set looser than these. What Aika reads from its own rows is read for the one evaluation, so a minute is
-# ample; what the venue was asked for beforehand may be as old as it can be without being wrong.
+# ample; what rests on balances read from the venue is as old as they are, and counts what was sent since.
 FACT_AGE_S_MAX: Mapping[FactKind, int] = {
     FactKind.TRADING_STATE: 60,
     FactKind.INSTRUMENT: 86_400,
     FactKind.QUOTE: 60,
     FactKind.BALANCES: 300,
     FactKind.FEES: 86_400,
-    FactKind.POSITION: 60,
-    FactKind.GROSS: 60,
+    FactKind.POSITION: 300,
+    FactKind.GROSS: 300,
     FactKind.DAY_NOTIONAL: 60,
     FactKind.DAY_LOSS: 60,
     FactKind.ORDER_RATE: 60,

@@ -1,0 +1,200 @@
+"""Policy as rows. What left draft, and every decision, is frozen by the database: see the guards in migration 0001."""
+
+import uuid
+from typing import ClassVar
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+
+from apps.common.errors import Invalid
+from apps.policies.rules import KINDS, build
+from apps.policies.types import Gate, RuleKind, RuleRow, State, Verdict, VersionState
+
+GLOBAL_SCOPE = "global"
+REASON_CHARS_MAX = 500
+
+
+class PolicySet(models.Model):
+    """The rules of a desk under one name. All sets of a desk judge together: their active rules are joined."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.SlugField(max_length=50, unique=True)
+    name = models.CharField(max_length=80)
+    desk = models.ForeignKey("accounts.Desk", on_delete=models.PROTECT, related_name="policy_sets")
+    created_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        default_permissions = ("add", "change", "view")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PolicyVersion(models.Model):
+    """One state of a set. A draft can be edited; activating it freezes its rules, and `digest` names exactly those."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    policy_set = models.ForeignKey(PolicySet, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField(editable=False)
+    state = models.CharField(
+        max_length=8,
+        choices=[(state.value, state.value.capitalize()) for state in VersionState],
+        default=VersionState.DRAFT.value,
+        editable=False,
+    )
+    digest = models.CharField(max_length=64, blank=True, editable=False, help_text="SHA-256 of the frozen rules.")
+    note = models.CharField(max_length=500, blank=True, help_text="What changed against the version before, and why.")
+    author = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", editable=False)
+    created_at = models.DateTimeField(editable=False)
+    activated_by = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False
+    )
+    activated_at = models.DateTimeField(null=True, blank=True, editable=False)
+    retired_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["policy_set", "-number"]
+        default_permissions = ("add", "change", "view")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["policy_set", "number"], name="policy_version_number"),
+            models.UniqueConstraint(
+                fields=["policy_set"], condition=Q(state=VersionState.ACTIVE.value), name="policy_one_active_version"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[state.value for state in VersionState]), name="policy_version_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state=VersionState.DRAFT.value, digest="", activated_at=None)
+                | (~Q(state=VersionState.DRAFT.value) & ~Q(digest="")),
+                name="policy_version_out_of_draft_has_digest",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=VersionState.ACTIVE.value)
+                | Q(activated_at__isnull=False, activated_by__isnull=False, retired_at=None),
+                name="policy_version_active_is_signed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy_set}, version {self.number}"
+
+
+class Rule(models.Model):
+    """One rule of a version. Parameters are read strictly, by the same code that judges."""
+
+    version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="rules")
+    key = models.SlugField(max_length=60, help_text="Its name, kept from version to version, such as max-order.")
+    kind = models.CharField(max_length=24, choices=[(kind.value, KINDS[kind].title) for kind in RuleKind])
+    params = models.JSONField(default=dict, blank=True, help_text="Names and values; numbers stand in quotes.")
+    connection = models.ForeignKey(
+        "connectors.Connection", null=True, blank=True, on_delete=models.PROTECT, related_name="+", help_text="Or any."
+    )
+    instrument = models.CharField(max_length=40, blank=True, help_text="Such as BTC-USD, or any.")
+    side = models.CharField(max_length=4, blank=True, choices=[("BUY", "Buy"), ("SELL", "Sell")], help_text="Or any.")
+    proposer = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+", help_text="Or anybody."
+    )
+    reason = models.CharField(max_length=200, blank=True, help_text="Why the rule is there.")
+
+    class Meta:
+        ordering: ClassVar = ["key"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["version", "key"], name="policy_rule_key"),
+            models.CheckConstraint(condition=Q(side__in=["", "BUY", "SELL"]), name="policy_rule_side_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    def clean(self) -> None:
+        """Refuse parameters the kind cannot read, naming the one at fault."""
+        try:
+            build(self.as_row())
+        except Invalid as error:
+            raise ValidationError({"kind" if error.field == "kind" else "params": error.message}) from error
+
+    def as_row(self) -> RuleRow:
+        """The rule as the evaluator takes it."""
+        return RuleRow(
+            key=self.key,
+            kind=self.kind,
+            params=self.params,
+            connection=str(self.connection_id) if self.connection_id else None,
+            instrument=self.instrument or None,
+            side=self.side or None,
+            proposer=str(self.proposer_id) if self.proposer_id else None,
+        )
+
+
+class Decision(models.Model):
+    """What policy said once, with everything it went by. `version` is null where no version was active.
+
+    `inputs` and `results` are canonical bytes; the one gives the other again, on any machine: `replay_decisions`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    gate = models.CharField(max_length=8, choices=[(gate.value, gate.value.capitalize()) for gate in Gate])
+    subject = models.CharField(max_length=120, help_text="What was judged: the id of a proposal.")
+    version = models.ForeignKey(PolicyVersion, null=True, on_delete=models.PROTECT, related_name="decisions")
+    inputs = models.BinaryField()
+    inputs_digest = models.CharField(max_length=64)
+    outcome = models.CharField(
+        max_length=14, choices=[(verdict.value, verdict.value.replace("_", " ").capitalize()) for verdict in Verdict]
+    )
+    results = models.BinaryField()
+    evaluator_version = models.PositiveIntegerField()
+    decided_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["-decided_at"]
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(gate__in=[gate.value for gate in Gate]), name="decision_gate_known"),
+            models.CheckConstraint(
+                condition=Q(outcome__in=[verdict.value for verdict in Verdict]), name="decision_outcome_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(version__isnull=False) | Q(outcome=Verdict.DENY.value),
+                name="decision_without_policy_denies",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["subject", "decided_at"], name="decision_subject"),
+            models.Index(fields=["decided_at", "id"], name="decision_recent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome} at {self.gate.lower()} of {self.subject}"
+
+
+class TradingState(models.Model):
+    """Whether trading goes on: one row for everything, and one for each connection that was ever halted by itself.
+
+    The worst of the two counts. Without the row for everything all is halted.
+    """
+
+    scope = models.CharField(primary_key=True, max_length=40, help_text='"global", or the id of a connection.')
+    connection = models.OneToOneField(
+        "connectors.Connection", null=True, blank=True, on_delete=models.PROTECT, related_name="trading_state"
+    )
+    state = models.CharField(max_length=8, choices=[(state.value, state.value.capitalize()) for state in State])
+    reason = models.CharField(max_length=REASON_CHARS_MAX, blank=True)
+    changed_by = models.CharField(max_length=200, help_text="The name of who or what changed it last.")
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["scope"]
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=[state.value for state in State]), name="trading_state_known"),
+            models.CheckConstraint(
+                condition=Q(scope=GLOBAL_SCOPE, connection__isnull=True)
+                | (~Q(scope=GLOBAL_SCOPE) & Q(connection__isnull=False)),
+                name="trading_state_scope",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.state}"

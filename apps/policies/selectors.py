@@ -1,0 +1,144 @@
+"""Reads: the rules in force, the trading state, what would be denied right now and why."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db.models import Max, Q, QuerySet
+
+from apps.common.errors import Misconfigured
+from apps.connectors.selectors import instruments_of
+from apps.policies.models import GLOBAL_SCOPE, Decision, PolicyVersion, TradingState
+from apps.policies.rules import Standing, rules_digest, standing_denials
+from apps.policies.types import ReasonCode, RuleRow, State, VersionRules, VersionState
+
+if TYPE_CHECKING:
+    from apps.connectors.models import Connection
+
+_SEVERITY = {State.ACTIVE: 0, State.REDUCING: 1, State.HALTED: 2}
+_VERSIONS_KEPT_MAX = 64
+
+# What left draft never changes, so an id names the same rules for ever: the database's guards hold that.
+_kept: dict[tuple[UUID, ...], VersionRules] = {}
+
+
+def active_version(connection_id: UUID) -> VersionRules | None:
+    """The rules that judge this connection: those of every set of its desk, joined. None where no version is active.
+
+    One query once the version is known to the process. Its id is that of the version activated last, so that it changes
+    whenever any of the rules do. Raises Misconfigured POLICY_DIGEST_MISMATCH where the rows are not what was activated.
+    """
+    ids = tuple(
+        PolicyVersion.objects.filter(state=VersionState.ACTIVE.value, policy_set__desk__connections=connection_id)
+        .order_by("activated_at", "id")
+        .values_list("id", flat=True)
+    )
+    if not ids:
+        return None
+    found = _kept.get(ids)
+    if found is None:
+        found = _joined([rules_of(version) for version in _versions(ids)])
+        if len(_kept) >= _VERSIONS_KEPT_MAX:
+            _kept.clear()
+        _kept[ids] = found
+    return found
+
+
+def rules_of(version: PolicyVersion) -> VersionRules:
+    """The rules of one version, of any state; its digest is that of the rows as they are.
+
+    Raises Misconfigured POLICY_DIGEST_MISMATCH where that is not the digest it left draft with.
+    """
+    rows = tuple(rule.as_row() for rule in version.rules.all())
+    digest = rules_digest(set_slug=version.policy_set.slug, number=version.number, rules=rows)
+    if version.state != VersionState.DRAFT and digest != version.digest:
+        raise Misconfigured(
+            "POLICY_DIGEST_MISMATCH",
+            f"The rules of {version} are not those that were activated.",
+            fix="Run manage.py audit_verify, and activate a new version.",
+            version=str(version.pk),
+        )
+    return VersionRules(str(version.pk), version.policy_set.slug, version.number, digest, rows)
+
+
+def trading_state(connection_id: UUID | None) -> str:
+    """ACTIVE, REDUCING or HALTED: the worst of the state of everything and of the connection's own.
+
+    A connection without a row of its own was never halted by itself. Without the row for everything, all is halted.
+    """
+    rows = dict(
+        TradingState.objects.filter(Q(scope=GLOBAL_SCOPE) | Q(connection=connection_id)).values_list("scope", "state")
+        if connection_id
+        else TradingState.objects.filter(scope=GLOBAL_SCOPE).values_list("scope", "state")
+    )
+    if GLOBAL_SCOPE not in rows:
+        return State.HALTED.value
+    return max((State(state) for state in rows.values()), key=_SEVERITY.__getitem__).value
+
+
+def trading_states() -> QuerySet[TradingState]:
+    """Every row, the one for everything first."""
+    return TradingState.objects.select_related("connection").order_by("connection__name")
+
+
+def gate_findings(connection: "Connection") -> tuple[Standing, ...]:
+    """What would be denied on this connection now whatever the facts are: empty where an ordinary ask may pass."""
+    found: list[Standing] = []
+    if not connection.is_active:
+        found.append(Standing("CONNECTION_INACTIVE", f"{connection.name} is switched off.", "Switch it on."))
+    state = trading_state(connection.pk)
+    if state == State.HALTED:
+        reasons = "; ".join(_halt_reasons(connection.pk))
+        found.append(
+            Standing(ReasonCode.TRADING_HALTED, f"Trading is halted. {reasons}".strip(), "Resuming takes two people.")
+        )
+    elif state == State.REDUCING:
+        found.append(
+            Standing(ReasonCode.ONLY_REDUCING, "Only orders that shrink a position pass.", "Resuming takes two people.")
+        )
+    instruments = tuple(instruments_of(connection.pk).filter(tradable=True).values_list("code", flat=True))
+    version = active_version(connection.pk)
+    found.extend(standing_denials(version, connection=str(connection.pk), instruments=instruments))
+    return tuple(found)
+
+
+def next_number(policy_set_id: UUID) -> int:
+    """The number the next version of the set gets."""
+    highest = PolicyVersion.objects.filter(policy_set=policy_set_id).aggregate(highest=Max("number"))["highest"]
+    return (highest or 0) + 1
+
+
+def decisions_of(subject: str) -> QuerySet[Decision]:
+    """Every decision about a subject, oldest first."""
+    return Decision.objects.filter(subject=subject).select_related("version__policy_set").order_by("decided_at", "id")
+
+
+def _versions(ids: Sequence[UUID]) -> list[PolicyVersion]:
+    found = PolicyVersion.objects.filter(pk__in=ids).select_related("policy_set").prefetch_related("rules")
+    return sorted(found, key=lambda version: ids.index(version.pk))
+
+
+def _joined(parts: list[VersionRules]) -> VersionRules:
+    if len(parts) == 1:
+        return parts[0]
+    newest, slugs = parts[-1], "+".join(sorted(part.set_slug for part in parts))
+    rows = tuple(
+        RuleRow(
+            f"{part.set_slug}/{row.key}",
+            row.kind,
+            row.params,
+            row.connection,
+            row.instrument,
+            row.side,
+            row.proposer,
+        )
+        for part in parts
+        for row in part.rules
+    )
+    digest = rules_digest(set_slug=slugs, number=newest.number, rules=rows)
+    return VersionRules(newest.version_id, slugs, newest.number, digest, rows)
+
+
+def _halt_reasons(connection_id: UUID) -> list[str]:
+    rows = TradingState.objects.filter(Q(scope=GLOBAL_SCOPE) | Q(connection=connection_id), state=State.HALTED.value)
+    return [f"{row.changed_by}: {row.reason}" for row in rows]

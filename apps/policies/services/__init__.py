@@ -1,0 +1,1 @@
+"""Writes of policy: decisions on record, versions, the trading state."""
