@@ -35,6 +35,11 @@ def active_connections() -> QuerySet[Connection]:
     return Connection.objects.active().select_related("desk")
 
 
+def all_connections() -> QuerySet[Connection]:
+    """Every connection, also those switched off."""
+    return Connection.objects.select_related("desk").order_by("slug")
+
+
 def instrument_spec(connection_id: UUID, code: str) -> InstrumentSpec | None:
     """The instrument as last read, with `fetched_at`; None where the venue never listed it."""
     row = Instrument.objects.filter(connection=connection_id, code=code).first()
