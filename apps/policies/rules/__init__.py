@@ -4,6 +4,7 @@ from apps.policies.rules.compiled import rules_digest
 from apps.policies.rules.evaluate import evaluate, facts_needed
 from apps.policies.rules.frozen import EVALUATOR_VERSION, inputs_bytes, replay, results_bytes
 from apps.policies.rules.kinds import KINDS, build, title_of
+from apps.policies.rules.reference import reason_codes_page
 from apps.policies.rules.standing import Standing, standing_denials
 from apps.policies.rules.wording import title_of_line
 
@@ -15,6 +16,7 @@ __all__ = [
     "evaluate",
     "facts_needed",
     "inputs_bytes",
+    "reason_codes_page",
     "replay",
     "results_bytes",
     "rules_digest",
