@@ -30,6 +30,7 @@ class Vote(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
+        default_permissions = ("view",)
         ordering = ("created_at",)
         constraints = (
             models.UniqueConstraint(

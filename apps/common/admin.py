@@ -1,20 +1,28 @@
 """Base classes of admin pages, for every app."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from typing_extensions import TypeVar
 
 from apps.common.fields import ExactDecimalField
 
+M = TypeVar("M", bound=Model, default=Any)
+
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
+    _ModelAdmin = admin.ModelAdmin
 else:  # Django's class is generic in its stubs only
     ModelAdmin = admin.ModelAdmin
 
+    class _ModelAdmin(admin.ModelAdmin):
+        def __class_getitem__(cls, model: object) -> type:
+            return cls
 
-class ReadOnlyAdmin(ModelAdmin):
+
+class ReadOnlyAdmin(_ModelAdmin[M]):
     """A ledger: whoever holds the view permission reads it, nobody changes it, superusers included.
 
     No actions, no second count, no facets; a column of exact decimals is not sorted by, since SQLite would sort text.

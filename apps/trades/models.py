@@ -76,6 +76,7 @@ class Proposal(models.Model):
     objects: ClassVar[models.Manager["Proposal"]] = ProposalQuerySet.as_manager()
 
     class Meta:
+        default_permissions = ("view",)
         ordering = ("-created_at",)
         constraints = (
             models.UniqueConstraint(
@@ -128,6 +129,7 @@ class Authority(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
+        default_permissions = ("view",)
         verbose_name_plural = "authorities"
 
     def __str__(self) -> str:
@@ -195,6 +197,7 @@ class Order(models.Model):
     objects: ClassVar[models.Manager["Order"]] = OrderQuerySet.as_manager()
 
     class Meta:
+        default_permissions = ("view",)
         ordering = ("-created_at",)
         constraints = (
             models.UniqueConstraint(fields=("proposal", "attempt"), name="order_once_per_attempt"),
@@ -239,6 +242,7 @@ class Fill(models.Model):
     recorded_at = models.DateTimeField()
 
     class Meta:
+        default_permissions = ("view",)
         ordering = ("-occurred_at",)
         constraints = (
             models.UniqueConstraint(fields=("connection", "venue_fill_id"), name="fill_once_per_connection"),
@@ -267,6 +271,7 @@ class Position(models.Model):
     updated_at = models.DateTimeField()
 
     class Meta:
+        default_permissions = ("view",)
         constraints = (models.UniqueConstraint(fields=("connection", "instrument"), name="position_per_instrument"),)
 
     def __str__(self) -> str:
@@ -293,6 +298,7 @@ class Outcome(models.Model):
     closed_at = models.DateTimeField()
 
     class Meta:
+        default_permissions = ("view",)
         ordering = ("-closed_at",)
         indexes = (models.Index(fields=("connection", "closed_at"), name="outcome_connection_closed"),)
 
@@ -309,6 +315,7 @@ class LossLatch(models.Model):
     reset_at = models.DateTimeField(null=True)
 
     class Meta:
+        default_permissions = ("view",)
         verbose_name_plural = "loss latches"
         constraints = (
             models.UniqueConstraint(
