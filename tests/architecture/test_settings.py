@@ -108,8 +108,9 @@ def test_local_refuses_a_damaged_secrets_file_by_its_path(tmp_path: Path) -> Non
 
 
 def found(**kwargs: Any) -> set[str]:
-    """The ids of our own checks that fire now."""
-    return {str(message.id) for message in run_checks(**kwargs) if str(message.id).startswith("config.")}
+    """The ids of our own checks that fire now, but for the one that this run's database sets off by itself."""
+    ids = {str(message.id) for message in run_checks(**kwargs) if str(message.id).startswith("config.")}
+    return ids - {"config.E002"} if connection.vendor == "sqlite" else ids
 
 
 SAFE_IN_PRODUCTION: dict[str, Any] = {
@@ -175,9 +176,10 @@ def test_a_check_fires_however_aika_runs(check_id: str, wrong: dict[str, Any]) -
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="judges SQLite")
 def test_sqlite_is_refused_in_production_and_without_immediate_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     with override_settings(**SAFE_IN_PRODUCTION):
-        assert found(databases=["default"]) >= {"config.E002"}
+        assert "config.E002" in {message.id for message in run_checks()}
+    assert "config.E006" not in found()
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"transaction_mode": "DEFERRED"})
-    assert found(databases=["default"]) >= {"config.E006"}
+    assert "config.E006" in found()
 
 
 @pytest.mark.django_db
