@@ -9,6 +9,7 @@ from apps.dashboard.views.health import healthz, readyz
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("admin/decide/", include("apps.approvals.urls")),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.account.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),

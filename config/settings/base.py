@@ -57,7 +57,7 @@ INSTALLED_APPS = [
     "apps.connectors",
     "apps.accounts",
     "apps.audit",
-    "django.contrib.admin",
+    "apps.dashboard.admin_config.AikaAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -1,6 +1,6 @@
 """The decision page as frozen values: every word on it is decided before a template sees it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -234,10 +234,11 @@ class DecisionPage:
     sent: Sent
     statement: Statement
     version: str
+    policy_version: str = ""
+    tier: str = ""
     callout: Callout | None = None
     follow: Follow | None = None
     gobar: str = ""
-    flags: tuple[str, ...] = field(default=())
 
     @property
     def left_percent(self) -> str:

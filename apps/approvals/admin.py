@@ -1,0 +1,44 @@
+"""Votes, as they were cast. Deciding happens on the decision page only."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.accounts.selectors import desks_of
+from apps.approvals.models import Vote
+from apps.common.admin import ReadOnlyAdmin
+
+
+@admin.register(Vote)
+class VoteAdmin(ReadOnlyAdmin[Vote]):
+    list_display = ("created_at", "verb", "approver", "story")
+    list_display_links = ("created_at", "verb")
+    list_filter = ("verb",)
+    list_select_related = ("approver", "proposal")
+    search_fields = ("=proposal__id", "^approver__username")
+    search_help_text = "A proposal's whole id, or the beginning of a user name"
+    ordering = ("-created_at",)
+    sortable_by = ("created_at",)
+    fields = ("story", "verb", "approver", "proposer", "comment", "quote", "digest", "policy_version", "created_at")
+    readonly_fields = ("story",)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("accounts.view_ledger")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Vote]:
+        rows = super().get_queryset(request)
+        if getattr(request.user, "is_superuser", False):
+            return rows
+        return rows.filter(proposal__connection__desk__in=desks_of(request.user.pk))
+
+    @admin.display(description="story")
+    def story(self, row: Vote) -> SafeString:
+        return format_html('<a href="{}">{}</a>', reverse("decide:story", args=[row.proposal_id]), row.proposal.label)

@@ -1,0 +1,15 @@
+"""Pages about one proposal, under the admin's roof: signed-in staff only."""
+
+from django.contrib import admin
+from django.urls import path
+
+from apps.approvals.views import decide, story
+
+app_name = "decide"
+urlpatterns = [
+    path("<uuid:proposal_id>/", admin.site.admin_view(decide.page), name="page"),
+    path("<uuid:proposal_id>/live/", admin.site.admin_view(decide.live), name="live"),
+    path("<uuid:proposal_id>/approve/", admin.site.admin_view(decide.approve), name="approve"),
+    path("<uuid:proposal_id>/decline/", admin.site.admin_view(decide.decline), name="decline"),
+    path("<uuid:proposal_id>/story/", admin.site.admin_view(story.page), name="story"),
+]

@@ -1,0 +1,182 @@
+"""The decision page, its live numbers, and the two verbs. Only POST changes anything; each verb is one service call."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.approvals.forms import VoteForm
+from apps.approvals.selectors.page import Sign, decision_page
+from apps.approvals.selectors.page_values import Callout, DecisionPage
+from apps.approvals.services import decide, signed_quotes
+from apps.common.decimals import instant_text
+from apps.common.errors import AikaError, Conflict, Denied, Forbidden, Invalid, NotFound, Unavailable
+from apps.connectors.types import Quote
+from apps.trades.types import ProposalState
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+_RACES = frozenset({"PROPOSAL_NOT_WAITING", "PROPOSAL_EXPIRED", "PROPOSAL_MOVED", "ALREADY_VOTED", "DRIFTED"})
+
+
+@never_cache
+@require_GET
+def page(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
+    """Everything a person needs to decide, on one page."""
+    return _render(request, _page(request, proposal_id))
+
+
+@never_cache
+@require_GET
+def live(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
+    """What moves on the page: price, age, drift, tiles, the signed quote, and a version that names all that was decided."""
+    shown = _page(request, proposal_id)
+    price, off = shown.price, shown.ballot.off
+    return JsonResponse(
+        {
+            "now": instant_text(shown.now),
+            "version": shown.version,
+            "state": shown.state,
+            "is_open": shown.ballot.is_open,
+            "seconds_left": shown.seconds_left,
+            "approvals": shown.ballot.have,
+            "needed": shown.ballot.needed,
+            "order_state": shown.follow.state if shown.follow else None,
+            "price": {
+                "bid": price.bid,
+                "ask": price.ask,
+                "spread": price.spread,
+                "received_at": instant_text(price.received_at) if price.received_at else None,
+                "is_stale": price.is_stale,
+                "signed": price.signed,
+            },
+            "off": {"code": off.code, "sentence": off.sentence, "help": off.help} if off else None,
+            "consequence_lead": shown.ballot.consequence_lead,
+            "consequence": shown.ballot.consequence,
+            "gobar": shown.gobar,
+            "tiles": [
+                {
+                    "key": tile.key,
+                    "answer": tile.answer,
+                    "unit": tile.unit,
+                    "note": tile.note,
+                    "icon": tile.icon,
+                    "kind": tile.kind,
+                    "now": tile.now,
+                    "add": tile.add,
+                    "bar_kind": tile.bar_kind,
+                }
+                for tile in shown.tiles
+            ],
+        }
+    )
+
+
+@never_cache
+@require_POST
+def approve(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
+    """One approval. The person stays on the page, which goes on to what the order does."""
+
+    def vote(form: VoteForm) -> object:
+        return decide.approve(
+            proposal_id=proposal_id,
+            approver=_person(request),
+            seen=form.seen(),
+            comment=form.cleaned_data["comment"],
+            now=timezone.now(),
+        )
+
+    return _cast(request, proposal_id, vote)
+
+
+@never_cache
+@require_POST
+def decline(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
+    """One person's no."""
+
+    def vote(form: VoteForm) -> object:
+        return decide.decline(
+            proposal_id=proposal_id,
+            approver=_person(request),
+            digest=form.cleaned_data["digest"],
+            comment=form.cleaned_data["comment"],
+            now=timezone.now(),
+        )
+
+    return _cast(request, proposal_id, vote)
+
+
+def _cast(request: HttpRequest, proposal_id: UUID, vote: Callable[[VoteForm], object]) -> HttpResponse:
+    form = VoteForm(request.POST)
+    _page(request, proposal_id)  # 404 for another desk's proposal, before anything is said about it
+    try:
+        if not form.is_valid():
+            raise Invalid("VOTE_MALFORMED", "The vote could not be read.", fix="Reload the page and decide again.")
+        vote(form)
+    except NotFound as error:
+        raise Http404(error.message) from error
+    except (Conflict, Denied, Forbidden, Invalid, Unavailable) as error:
+        return _refused(request, proposal_id, error)
+    return HttpResponseRedirect(reverse("decide:page", args=[proposal_id]), status=303)
+
+
+def _refused(request: HttpRequest, proposal_id: UUID, error: AikaError) -> HttpResponse:
+    """The page again, as it is now, with what became of the vote. What the person wrote is kept."""
+    shown = _page(request, proposal_id)
+    comment_error = f"{error.message} {error.fix}" if error.field == "comment" else ""
+    context: dict[str, Any] = {"comment": request.POST.get("comment", "")[:2_000], "comment_error": comment_error}
+    if not comment_error:
+        context["refusal"] = _refusal(shown, error)
+    return _render(request, shown, status=error.http_status, **context)
+
+
+def _refusal(shown: DecisionPage, error: AikaError) -> Callout:
+    if isinstance(error, Conflict) and error.code in _RACES:
+        ended = shown.callout.lead if shown.callout and shown.state != ProposalState.AWAITING_APPROVAL else error.message
+        note = "" if error.code == "ALREADY_VOTED" else "Your vote was not counted."
+        lead = "Time was faster." if error.code in {"PROPOSAL_EXPIRED", "DRIFTED"} else "Somebody was faster."
+        if error.code == "ALREADY_VOTED":
+            lead = "You voted before."
+        return Callout(kind="", icon="clock", lead=lead, text=f"{ended} {note}".strip(), note="This is how it stands now.")
+    lead = "Your vote was not counted."
+    kind, icon = ("stop", "stop") if isinstance(error, Denied | Forbidden) else ("warn", "warn")
+    return Callout(kind=kind, icon=icon, lead=lead, text=error.message, note=error.fix)
+
+
+def _person(request: HttpRequest) -> "User":
+    return cast("User", request.user)
+
+
+def _page(request: HttpRequest, proposal_id: UUID) -> DecisionPage:
+    sign: Sign = _signer(proposal_id)
+    try:
+        return decision_page(proposal_id=proposal_id, viewer=_person(request), now=timezone.now(), sign=sign)
+    except NotFound as error:
+        raise Http404(error.message) from error
+
+
+def _signer(proposal_id: UUID) -> Sign:
+    def sign(quote: Quote) -> str:
+        return signed_quotes.sign(quote, proposal_id=proposal_id)
+
+    return sign
+
+
+def _render(request: HttpRequest, shown: DecisionPage, *, status: int = 200, **extra: Any) -> HttpResponse:
+    context = {
+        **admin.site.each_context(request),
+        "page": shown,
+        "page_environment": shown.environment,
+        "work": "decide",
+        "title": shown.sentence.short,
+        **extra,
+    }
+    return render(request, "approvals/decision.html", context, status=status)

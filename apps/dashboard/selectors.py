@@ -1,0 +1,148 @@
+"""What every page's bar says, and what the index counts. One cached read serves all pages of two seconds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from django.core.cache import cache
+from django.http import HttpRequest
+from django.urls import reverse
+
+from apps.accounts.selectors import roles_of
+from apps.approvals.selectors.waiting import desk_ids_of, waiting_count
+from apps.audit.selectors import open_alarms
+from apps.common import words
+from apps.connectors.selectors import active_connections
+from apps.connectors.types import Environment, Quote
+from apps.dashboard.types import FeedLine, Status
+from apps.policies.selectors import trading_state
+from apps.quotes.services import quotes
+from apps.trades.selectors.watch import watched_codes
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+KEEP_S: Final = 2
+LATE_S: Final = 5
+_SEVERITY: Final = {"ACTIVE": 0, "REDUCING": 1, "HALTED": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What the bar is made of, before ages are computed: kept for two seconds."""
+
+    environments: tuple[str, ...]
+    states: tuple[tuple[str, str], ...]
+    wanted: int
+    oldest: Quote | None
+    silent: tuple[str, ...]
+    alarms: int
+    waiting: int
+
+
+def status(*, user: Any, now: datetime) -> Status:
+    """The bar for this person; for somebody who is not signed in, the environment and the time."""
+    if user is None or not user.is_authenticated or not user.is_staff:
+        return Status(now=now, environment=_environment(_environments(active_connections())))
+    material = _material(user, now)
+    state, note = _state(material)
+    environment = _environment(material.environments)
+    return Status(
+        now=now,
+        environment=environment,
+        paper_too=environment == Environment.LIVE and Environment.PAPER.value in material.environments,
+        is_known=True,
+        state=state,
+        state_note=note,
+        feed=_feed(material, now),
+        alarms=material.alarms,
+        alarms_url=reverse("admin:audit_alarm_changelist") + "?cleared_at__isempty=1",
+        waiting=material.waiting,
+        may_halt=user.has_perm("accounts.halt_trading"),
+    )
+
+
+def status_of_page(known: Status, *, environment: str | None) -> Status:
+    """The bar of a page about one thing says that thing's environment."""
+    return known if environment is None else replace(known, environment=environment, paper_too=False)
+
+
+def forget_status() -> None:
+    """Trading was halted: nobody may see the old state for another two seconds."""
+    cache.delete_many([_EPOCH_KEY])
+
+
+def role_words(request: HttpRequest) -> str:
+    """`approver and risk` of the person who is signed in; asked once per request."""
+    user: Any = request.user
+    if not user.is_authenticated:
+        return ""
+    return words.listed(sorted(roles_of(user)))
+
+
+_EPOCH_KEY: Final = "desk:status"
+
+
+def _material(user: "User", now: datetime) -> Material:
+    kept: dict[UUID, Material] = cache.get(_EPOCH_KEY) or {}
+    found = kept.get(user.pk)
+    if found is None:
+        found = _read(user, now)
+        cache.set(_EPOCH_KEY, {**kept, user.pk: found}, timeout=KEEP_S)
+    return found
+
+
+def _read(user: "User", now: datetime) -> Material:
+    desks = desk_ids_of(user)
+    rows = [row for row in active_connections() if desks is None or row.desk_id in desks]
+    wanted = {(row.pk, code) for row in rows for code in watched_codes(row)}
+    heard = {
+        (row.pk, code): quote
+        for row in rows
+        for code, quote in quotes.latest_of(row.pk, sorted(code for pk, code in wanted if pk == row.pk)).items()
+    }
+    return Material(
+        environments=_environments(rows),
+        states=tuple((row.name, str(trading_state(row.pk))) for row in rows),
+        wanted=len(wanted),
+        oldest=min(heard.values(), key=lambda quote: quote.received_at, default=None),
+        silent=tuple(sorted({code for pk, code in wanted if (pk, code) not in heard})),
+        alarms=open_alarms().count(),
+        waiting=waiting_count(viewer=user, now=now),
+    )
+
+
+def _environments(rows: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(sorted({str(row.environment) for row in rows}))
+
+
+def _environment(environments: tuple[str, ...]) -> str:
+    """Anything but paper alone counts as live."""
+    return Environment.PAPER.value if set(environments) <= {Environment.PAPER.value} else Environment.LIVE.value
+
+
+def _state(material: Material) -> tuple[str, str]:
+    if not material.states:
+        return "HALTED", "no connection is set up"
+    worse = [(name, state) for name, state in material.states if state != "ACTIVE"]
+    if not worse:
+        return "ACTIVE", ""
+    if len(worse) == len(material.states):
+        return max((state for _, state in worse), key=lambda state: _SEVERITY.get(state, 2)), ""
+    return "ACTIVE", words.listed([f"{name} {state}" for name, state in worse])
+
+
+def _feed(material: Material, now: datetime) -> FeedLine:
+    if not material.wanted:
+        return FeedLine(words="No price is needed now")
+    if material.silent:
+        return FeedLine(words=f"No price of {material.silent[0]}", is_late=True)
+    if material.oldest is None:
+        return FeedLine(words="No price", is_late=True)
+    age = max(words.seconds_between(material.oldest.received_at, now), Decimal(0))
+    if age > LATE_S:
+        return FeedLine(words=f"{material.oldest.instrument} SILENT for", age=words.span(int(age)), is_late=True)
+    return FeedLine(words="Prices live,", age=f"{words.span(age)} old")

@@ -1,0 +1,69 @@
+"""What the desk's pages show, ready to be written out. No Django here."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+STATE_ICONS: Final = {"ACTIVE": "ok", "REDUCING": "warn", "HALTED": "halt"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedLine:
+    """How alive the prices are that somebody waits for. `age` is empty where no price is needed."""
+
+    words: str
+    age: str = ""
+    is_late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The bar at the head of every page, for one person at `now`.
+
+    `is_known` is false for people who are not signed in: they see the environment and the time, nothing else.
+    """
+
+    now: datetime
+    environment: str
+    paper_too: bool = False
+    is_known: bool = False
+    state: str = "HALTED"
+    state_note: str = ""
+    feed: FeedLine = FeedLine(words="")
+    alarms: int = 0
+    alarms_url: str = ""
+    waiting: int = 0
+    may_halt: bool = False
+
+    @property
+    def environment_word(self) -> str:
+        return self.environment.upper()
+
+    @property
+    def state_icon(self) -> str:
+        return STATE_ICONS.get(self.state, "halt")
+
+    @property
+    def is_halted(self) -> bool:
+        return self.state == "HALTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One way from the desk to a page: what it is called and what stands there now. `kind` tints the words (a chip)."""
+
+    name: str
+    url: str
+    say: str = ""
+    kind: str = ""
+    icon: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkGroup:
+    """Links that belong to one kind of work."""
+
+    key: str
+    name: str
+    aside: str
+    links: tuple[Link, ...]

@@ -1,0 +1,115 @@
+"""The four kinds of work as links with what stands there now; a link leads only where this person may look."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, cast
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+
+from apps.approvals.selectors.waiting import desk_ids_of
+from apps.audit.selectors import open_alarms
+from apps.common import words
+from apps.dashboard.types import Link, WorkGroup
+from apps.trades.selectors import pages
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+HAPPENED_MAX: Final = 8
+_GROUP_OF: Final = {
+    "trades.order": "watch",
+    "trades.position": "watch",
+    "audit.alarm": "watch",
+    "connectors.connection": "set_up",
+    "connectors.instrument": "set_up",
+    "policies.policyset": "set_up",
+    "policies.policyversion": "set_up",
+    "policies.tradingstate": "set_up",
+    "accounts.user": "set_up",
+    "accounts.desk": "set_up",
+    "accounts.apikey": "set_up",
+    "accounts.secondpersonrequest": "set_up",
+    "auth.group": "set_up",
+    "django_celery_beat.periodictask": "set_up",
+}
+_NAMES: Final = {"watch": ("Watch", "what is under way"), "set_up": ("Set up", "what governs it")}
+_LAST: Final = ("Look back", "what it led to")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """One line of what just happened: words, when, the state it is in, the way to its story."""
+
+    text: str
+    detail: str
+    ago: str
+    state: str
+    url: str
+
+
+def groups(request: HttpRequest, *, now: datetime) -> tuple[WorkGroup, ...]:
+    """Every model this person may look at, sorted by work; a model nobody sorted stands under Look back."""
+    said = _said(request, now)
+    found: dict[str, list[Link]] = {"watch": [], "set_up": [], "look_back": []}
+    for app in admin.site.get_app_list(request):
+        for model in app["models"]:
+            label = model["model"]._meta.label_lower
+            url = model.get("admin_url")
+            if not url:
+                continue
+            say, kind, icon = said.get(label, ("", "", ""))
+            key = _GROUP_OF.get(label, "set_up" if label.startswith("django_celery_beat.") else "look_back")
+            found[key].append(Link(name=str(model["name"]), url=url, say=say, kind=kind, icon=icon))
+    return tuple(
+        WorkGroup(key=key, name=_NAMES.get(key, _LAST)[0], aside=_NAMES.get(key, _LAST)[1], links=_order(key, links))
+        for key, links in found.items()
+    )
+
+
+def _order(key: str, links: list[Link]) -> tuple[Link, ...]:
+    """What says something first, the rest by name."""
+    return tuple(sorted(links, key=lambda link: (not link.say, link.name)))
+
+
+def _said(request: HttpRequest, now: datetime) -> dict[str, tuple[str, str, str]]:
+    counts = pages.counts(desk_ids=desk_ids_of(cast("User", request.user)), now=now)
+    alarms = open_alarms().count()
+    flight = str(counts.live_orders) if counts.live_orders else "none under way"
+    if counts.oldest_live_at is not None:
+        flight += f" under way, the oldest {words.ago(counts.oldest_live_at, now)}"
+    unknown = (f"{counts.unknown_orders} unknown, being looked up", "unsure", "unsure")
+    return {
+        "trades.order": unknown if counts.unknown_orders else (flight, "", ""),
+        "trades.position": (f"{counts.positions} held", "", ""),
+        "audit.alarm": (f"{alarms} open", "warn", "bell") if alarms else ("none open", "ok", "ok"),
+        "trades.proposal": (f"{counts.proposals_30_days} in 30 days", "", ""),
+        "trades.outcome": (f"{counts.outcomes_30_days} closed in 30 days", "", ""),
+    }
+
+
+def just_happened(*, viewer: "User", now: datetime) -> tuple[Happened, ...]:
+    """The proposals that moved last, each with the way to its story."""
+    rows = pages.recent_proposals(desk_ids=desk_ids_of(viewer), limit=HAPPENED_MAX)
+    happened = []
+    for row in rows:
+        order = next(iter(row.orders.all()), None)
+        moved = (order.closed_at or order.created_at) if order is not None else row.ended_at
+        state = order.state if order is not None else row.state
+        happened.append(
+            Happened(
+                text=pages.short_line(row),
+                detail=_detail(row, order),
+                ago=words.ago(moved or row.created_at, now),
+                state=state,
+                url=reverse("decide:story", args=[row.pk]),
+            )
+        )
+    return tuple(happened)
+
+
+def _detail(row: "pages.Proposal", order: "pages.Order | None") -> str:
+    if order is not None and order.average_fill_price is not None:
+        return f"at {words.price(order.average_fill_price)} on average"
+    return row.end_reason

@@ -1,0 +1,58 @@
+"""What the ledgers of trading share."""
+
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.accounts.selectors import desks_of
+from apps.common import words
+from apps.common.admin import ReadOnlyAdmin
+from apps.common.decimals import decimal_text
+
+M = TypeVar("M", bound=models.Model)
+
+
+class TradeLedgerAdmin(ReadOnlyAdmin[M]):
+    """Rows of the desks a person sits at; a superuser sees every desk's. `desk_path` leads from the row to its desk."""
+
+    desk_path = "connection__desk"
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("accounts.view_ledger")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
+        rows = super().get_queryset(request)
+        if getattr(request.user, "is_superuser", False):
+            return rows
+        return rows.filter(**{f"{self.desk_path}__in": desks_of(request.user.pk)})
+
+
+def link(model: str, pk: object, text: str) -> SafeString:
+    """The way to the row of another ledger; `model` like `trades_order`."""
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:{model}_change", args=[pk]), text)
+
+
+def story_link(proposal_id: object, text: str) -> SafeString:
+    """The way to the whole story."""
+    return format_html('<a href="{}">{}</a>', reverse("decide:story", args=[proposal_id]), text)
+
+
+def exact(value: object) -> str:
+    """A decimal with every digit it has, without the zeros it has not."""
+    return decimal_text(value) if isinstance(value, Decimal) else "\u2013"
+
+
+def wire_bytes(raw: object) -> SafeString:
+    """Stored bytes as text, for comparing; what steers text unseen is shown."""
+    text = bytes(raw).decode("utf-8", errors="backslashreplace") if isinstance(raw, bytes | memoryview) else ""
+    shown = "".join(words.bare_code(letter) if words.is_hidden(letter) else letter for letter in text)
+    return format_html('<pre class="wire" tabindex="0">{}</pre>', shown)

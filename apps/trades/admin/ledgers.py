@@ -1,0 +1,98 @@
+"""What trading led to: positions and outcomes."""
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+
+from apps.trades.admin.base import TradeLedgerAdmin, exact, link, story_link
+from apps.trades.models import LossLatch, Outcome, Position
+
+
+@admin.register(Position)
+class PositionAdmin(TradeLedgerAdmin[Position]):
+    list_display = ("instrument", "held", "entry", "realized", "connection", "updated_at")
+    list_filter = (("connection", admin.RelatedOnlyFieldListFilter),)
+    list_select_related = ("connection",)
+    search_fields = ("^instrument",)
+    search_help_text = "The beginning of an instrument"
+    ordering = ("instrument",)
+    sortable_by = ("instrument", "updated_at")
+    fields = ("connection", "instrument", "held", "entry", "fees_open", "realized", "updated_at")
+    readonly_fields = ("held", "entry", "fees_open", "realized")
+
+    @admin.display(description="held, of known cost")
+    def held(self, row: Position) -> str:
+        return f"{exact(row.quantity)} {row.base_currency}"
+
+    @admin.display(description="bought at, on average")
+    def entry(self, row: Position) -> str:
+        return f"{exact(row.average_entry_price)} {row.quote_currency}" if row.average_entry_price else "\u2013"
+
+    @admin.display(description="fees paid for what is held")
+    def fees_open(self, row: Position) -> str:
+        return f"{exact(row.open_fees)} {row.quote_currency}"
+
+    @admin.display(description="realised, after fees")
+    def realized(self, row: Position) -> str:
+        return f"{exact(row.realized_pnl)} {row.quote_currency}"
+
+
+@admin.register(Outcome)
+class OutcomeAdmin(TradeLedgerAdmin[Outcome]):
+    list_display = ("closed_at", "what", "result", "connection", "story")
+    list_display_links = ("what",)
+    list_filter = (("connection", admin.RelatedOnlyFieldListFilter),)
+    list_select_related = ("connection", "order__proposal")
+    search_fields = ("=id", "=order__id", "^instrument")
+    search_help_text = "A whole id, or the beginning of an instrument"
+    ordering = ("-closed_at",)
+    sortable_by = ("closed_at",)
+    fields = (
+        "story",
+        "order_link",
+        "connection",
+        "instrument",
+        "what",
+        "entry",
+        "exit",
+        "result",
+        "fee_text",
+        "opened_at",
+        "closed_at",
+    )
+    readonly_fields = ("story", "order_link", "what", "entry", "exit", "result", "fee_text")
+
+    @admin.display(description="what")
+    def what(self, row: Outcome) -> str:
+        return f"{exact(row.quantity)} {row.instrument} closed"
+
+    @admin.display(description="bought at")
+    def entry(self, row: Outcome) -> str:
+        return exact(row.entry_price) if row.entry_price is not None else "not known"
+
+    @admin.display(description="sold at")
+    def exit(self, row: Outcome) -> str:
+        return exact(row.exit_price)
+
+    @admin.display(description="result, after fees")
+    def result(self, row: Outcome) -> str:
+        return f"{exact(row.pnl)} {row.quote_currency}" if row.pnl is not None else "cost not known"
+
+    @admin.display(description="fees")
+    def fee_text(self, row: Outcome) -> str:
+        return f"{exact(row.fees)} {row.quote_currency}"
+
+    @admin.display(description="order")
+    def order_link(self, row: Outcome) -> SafeString:
+        return link("trades_order", row.order_id, str(row.order))
+
+    @admin.display(description="story")
+    def story(self, row: Outcome) -> SafeString:
+        return story_link(row.order.proposal_id, row.order.proposal.label)
+
+
+@admin.register(LossLatch)
+class LossLatchAdmin(TradeLedgerAdmin[LossLatch]):
+    list_display = ("date", "connection", "tripped_at", "reset_at")
+    list_filter = (("connection", admin.RelatedOnlyFieldListFilter),)
+    list_select_related = ("connection",)
+    ordering = ("-date",)

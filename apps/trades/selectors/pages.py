@@ -1,0 +1,175 @@
+"""Reads for the pages of people: one proposal with what hangs on it, a proposer's record, a search over ids."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Count, Min, Q
+
+from apps.common import words
+from apps.common.money import total
+from apps.trades.models import Fill, Order, Outcome, Position, Proposal
+from apps.trades.rules.terms import read_terms
+from apps.trades.types import LIVE_ORDER_STATES, OrderState, ProposalState, Terms
+
+ID_CHARS_MIN: Final = 4
+FOUND_MAX: Final = 20
+OUTCOMES_MAX: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposerRecord:
+    """What one proposer asked since a day, and what came of it. `result` is after fees, where all costs are known."""
+
+    asked: int
+    approved: int
+    declined: int
+    denied: int
+    won: int
+    lost: int
+    unknown: int
+    result: Decimal | None
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRows:
+    """The rows behind the page of one proposal, in the order in which they came about."""
+
+    proposal: Proposal
+    terms: Terms
+    order: Order | None
+    fills: tuple[Fill, ...]
+    outcome: Outcome | None
+
+
+def proposal_rows(proposal_id: UUID) -> PageRows | None:
+    """A proposal with its terms (read from the frozen bytes), its order, fills and outcome."""
+    related = ("connection__desk", "decision", "proposer", "api_key")
+    proposal = Proposal.objects.select_related(*related).filter(pk=proposal_id).first()
+    if proposal is None:
+        return None
+    order = Order.objects.filter(proposal_id=proposal_id).select_related("authority").order_by("-attempt").first()
+    fills = tuple(order.fills.order_by("occurred_at")) if order is not None else ()
+    outcome = Outcome.objects.filter(order=order).first() if order is not None else None
+    return PageRows(
+        proposal=proposal, terms=read_terms(bytes(proposal.terms)), order=order, fills=fills, outcome=outcome
+    )
+
+
+def frozen_terms(proposal: Proposal) -> Terms:
+    """The terms that stand in a proposal's bytes, whatever its columns say."""
+    return read_terms(bytes(proposal.terms))
+
+
+def record_of(*, proposer_id: UUID, api_key_id: UUID | None, since: datetime) -> ProposerRecord:
+    """What a person (by hand), or one key of theirs, asked since `since`, and how their closed trades ended."""
+    whose = Q(proposer_id=proposer_id, api_key_id=api_key_id)
+    states = dict(
+        Proposal.objects.filter(whose, created_at__gte=since).values_list("state").annotate(Count("pk")).order_by()
+    )
+    closed = Outcome.objects.filter(
+        order__proposal__proposer_id=proposer_id, order__proposal__api_key_id=api_key_id, closed_at__gte=since
+    ).order_by("-closed_at")[:OUTCOMES_MAX]
+    known = [(row.pnl, row.quote_currency) for row in closed]
+    currencies = {currency for _, currency in known}
+    results = [pnl for pnl, _ in known if pnl is not None]
+    return ProposerRecord(
+        asked=sum(states.values()),
+        approved=states.get(ProposalState.APPROVED, 0),
+        declined=states.get(ProposalState.DECLINED, 0),
+        denied=states.get(ProposalState.DENIED, 0),
+        won=sum(pnl > 0 for pnl in results),
+        lost=sum(pnl < 0 for pnl in results),
+        unknown=len(known) - len(results),
+        result=total(results) if results and len(currencies) == 1 else None,
+        currency=currencies.pop() if len(currencies) == 1 else "",
+    )
+
+
+def find_proposals(text: str, *, desk_ids: tuple[UUID, ...] | None) -> list[Proposal]:
+    """Proposals by the head of their id, by an order's id here or at the venue, by instrument or person; newest first.
+
+    `desk_ids` None searches every desk. At most 20 rows.
+    """
+    wanted = text.strip().removeprefix("P-").removeprefix("p-")
+    if len(wanted) < 2:
+        return []
+    rows = Proposal.objects.select_related("connection", "proposer", "api_key")
+    if desk_ids is not None:
+        rows = rows.filter(connection__desk_id__in=desk_ids)
+    by = Q(instrument__istartswith=wanted) | Q(proposer__username__istartswith=wanted)
+    by |= Q(orders__venue_order_id=wanted) | Q(api_key__name__istartswith=wanted)
+    head = id_range(wanted)
+    if head is not None:
+        low, high = head
+        by |= Q(pk__range=(low, high)) | Q(client_order_id__range=(low, high)) | Q(orders__pk__range=(low, high))
+    return list(rows.filter(by).distinct().order_by("-created_at")[:FOUND_MAX])
+
+
+def id_range(text: str) -> tuple[UUID, UUID] | None:
+    """The ids that begin with these hexadecimal digits; None where the text cannot begin an id."""
+    digits = text.replace("-", "").lower()
+    if not ID_CHARS_MIN <= len(digits) <= 32 or any(character not in "0123456789abcdef" for character in digits):
+        return None
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+
+
+def recent_proposals(*, desk_ids: tuple[UUID, ...] | None, limit: int) -> list[Proposal]:
+    """The proposals that moved last and no longer wait, with their orders' states."""
+    rows = Proposal.objects.exclude(state=ProposalState.AWAITING_APPROVAL).select_related("connection", "proposer")
+    if desk_ids is not None:
+        rows = rows.filter(connection__desk_id__in=desk_ids)
+    return list(rows.prefetch_related("orders").order_by("-ended_at")[:limit])
+
+
+def waiting_proposals(*, desk_ids: tuple[UUID, ...] | None, now: datetime, limit: int) -> list[Proposal]:
+    """Proposals that people may still decide, newest first; past their time they no longer wait."""
+    rows = Proposal.objects.filter(state=ProposalState.AWAITING_APPROVAL, expires_at__gt=now)
+    if desk_ids is not None:
+        rows = rows.filter(connection__desk_id__in=desk_ids)
+    return list(rows.select_related("proposer", "api_key", "decision").order_by("-created_at")[:limit])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What stands on the desk's index, over the desks looked at."""
+
+    live_orders: int
+    unknown_orders: int
+    oldest_live_at: datetime | None
+    positions: int
+    denied_last_hour: int
+    proposals_30_days: int
+    outcomes_30_days: int
+
+
+def counts(*, desk_ids: tuple[UUID, ...] | None, now: datetime) -> Counts:
+    """The figures of the index in six queries."""
+    desk = Q() if desk_ids is None else Q(connection__desk_id__in=desk_ids)
+    live = Order.objects.filter(desk, state__in=LIVE_ORDER_STATES)
+    hour, month = now - timedelta(hours=1), now - timedelta(days=30)
+    totals = live.aggregate(
+        count=Count("pk"), unknown=Count("pk", filter=Q(state=OrderState.UNKNOWN)), oldest=Min("created_at")
+    )
+    asked = Proposal.objects.filter(desk, created_at__gte=month).aggregate(
+        count=Count("pk"), denied=Count("pk", filter=Q(state=ProposalState.DENIED, created_at__gte=hour))
+    )
+    return Counts(
+        live_orders=totals["count"],
+        unknown_orders=totals["unknown"],
+        oldest_live_at=totals["oldest"],
+        positions=sum(bool(row.quantity) for row in Position.objects.filter(desk).only("quantity")),
+        denied_last_hour=asked["denied"],
+        proposals_30_days=asked["count"],
+        outcomes_30_days=Outcome.objects.filter(desk, closed_at__gte=month).count(),
+    )
+
+
+def short_line(row: Proposal) -> str:
+    """`Buy 0.05 BTC-USD`, from the row's columns: for lists of what is over."""
+    size = f"{words.grouped(row.quantity)} " if row.quantity is not None else ""
+    spent = f" for {words.money(row.quote_quantity)} {row.quote_currency}" if row.quote_quantity is not None else ""
+    return f"{row.side.capitalize()} {size}{row.instrument}{spent}"
