@@ -19,7 +19,7 @@ from apps.common.errors import Conflict, NotFound
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnlyAdmin):
+class EventAdmin(ReadOnlyAdmin[Event]):
     list_display = ["recorded_at", "kind", "subject", "actor", "stream", "seq"]
     list_filter = ["actor_kind"]
     search_fields = ["=subject", "=stream"]
@@ -43,7 +43,7 @@ class EventAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Alarm)
-class AlarmAdmin(ReadOnlyAdmin):
+class AlarmAdmin(ReadOnlyAdmin[Alarm]):
     list_display = ["since", "code", "subject", "message", "acknowledged_by", "cleared_at"]
     list_filter = [("cleared_at", admin.EmptyFieldListFilter), ("acknowledged_at", admin.EmptyFieldListFilter)]
     search_fields = ["=subject", "=code"]

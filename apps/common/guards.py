@@ -152,6 +152,10 @@ class InstallGuards(Operation):
             schema_editor.deferred_sql.clear()
             for statement in pending:
                 schema_editor.execute(statement, None)
+        else:
+            # Rows this migration wrote may have checks waiting for the commit, and PostgreSQL alters no such table.
+            schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE", None)
+            schema_editor.execute("SET CONSTRAINTS ALL DEFERRED", None)
         for sql in guard_triggers.drop_statements(connection, self.table):
             schema_editor.execute(sql, None)
         for sql in guard_triggers.create_statements(connection, self.table, refusals):
