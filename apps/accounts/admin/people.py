@@ -1,0 +1,76 @@
+"""People: added, given roles and deactivated by an administrator; never deleted."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from apps.accounts.admin.base import AuditedAdmin, person_of
+from apps.accounts.forms import PersonCreationForm
+from apps.accounts.models import User
+from apps.accounts.services import people
+
+if TYPE_CHECKING:
+    DjangoUserAdmin = UserAdmin[User]
+else:  # Django's class is generic in its stubs only
+    DjangoUserAdmin = UserAdmin
+
+# What a role may do is the table in services/roles.py, not a form.
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class PersonAdmin(AuditedAdmin, DjangoUserAdmin):
+    """Roles are the only way to a permission: there is no field for single permissions."""
+
+    add_form = PersonCreationForm
+    list_display = ("username", "shown_name", "email", "is_active", "is_staff", "is_superuser")
+    list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+    search_fields = ("username", "email", "display_name")
+    filter_horizontal = ()
+    readonly_fields = ("last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("username", "password", "email", "display_name")}),
+        (
+            "What they may do",
+            {
+                "description": "Rights come from roles. Staff may open the admin; a superuser may everything there, "
+                "but still cannot approve an own proposal.",
+                "fields": ("is_active", "is_staff", "is_superuser", "groups"),
+            },
+        ),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("username", "email", "display_name", "usable_password", "password1", "password2")}),
+    )
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Who may only look does not see even a part of the password's hash."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name != "password"]})
+            for title, options in fieldsets
+        ]
+
+    def describe(self, obj: User) -> dict[str, object]:
+        return people.description_of(obj)
+
+    def record(self, request: HttpRequest, obj: User, before: dict[str, object] | None) -> None:
+        actor = people.actor_of(person_of(request))
+        people.record_change(person=obj, before=before, actor=actor, now=timezone.now())
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        with transaction.atomic():
+            response = super().user_change_password(request, id, form_url)
+            person = self.get_object(request, id)
+            if request.method == "POST" and response.status_code == 302 and person is not None:
+                actor = people.actor_of(person_of(request))
+                people.record_password_set(person=person, actor=actor, now=timezone.now())
+        return response
