@@ -12,6 +12,8 @@ from apps.accounts.models import Desk, User
 from apps.accounts.services import roles
 from tests.factories.accounts import DeskFactory, UserFactory
 
+pytest_plugins = ["tests.fixtures_simulator"]
+
 NOW = datetime(2026, 3, 2, 14, 46, tzinfo=UTC)
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+from django.core.cache import cache
 
 from apps.connectors.services import venue
+from tests.factories.desk import PaperDesk, paper_desk
 from tests.venues.simulator_process import SimulatorProcess
 
 
@@ -25,3 +27,10 @@ def simulator(simulator_process: SimulatorProcess) -> Iterator[SimulatorProcess]
     simulator_process.reset()
     yield simulator_process
     simulator_process.clear_faults()
+
+
+@pytest.fixture
+def paper(db: None, simulator: SimulatorProcess) -> PaperDesk:
+    """A desk that can trade on the simulator, with an active policy of every kind of rule."""
+    cache.clear()
+    return paper_desk(simulator)
