@@ -11,6 +11,6 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path("admin/decide/", include("apps.approvals.urls")),
     path("admin/", admin.site.urls),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("apps.accounts.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
 ]
