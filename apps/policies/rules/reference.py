@@ -5,8 +5,8 @@ from apps.policies.types import ReasonCode
 
 _HEAD = """# Reason codes and rules
 
-Written by `manage.py write_reason_codes`; a test compares it with the code. Every line of a decision carries one of these
-codes. Codes are never renamed.
+Written by `manage.py write_reason_codes`; a test compares it with the code. Every line of a decision carries one of
+these codes. Codes are never renamed.
 
 | code | meaning |
 |---|---|
@@ -14,8 +14,8 @@ codes. Codes are never renamed.
 _RULES = """
 ## Rules
 
-Parameters are JSON; numbers stand in quotes. A rule may be scoped to a connection, an instrument, a side and a proposer;
-an empty scope means any. Every rule in scope is consulted, and the most severe answer wins.
+Parameters are JSON; numbers stand in quotes. A rule may be scoped to a connection, an instrument, a side and a
+proposer; an empty scope means any. Every rule in scope is consulted, and the most severe answer wins.
 
 | kind | what it measures | parameter | meaning |
 |---|---|---|---|

@@ -1,0 +1,8 @@
+"""Policy in the admin: sets and their versions, decisions on record, the trading state."""
+
+from apps.policies.admin.decisions import DecisionAdmin
+from apps.policies.admin.sets import PolicySetAdmin
+from apps.policies.admin.trading import TradingStateAdmin
+from apps.policies.admin.versions import PolicyVersionAdmin
+
+__all__ = ["DecisionAdmin", "PolicySetAdmin", "PolicyVersionAdmin", "TradingStateAdmin"]
