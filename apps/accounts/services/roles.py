@@ -10,50 +10,54 @@ from apps.audit.services import events
 from apps.audit.types import Actor
 from apps.common.errors import Misconfigured
 
+_READ_LEDGER = frozenset(
+    {
+        "accounts.view_ledger",
+        "approvals.view_*",
+        "connectors.view_*",
+        "policies.view_*",
+        "trades.view_*",
+    }
+)
+_READ_EVERYTHING = _READ_LEDGER | {
+    "accounts.view_apikey",
+    "accounts.view_desk",
+    "accounts.view_secondpersonrequest",
+    "accounts.view_user",
+    "audit.view_*",
+}
+_SECOND = frozenset({"accounts.second_request", "accounts.view_secondpersonrequest", "audit.acknowledge_alarm"})
+
 ROLE_PERMISSIONS: dict[Role, frozenset[str]] = {
-    Role.TRADER: frozenset({"accounts.propose_trade", "accounts.halt_trading", "accounts.view_ledger"}),
-    Role.APPROVER: frozenset(
-        {
-            "accounts.decide_proposal",
-            "accounts.halt_trading",
-            "accounts.second_request",
-            "accounts.view_ledger",
-            "accounts.view_secondpersonrequest",
-        }
-    ),
-    Role.RISK: frozenset(
-        {
-            "accounts.activate_policy",
-            "accounts.decide_proposal",
-            "accounts.halt_trading",
-            "accounts.second_request",
-            "accounts.view_ledger",
-            "accounts.view_secondpersonrequest",
-        }
-    ),
-    Role.OPERATOR: frozenset(
-        {
-            "accounts.add_apikey",
-            "accounts.change_apikey",
-            "accounts.halt_trading",
-            "accounts.manage_connections",
-            "accounts.second_request",
-            "accounts.view_apikey",
-            "accounts.view_desk",
-            "accounts.view_ledger",
-            "accounts.view_secondpersonrequest",
-            "accounts.view_user",
-        }
-    ),
-    Role.AUDITOR: frozenset(
-        {
-            "accounts.view_apikey",
-            "accounts.view_desk",
-            "accounts.view_ledger",
-            "accounts.view_secondpersonrequest",
-            "accounts.view_user",
-        }
-    ),
+    Role.TRADER: _READ_LEDGER | {"accounts.propose_trade", "accounts.halt_trading"},
+    Role.APPROVER: _READ_LEDGER | _SECOND | {"accounts.decide_proposal", "accounts.halt_trading", "audit.view_*"},
+    Role.RISK: _READ_EVERYTHING
+    | _SECOND
+    | {
+        "accounts.activate_policy",
+        "accounts.decide_proposal",
+        "accounts.halt_trading",
+        "policies.add_policyset",
+        "policies.add_policyversion",
+        "policies.add_rule",
+        "policies.change_policyset",
+        "policies.change_policyversion",
+        "policies.change_rule",
+        "policies.delete_rule",
+    },
+    Role.OPERATOR: _READ_EVERYTHING
+    | _SECOND
+    | {
+        "accounts.add_apikey",
+        "accounts.change_apikey",
+        "accounts.halt_trading",
+        "accounts.manage_connections",
+        "django_celery_beat.add_crontabschedule",
+        "django_celery_beat.add_intervalschedule",
+        "django_celery_beat.change_periodictask",
+        "django_celery_beat.view_*",
+    },
+    Role.AUDITOR: _READ_EVERYTHING,
 }
 """Names as `app.codename`, or `app.view_*` for every model of an app. Only a superuser edits people."""
 

@@ -48,9 +48,7 @@ def seat_person(
     if len(groups) != len(set(roles)):
         raise Misconfigured("ROLES_MISSING", "The groups of the roles are not there.", fix="Run: manage.py sync_roles")
     before = desks.description_of(desk)
-    person = User(
-        username=username, email=email, display_name=display_name, is_staff=True, is_superuser=is_superuser
-    )
+    person = User(username=username, email=email, display_name=display_name, is_staff=True, is_superuser=is_superuser)
     person.set_password(password)
     person.save()
     person.groups.set(groups)
