@@ -1,4 +1,4 @@
-"""A desk that can trade: people, a connection to the simulator, an active policy, a key. Everything through services."""
+"""A desk that can trade: people, a connection to the simulator, an active policy, a key. All through services."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

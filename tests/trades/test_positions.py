@@ -79,7 +79,7 @@ steps = st.lists(
 
 @given(steps)
 def test_money_is_conserved(steps: list[tuple[Side, Decimal, Decimal, Decimal]]) -> None:
-    """While nothing of unknown cost is sold: what came in, minus what went out, plus what is held at cost, is the P&L."""
+    """While nothing of unknown cost is sold, cash and what is held at cost add up to the P&L."""
     held = cash = Decimal(0)
     done = []
     for number, (side, quantity, price, fee) in enumerate(steps):

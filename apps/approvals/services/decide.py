@@ -9,13 +9,14 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from apps.accounts.selectors import holds, is_active_in_roles
+from apps.accounts.services.people import actor_of
 from apps.approvals.models import Vote
 from apps.approvals.services import signed_quotes
 from apps.approvals.types import Seen, SeenQuote, VoteResult, tier_text
 from apps.audit.services import events
 from apps.audit.types import Actor
 from apps.common import canonical
-from apps.common.errors import AikaError, Conflict, Denied, Forbidden, Invalid, NotFound
+from apps.common.errors import AikaError, Conflict, Denied, Forbidden, Invalid, Misconfigured, NotFound
 from apps.connectors.types import Side
 from apps.policies.types import Gate, Tier, Verdict
 from apps.trades.rules.drift import drift_bps
@@ -45,7 +46,7 @@ def approve(*, proposal_id: UUID, approver: "User", seen: Seen, comment: str, no
     """
     _check_comment(comment)
     proposal = _found(proposal_id)
-    market.make_fresh(proposal.connection, [proposal.instrument], now=now)
+    now = market.make_fresh(proposal.connection, [proposal.instrument], now=now)
     with transaction.atomic():
         outcome = _approve(proposal_id, approver, seen, comment, now)
     if isinstance(outcome, Refused):
@@ -81,7 +82,7 @@ def _approve(proposal_id: UUID, approver: "User", seen: Seen, comment: str, now:
         approvers=approvers,
         seen_price=quote.ask if proposal.side == Side.BUY.value else quote.bid,
         seen_at=quote.received_at,
-        actor=_actor(approver),
+        actor=actor_of(approver),
         now=now,
     )
     return VoteResult(
@@ -107,9 +108,12 @@ def decline(*, proposal_id: UUID, approver: "User", digest: str, comment: str, n
     with transaction.atomic():
         proposal = _waiting(proposal_id, approver, now)
         _same_digest(proposal, digest)
-        _cast(proposal, approver, Vote.Verb.DECLINE, proposal.decision.version_id, None, comment, now)
+        version_id = proposal.decision.version_id
+        if version_id is None:
+            raise Misconfigured("DECISION_WITHOUT_POLICY", f"{proposal.label} waits without a policy.")
+        _cast(proposal, approver, Vote.Verb.DECLINE, version_id, None, comment, now)
         proposals.end(
-            proposal, ProposalState.DECLINED, code="DECLINED", reason=comment, actor=_actor(approver), now=now
+            proposal, ProposalState.DECLINED, code="DECLINED", reason=comment, actor=actor_of(approver), now=now
         )
     return VoteResult(proposal_id=proposal.pk, state=proposal.state, approvals=0, needed=proposal.needed)
 
@@ -124,7 +128,7 @@ def revoke(*, proposal_id: UUID, approver: "User", comment: str, now: datetime) 
             raise NotFound("VOTE_UNKNOWN", "You have not approved such a proposal.")
         _cast(proposal, approver, Vote.Verb.REVOKE, own.policy_version_id, None, comment, now)
     if proposal.state == ProposalState.APPROVED:
-        ended = proposals.revoke(proposal_id=proposal_id, actor=_actor(approver), reason=comment, now=now)
+        ended = proposals.revoke(proposal_id=proposal_id, actor=actor_of(approver), reason=comment, now=now)
         return VoteResult(proposal_id=proposal_id, state=ended.state, approvals=0, needed=ended.needed)
     return VoteResult(proposal_id=proposal_id, state=proposal.state, approvals=0, needed=proposal.needed)
 
@@ -197,7 +201,7 @@ def _cast(
     proposal: "Proposal",
     approver: "User",
     verb: Vote.Verb,
-    policy_version: UUID | str | int | None,
+    policy_version: str | UUID,
     quote: SeenQuote | None,
     comment: str,
     now: datetime,
@@ -222,7 +226,7 @@ def _cast(
     events.record(
         stream=proposals.stream_of(proposal.pk),
         kind=f"vote.{verb.value.lower()}",
-        actor=_actor(approver),
+        actor=actor_of(approver),
         subject=str(proposal.pk),
         payload={
             "vote": vote.pk,
@@ -245,9 +249,9 @@ def _quote_fields(quote: SeenQuote) -> dict[str, str]:
     return {name: str(value) for name, value in decoded.items() if name != "schema"}
 
 
-def _standing(proposal: "Proposal", policy_version: object, tier: Tier) -> Sequence[UUID]:
+def _standing(proposal: "Proposal", policy_version: str, tier: Tier) -> Sequence[UUID]:
     """Whose approvals count: cast under the policy in force, not taken back, by people active and in the role now."""
-    votes = Vote.objects.filter(proposal=proposal, policy_version_id=policy_version)
+    votes = Vote.objects.filter(proposal=proposal, policy_version=UUID(policy_version))
     revoked = set(votes.filter(verb=Vote.Verb.REVOKE).values_list("approver_id", flat=True))
     approved = votes.filter(verb=Vote.Verb.APPROVE).order_by("created_at").values_list("approver_id", flat=True)
     return [person for person in approved if person not in revoked and is_active_in_roles(person, tier.roles)]
@@ -266,10 +270,6 @@ def _denied(proposal: "Proposal", judgement: approval.Judgement) -> Denied:
 
 def _moved(code: str, message: str) -> Conflict:
     return Conflict(code, message, fix="Look at the page as it is now, and decide again.")
-
-
-def _actor(approver: "User") -> Actor:
-    return Actor(kind="user", id=str(approver.pk), name=approver.shown_name)
 
 
 def _check_comment(comment: str) -> None:

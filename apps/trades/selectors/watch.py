@@ -25,4 +25,6 @@ def watched_codes(connection: "Connection") -> set[str]:
     reporting = connection.desk.reporting_currency
     held = held_currencies(connection.pk) - cash_currencies(connection.pk)
     priced = tuple(f"{currency}-{reporting}" for currency in held)
-    return codes | (set(instruments_of(connection.pk, codes=priced).values_list("code", flat=True)) if priced else set())
+    if priced:
+        codes |= set(instruments_of(connection.pk, codes=priced).values_list("code", flat=True))
+    return codes

@@ -28,14 +28,15 @@ POLL_INTERVAL_S: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
-def make_fresh(connection: "Connection", codes: Iterable[str], *, now: datetime) -> None:
+def make_fresh(connection: "Connection", codes: Iterable[str], *, now: datetime) -> datetime:
     """Bring what a decision on these instruments needs up to date, asking the venue only for what is old.
 
-    Raises Unavailable VENUE_UNAVAILABLE where something is old and the venue does not answer: nothing is decided on it.
-    Never inside a transaction.
+    Returns the moment to decide at: `now`, or when the last price came if that was later. Raises Unavailable
+    VENUE_UNAVAILABLE where something is old and the venue does not answer: nothing is decided on it. Never inside a
+    transaction.
     """
     try:
-        _refresh_old(connection, tuple(codes), now)
+        return _refresh_old(connection, tuple(codes), now)
     except Unavailable as error:
         raise Unavailable(
             "VENUE_UNAVAILABLE",
@@ -45,7 +46,7 @@ def make_fresh(connection: "Connection", codes: Iterable[str], *, now: datetime)
         ) from error
 
 
-def _refresh_old(connection: "Connection", codes: tuple[str, ...], now: datetime) -> None:
+def _refresh_old(connection: "Connection", codes: tuple[str, ...], now: datetime) -> datetime:
     if _older(connection.instruments_as_of, INSTRUMENTS_AGE_MAX, now):
         sync.refresh_instruments(connection, now=now)
     if _older(connection.fees_as_of, FEES_AGE_MAX, now):
@@ -55,7 +56,8 @@ def _refresh_old(connection: "Connection", codes: tuple[str, ...], now: datetime
     wanted = sorted({*codes, *watched_codes(connection)})
     known = quotes.latest_of(connection.pk, wanted)
     if any(code not in known or now - known[code].received_at > QUOTE_AGE_MAX for code in wanted):
-        quotes.refresh(connection, wanted)
+        known = dict(quotes.refresh(connection, wanted))
+    return max([now, *(quote.received_at for quote in known.values())])
 
 
 def _older(instant: datetime | None, bound: timedelta, now: datetime) -> bool:

@@ -78,7 +78,7 @@ def execute(*, order_id: UUID, clock: Clock) -> str:
     if order is None or order.state != OrderState.INITIALIZED:
         return order.state if order else "MISSING"
     try:
-        market.make_fresh(order.connection, [order.instrument], now=now)
+        now = market.make_fresh(order.connection, [order.instrument], now=now)
     except Unavailable:
         return _postpone(order, now)
     claim = _claim(order.pk, now)
@@ -89,7 +89,7 @@ def execute(*, order_id: UUID, clock: Clock) -> str:
 
 def _postpone(order: Order, now: datetime) -> str:
     """Nothing is known well enough to send now: leave the order to the sweep, until its authority runs out."""
-    Order.objects.initialized().filter(pk=order.pk).update(next_attempt_at=now + RETRY_AFTER)  # type: ignore[attr-defined]
+    Order.objects.initialized().filter(pk=order.pk).update(next_attempt_at=now + RETRY_AFTER)
     return OrderState.INITIALIZED
 
 

@@ -37,6 +37,10 @@ TAGS_MAX: Final = 20
 TAG_CHARS_MAX: Final = 40
 
 
+class KeyUsed(Conflict):
+    """This principal made a proposal with this key before; the database says so whatever the caller looked up."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Judged:
     """An intent bound to a connection, its facts gathered once, and what policy says of it. Nothing is stored yet."""
@@ -66,7 +70,7 @@ def judge(*, intent: Intent, principal: Principal, now: datetime) -> Judged:
             fix="GET /api/v1/connectors lists the connections this key or person may use.",
             field="connection",
         )
-    market.make_fresh(connection, [intent.instrument], now=now)
+    now = market.make_fresh(connection, [intent.instrument], now=now)
     terms = _bind(intent, connection, now)
     ask = facts.ask_of(terms, proposer_id=principal.user_id, reporting_currency=connection.desk.reporting_currency)
     version = active_version(connection.pk)
