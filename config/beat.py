@@ -43,6 +43,12 @@ SCHEDULE: tuple[Periodic, ...] = (
         why="Stops: expired proposals stay in the queue. They cannot be approved: the clock decides that, not this.",
     ),
     Periodic(
+        name="Forget old answers",
+        task="accounts.prune_idempotency",
+        every_s=86_400,
+        why="Stops: stored answers of Idempotency-Keys pile up. Nothing else: they are only ever read while young.",
+    ),
+    Periodic(
         name="Refresh market facts",
         task="trades.refresh_market_facts",
         every_s=15,

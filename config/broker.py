@@ -19,14 +19,14 @@ from kombu.utils.json import dumps, loads
 class Channel(filesystem.Channel):
     """A channel whose messages are whole or not there."""
 
-    def _put(self, queue: str, payload: dict[str, Any], **_options: Any) -> None:
+    def _put(self, queue: str, message: Any, **_options: Any) -> None:  # type: ignore[override]  # two stubs, two names
         name = f"{time.time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
         folder = Path(self.data_folder_out)
         draft = folder / f"{name}.draft"
-        draft.write_bytes(dumps(payload).encode("utf-8"))
+        draft.write_bytes(dumps(message).encode("utf-8"))
         draft.rename(folder / name)
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         suffix = f"{queue}.msg"
         for name in sorted(os.listdir(self.data_folder_in)):
             if name.partition(".")[2] != suffix:
@@ -47,6 +47,6 @@ class Transport(filesystem.Transport):
 
     Channel = Channel
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+    def drain_events(self, connection: Any, timeout: float | None = None, **_options: Any) -> None:
         """Wait for one message, a fifth of a second at most: a worker looks whether it should stop between waits."""
         super().drain_events(connection, timeout=0.2 if timeout is None else min(timeout, 0.2))

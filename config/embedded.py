@@ -19,6 +19,7 @@ from celery.beat import Service
 from celery.worker import WorkController, state
 from django.conf import settings
 from django.utils.module_loading import import_string
+from django_celery_beat.schedulers import DatabaseScheduler
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -56,7 +57,7 @@ class Desk:
 
     def __init__(self) -> None:
         self._stop = threading.Event()
-        self._beat = Service(app, max_interval=BEAT_TURN_S, scheduler_cls=settings.CELERY_BEAT_SCHEDULER)
+        self._beat = Service(app, max_interval=BEAT_TURN_S, scheduler_cls=DatabaseScheduler)
         poll_quotes = import_string(settings.QUOTE_POLLER)
         self._parts = [
             self._part("worker-execution", lambda: work(app, "execution", EXECUTION_THREADS)),
@@ -85,7 +86,7 @@ class Desk:
         """
         self._stop.set()
         self._beat.stop()
-        state.should_stop = 0
+        state.should_stop = 0  # type: ignore[assignment]  # the stub knows only what it begins with
         deadline = time.monotonic() + PARTS_STOP_S_MAX
         for part in self._parts:
             part.join(max(0.0, deadline - time.monotonic()))

@@ -14,7 +14,7 @@ import socket
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, TYPE_CHECKING, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
@@ -25,6 +25,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, SystemCheckError
 
 from config.venue_process import VenueProcess, VenueUnavailable
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 REQUESTS_STOP_S_MAX = 1
 
@@ -41,7 +44,7 @@ def say(line: str) -> None:
 
 def take_port(port: int) -> socket.socket:
     """The socket that will be listened on, bound now so that nobody takes the port during the preparation."""
-    # The protocol is named so that asyncio sends small answers at once: without it they wait 40 ms for an acknowledgement.
+    # The protocol is named so that asyncio sends small answers at once: else they wait 40 ms for an acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -115,7 +118,7 @@ def serve(port: int) -> None:
         try:
             prepare(venue, url)
             config = uvicorn.Config(
-                with_desk(with_static(application), venue),
+                with_desk(with_static(cast("ASGIApp", application)), venue),
                 lifespan="on",
                 ws="none",
                 log_config=None,

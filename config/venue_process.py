@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -14,41 +15,66 @@ logger = logging.getLogger(__name__)
 SEED = 7
 READY_S_MAX = 30
 STOP_S_MAX = 0.5
+PORT_WAIT_S_MAX = 3
+# Below the ports that the system hands to outgoing connections: one of those may be anybody's at the next start.
+PORTS = range(21_000, 29_000)
 
 
 class VenueUnavailable(Exception):
     """The simulator did not start. The message says why and where its log is."""
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody listens on that port of this machine."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 class VenueProcess:
     """The simulator of one data folder.
 
-    Its port is chosen once and kept in `simulator.json`, because the demo's connections are rows that hold the
-    address. Where another program has taken the port since, a new one is chosen and the seeding step corrects the rows.
+    Its port is chosen once and kept in `simulator.json`: the demo's connections are rows that hold the address, and
+    an address never changes under a connection.
     """
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self._log = home / "simulator.log"
         self.key_file = home / "simulator-key.json"
-        self.port = self._choose_port()
+        self.port = self._kept_port() or self._new_port()
         self.url = f"http://localhost:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def _choose_port(self) -> int:
-        record = self._home / "simulator.json"
+    @property
+    def _note(self) -> Path:
+        return self._home / "simulator.json"
+
+    def _kept_port(self) -> int | None:
+        """The port of earlier runs. After a kill the last simulator may need a moment to let go of it."""
         try:
-            kept = int(json.loads(record.read_text(encoding="utf-8"))["port"])
+            port = int(json.loads(self._note.read_text(encoding="utf-8"))["port"])
         except (OSError, ValueError, KeyError, TypeError):
-            kept = 0
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", kept))
-            except (OSError, OverflowError):
-                probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        record.write_text(json.dumps({"port": port}), encoding="utf-8")
+            return None
+        if port not in PORTS:
+            return None
+        deadline = time.monotonic() + PORT_WAIT_S_MAX
+        while not is_free(port):
+            if time.monotonic() > deadline:
+                raise VenueUnavailable(
+                    f"Port {port} of the venue simulator is taken by another program. Free it, or set AIKA_DATA_DIR "
+                    "to begin with an empty desk."
+                )
+            time.sleep(0.05)
+        return port
+
+    def _new_port(self) -> int:
+        port = next(port for port in secrets.SystemRandom().sample(PORTS, len(PORTS)) if is_free(port))
+        self._note.write_text(json.dumps({"port": port}), encoding="utf-8")
         return port
 
     def start(self) -> None:

@@ -47,6 +47,9 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+DATETIME_FORMAT = "j M Y H:i:s"
+DATE_FORMAT = "j M Y"
+TIME_FORMAT = "H:i:s"
 
 INSTALLED_APPS = [
     "apps.dashboard",

@@ -1,7 +1,5 @@
 """Settings of `make run` and of `manage.py` on a developer's machine: embedded stores, secrets made on first use."""
 
-from typing import Any
-
 from config.env import env
 from config.home import home_secrets, make_home
 from config.settings.base import *  # noqa: F403  settings modules build on each other
@@ -16,7 +14,7 @@ ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", default=("localhost", "127.0.0.1
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 # Every two seconds a periodic task is received and succeeds: at INFO that would bury what a person should read.
-LOGGING: dict[str, Any] = {
+LOGGING = {
     **LOGGING,
     "loggers": {
         **LOGGING["loggers"],

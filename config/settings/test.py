@@ -35,7 +35,7 @@ if REDIS_URL:
     CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "global_keyprefix": _own}
 else:
     CELERY_BROKER_URL = "memory://"
-    CELERY_BROKER_TRANSPORT = None
+    CELERY_BROKER_TRANSPORT = "memory"
     CELERY_BROKER_TRANSPORT_OPTIONS = {}
 # Its flush takes the guards off and on again, for tests with transaction=True; nothing else may.
 INSTALLED_APPS = ["tests.guarded_flush", *INSTALLED_APPS]

@@ -5,13 +5,14 @@ import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from config import bootstrap, serve
-from config.venue_process import VenueProcess
+from config import bootstrap, serve, venue_process
+from config.venue_process import VenueProcess, VenueUnavailable
 
 SOURCE = Path(bootstrap.__file__)
 
@@ -173,17 +174,30 @@ def test_one_data_folder_has_one_desk_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def test_the_venue_keeps_its_port_until_somebody_else_takes_it(tmp_path: Path) -> None:
+def test_the_venue_keeps_its_port_and_says_when_somebody_else_took_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(venue_process, "PORT_WAIT_S_MAX", 0)
     first = VenueProcess(tmp_path).port
     assert VenueProcess(tmp_path).port == first
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", first))
         taken.listen()
-        moved = VenueProcess(tmp_path).port
+        with pytest.raises(VenueUnavailable, match=f"Port {first} of the venue simulator is taken"):
+            VenueProcess(tmp_path)
 
-    assert moved != first
-    assert VenueProcess(tmp_path).port == moved
+    assert VenueProcess(tmp_path).port == first
+
+
+def test_the_venue_waits_for_the_last_one_to_let_go_of_the_port(tmp_path: Path) -> None:
+    first = VenueProcess(tmp_path).port
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", first))
+    taken.listen()
+    threading.Timer(0.2, taken.close).start()
+
+    assert VenueProcess(tmp_path).port == first
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"port": "x"}', '{"port": 99999999}', '{"port": null}', "[]"])

@@ -89,10 +89,13 @@ def database_trouble() -> str:
 def broker_trouble() -> str:
     """What is wrong with the broker: each queue is declared, which every worker does at its start anyway."""
     with current_app.connection_for_write() as broker:
+        away: tuple[type[BaseException], ...] = (
+            OSError, KombuError, *broker.connection_errors, *broker.channel_errors
+        )  # fmt: skip
         try:
             for queue in current_app.amqp.queues.values():
                 queue(broker.default_channel).declare()
-        except (OSError, KombuError, *broker.connection_errors, *broker.channel_errors) as error:
+        except away as error:
             return f"does not answer ({type(error).__name__})"
     return ""
 

@@ -28,5 +28,6 @@ class Command(BaseCommand):
     @staticmethod
     def _is_late(task: PeriodicTask, now: datetime) -> bool:
         """A task that never ran is measured from the moment somebody last changed its row."""
-        since = task.last_run_at or task.date_changed
-        return now - since > task.schedule.run_every + timedelta(seconds=LATE_S)
+        since: datetime = task.last_run_at or task.date_changed
+        allowed: timedelta = task.schedule.run_every + timedelta(seconds=LATE_S)
+        return now - since > allowed
