@@ -1,12 +1,12 @@
 """Whether trading goes on. Anybody may halt, at once and alone; resuming takes two people."""
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
 from apps.accounts import selectors as people
-from apps.accounts.models import SecondPersonRequest, User
 from apps.accounts.services import second_person
 from apps.accounts.services.people import actor_of
 from apps.audit.services import events
@@ -15,6 +15,9 @@ from apps.common import canonical
 from apps.common.errors import Forbidden, NotFound
 from apps.policies.models import GLOBAL_SCOPE, REASON_CHARS_MAX, TradingState
 from apps.policies.types import State
+
+if TYPE_CHECKING:
+    from apps.accounts.models import SecondPersonRequest, User
 
 RESUME_KIND = "trading.resume"
 RESUME_TTL = timedelta(hours=1)
@@ -36,7 +39,7 @@ def halt(*, connection_id: UUID | None, actor: Actor, reason: str, now: datetime
 
 
 @transaction.atomic
-def request_resume(*, connection_id: UUID | None, requester: User, reason: str, now: datetime) -> SecondPersonRequest:
+def request_resume(*, connection_id: UUID | None, requester: "User", reason: str, now: datetime) -> "SecondPersonRequest":
     """Ask a second person to let trading go on. Raises Forbidden MAY_NOT_RESUME, NotFound NOT_HALTED, and what
     second_person.request raises."""
     _may_resume(requester)
@@ -53,7 +56,7 @@ def request_resume(*, connection_id: UUID | None, requester: User, reason: str, 
 
 
 @transaction.atomic
-def resume(*, connection_id: UUID | None, person: User, now: datetime) -> TradingState:
+def resume(*, connection_id: UUID | None, person: "User", now: datetime) -> TradingState:
     """Let trading go on, as a second person has seconded. A halt since then needs a new request.
 
     Raises Forbidden MAY_NOT_RESUME, NotFound NOT_HALTED, Denied SECOND_PERSON_REQUIRED.
@@ -98,7 +101,7 @@ def _keep(row: TradingState, actor: Actor, reason: str, now: datetime) -> None:
     row.save(force_update=True)
 
 
-def _may_resume(person: User) -> None:
+def _may_resume(person: "User") -> None:
     if not people.holds(person, "halt_trading"):
         raise Forbidden("MAY_NOT_RESUME", "You may not ask for trading to be resumed.")
 

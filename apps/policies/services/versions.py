@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
 from apps.accounts import selectors as people
-from apps.accounts.models import SecondPersonRequest, User
 from apps.accounts.services import second_person
 from apps.accounts.services.people import actor_of
 from apps.audit.services import events
@@ -18,13 +18,16 @@ from apps.policies.rules import build
 from apps.policies.selectors import next_number, rules_of
 from apps.policies.types import RuleKind, RuleRow, VersionRules, VersionState
 
+if TYPE_CHECKING:
+    from apps.accounts.models import SecondPersonRequest, User
+
 ACTIVATE_KIND = "policy.activate"
 ACTIVATE_TTL = timedelta(days=1)
 RULES_MAX = 200
 
 
 @transaction.atomic
-def create_set(*, slug: str, name: str, desk_id: UUID, author: User, now: datetime) -> PolicySet:
+def create_set(*, slug: str, name: str, desk_id: UUID, author: "User", now: datetime) -> PolicySet:
     """A set without a version: until one is activated it neither allows nor denies anything.
 
     Raises Forbidden MAY_NOT_DRAFT_POLICY, Conflict POLICY_SET_EXISTS.
@@ -41,7 +44,7 @@ def create_set(*, slug: str, name: str, desk_id: UUID, author: User, now: dateti
 
 @transaction.atomic
 def create_draft(
-    *, policy_set_id: UUID, author: User, now: datetime, note: str = "", rules: Sequence[RuleRow] | None = None
+    *, policy_set_id: UUID, author: "User", now: datetime, note: str = "", rules: Sequence[RuleRow] | None = None
 ) -> PolicyVersion:
     """A draft with these rules; with those of the active version where none are given.
 
@@ -63,7 +66,7 @@ def create_draft(
 
 
 @transaction.atomic
-def request_activation(*, version_id: UUID, requester: User, now: datetime) -> SecondPersonRequest:
+def request_activation(*, version_id: UUID, requester: "User", now: datetime) -> "SecondPersonRequest":
     """Ask a second person to let this draft judge. The request names the digest of the rules as they are now.
 
     Raises as `activate`, except for SECOND_PERSON_REQUIRED; and what second_person.request raises.
@@ -83,7 +86,7 @@ def request_activation(*, version_id: UUID, requester: User, now: datetime) -> S
 
 
 @transaction.atomic
-def activate(*, version_id: UUID, person: User, now: datetime) -> PolicyVersion:
+def activate(*, version_id: UUID, person: "User", now: datetime) -> PolicyVersion:
     """Let a seconded draft judge from now on; the version before is retired in the same moment.
 
     Raises Forbidden MAY_NOT_DRAFT_POLICY, NotFound POLICY_VERSION_NOT_FOUND, Conflict POLICY_NOT_A_DRAFT, Invalid
@@ -106,7 +109,7 @@ def activate(*, version_id: UUID, person: User, now: datetime) -> PolicyVersion:
 
 
 @transaction.atomic
-def discard(*, version_id: UUID, person: User, now: datetime) -> PolicyVersion:
+def discard(*, version_id: UUID, person: "User", now: datetime) -> PolicyVersion:
     """End a draft that will not be used; it stays readable. Raises as `activate` does for who and for which state."""
     _may_draft(person)
     version = _draft(version_id)
@@ -199,7 +202,7 @@ def _draft(version_id: UUID) -> PolicyVersion:
     return version
 
 
-def _may_draft(person: User) -> None:
+def _may_draft(person: "User") -> None:
     if not people.holds(person, "activate_policy"):
         raise Forbidden("MAY_NOT_DRAFT_POLICY", "You may not change policy.")
 
