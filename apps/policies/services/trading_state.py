@@ -39,7 +39,9 @@ def halt(*, connection_id: UUID | None, actor: Actor, reason: str, now: datetime
 
 
 @transaction.atomic
-def request_resume(*, connection_id: UUID | None, requester: "User", reason: str, now: datetime) -> "SecondPersonRequest":
+def request_resume(
+    *, connection_id: UUID | None, requester: "User", reason: str, now: datetime
+) -> "SecondPersonRequest":
     """Ask a second person to let trading go on. Raises Forbidden MAY_NOT_RESUME, NotFound NOT_HALTED, and what
     second_person.request raises."""
     _may_resume(requester)
