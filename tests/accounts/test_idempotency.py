@@ -1,24 +1,18 @@
-import sqlite3
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import datetime, timedelta
 from io import StringIO
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from apps.accounts.models import Desk, IdempotencyRecord
 from apps.accounts.services import idempotency
 from apps.accounts.services.idempotency import Answer, Claim, Replay
 from apps.common.errors import Conflict, Denied, Invalid, Misconfigured
+from tests.accounts.conftest import InThreads
 from tests.factories.accounts import DeskFactory
-
-Result = TypeVar("Result")
 
 BODY = b'{"quantity": "0.05", "side": "BUY"}'
 
@@ -156,27 +150,40 @@ def test_the_prune_command(db: None, now: datetime) -> None:
         call_command("prune_idempotency", "--older-than-days", "6")
 
 
-@pytest.fixture
-def threads_share_a_file(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite's test database lives in memory, where threads do not wait for each other: they get a copy in a file."""
-    if connection.vendor == "sqlite":
-        connection.ensure_connection()
-        with closing(sqlite3.connect(tmp_path / "race.sqlite3")) as copy:
-            connection.connection.backup(copy)
-        monkeypatch.setitem(connections.settings["default"], "NAME", str(tmp_path / "race.sqlite3"))
-
-
-def test_few_threads_with_one_key_have_one_effect(threads_share_a_file: None, now: datetime) -> None:
-    _assert_one_effect(4, now)
+def test_few_threads_with_one_key_have_one_effect(in_threads: InThreads, now: datetime) -> None:
+    _assert_one_effect(in_threads, 4, now)
 
 
 @pytest.mark.postgres
-def test_twenty_threads_with_one_key_have_one_effect(threads_share_a_file: None, now: datetime) -> None:
+def test_twenty_threads_with_one_key_have_one_effect(in_threads: InThreads, now: datetime) -> None:
     assert connection.vendor == "postgresql"
-    _assert_one_effect(20, now)
+    _assert_one_effect(in_threads, 20, now)
 
 
-def _assert_one_effect(count: int, now: datetime) -> None:
+def test_without_the_unique_index_the_race_would_be_lost(
+    in_threads: InThreads, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mutant: an answer is kept if nobody keeps one yet, and who comes second does not mind."""
+
+    def naive(claim: Claim, *, status: int, body: bytes, now: datetime) -> None:
+        values = {"fingerprint": claim.fingerprint, "status": status, "body": body, "created_at": now}
+        IdempotencyRecord.objects.get_or_create(principal=claim.principal_key, key=claim.key, defaults=values)
+
+    monkeypatch.setattr(idempotency, "finish", naive)
+
+    _race(in_threads, 4, now)
+
+    assert in_threads(1, Desk.objects.count) == [4]
+
+
+def _assert_one_effect(in_threads: InThreads, count: int, now: datetime) -> None:
+    answers = _race(in_threads, count, now)
+    assert in_threads(1, lambda: (Desk.objects.count(), IdempotencyRecord.objects.count())) == [(1, 1)]
+    assert len({(answer.status, answer.body) for answer in answers}) == 1
+    assert sum(not isinstance(answer, Replay) for answer in answers) == 1
+
+
+def _race(in_threads: InThreads, count: int, now: datetime) -> list[Answer]:
     barrier = threading.Barrier(count, timeout=30)
 
     def request() -> Answer:
@@ -184,17 +191,4 @@ def _assert_one_effect(count: int, now: datetime) -> None:
         barrier.wait()  # everybody has looked, and nobody has answered
         return idempotency.complete(claim, act=effect, now=now)
 
-    with ThreadPoolExecutor(count) as pool:
-        answers = [future.result(60) for future in [pool.submit(_closing, request) for _ in range(count)]]
-        rows = pool.submit(_closing, lambda: (Desk.objects.count(), IdempotencyRecord.objects.count())).result(60)
-
-    assert rows == (1, 1)
-    assert len({(answer.status, answer.body) for answer in answers}) == 1
-    assert sum(not isinstance(answer, Replay) for answer in answers) == 1
-
-
-def _closing(work: Callable[[], Result]) -> Result:
-    try:
-        return work()
-    finally:
-        connection.close()
+    return in_threads(count, request)

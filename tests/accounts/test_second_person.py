@@ -1,3 +1,4 @@
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,8 @@ from apps.accounts import selectors
 from apps.accounts.models import SecondPersonRequest, User
 from apps.accounts.services import second_person
 from apps.audit.models import Event
-from apps.common.errors import AikaError
+from apps.common.errors import AikaError, Conflict, Denied
+from tests.accounts.conftest import InThreads
 from tests.factories.accounts import SecondPersonRequestFactory
 
 DIGEST = "a" * 64
@@ -188,3 +190,34 @@ def test_what_waits_for_whom(risk: User, approver: User, trader: User, now: date
     assert list(selectors.waiting_for_second_person(approver, now)) == [asked]
     assert not selectors.waiting_for_second_person(risk, now).exists()
     assert not selectors.waiting_for_second_person(trader, now).exists()
+
+
+def test_one_seconded_request_is_used_once_however_many_try(
+    risk: User, approver: User, now: datetime, in_threads: InThreads
+) -> None:
+    asked = ask(risk, now)
+    second_person.second(request_id=asked.pk, seconder=approver, now=now)
+    barrier = threading.Barrier(6, timeout=30)
+
+    def use() -> str:
+        barrier.wait()
+        try:
+            return second_person.use(**THING, digest=DIGEST, now=now).state
+        except Denied as error:
+            return error.code
+
+    assert sorted(in_threads(6, use)) == ["SECOND_PERSON_REQUIRED"] * 5 + ["USED"]
+
+
+def test_two_people_ask_for_the_same_at_once(risk: User, approver: User, now: datetime, in_threads: InThreads) -> None:
+    people, barrier = iter([risk, approver]), threading.Barrier(2, timeout=30)
+
+    def request() -> str:
+        person = next(people)
+        barrier.wait()
+        try:
+            return ask(person, now).state
+        except Conflict as error:
+            return error.code
+
+    assert sorted(in_threads(2, request)) == ["OPEN", "SECOND_PERSON_PENDING"]
