@@ -22,7 +22,6 @@ ROWS_AT_ONCE = 2000
 FINDINGS_MAX = 1000
 
 _TEXTS = ("stream", "kind", "actor_kind", "actor_id", "subject", "prev_hash", "hash")
-_HEAD_TEXTS = ("stream", "hash")
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def _check_heads(report: Report, ends: dict[str, _End], heads: dict[str, _Head],
 
 def _heads(report: Report, stream: str | None) -> dict[str, _Head]:
     where, parameters = (" WHERE stream = %s", [stream]) if stream is not None else ("", [])
-    columns = _columns(("stream", "seq", "hash", "last_id"), _HEAD_TEXTS)
+    columns = _columns(("stream", "seq", "hash", "last_id"))
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {columns} FROM audit_streamhead{where}", parameters)  # noqa: S608  constants only
         return {
@@ -187,7 +186,7 @@ def _rows(stream: str | None) -> Iterator[dict[str, Any]]:
     """Raw rows in chain order, past Django's converters: a broken value is a finding, never a crash."""
     names = ("id", "seq", "body", "recorded_at", *_TEXTS)
     where, parameters = ("WHERE stream = %s", [stream]) if stream is not None else ("", [])
-    sql = f"SELECT {_columns(names, _TEXTS)} FROM audit_event {where} ORDER BY stream, seq, id"  # noqa: S608  constants
+    sql = f"SELECT {_columns(names)} FROM audit_event {where} ORDER BY stream, seq, id"  # noqa: S608  constants
     with connection.chunked_cursor() as cursor:
         cursor.execute(sql, parameters)
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
@@ -199,12 +198,14 @@ def _rows(stream: str | None) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def _columns(names: tuple[str, ...], texts: tuple[str, ...]) -> str:
+def _columns(names: tuple[str, ...]) -> str:
+    """The columns; on SQLite as bytes unless they hold an integer.
+
+    A SQLite column holds whatever a file editor wrote, and text that is not UTF-8 would stop the reading.
+    """
     if connection.vendor == "postgresql":
         return ", ".join(f'"{name}"' for name in names)
-    # As bytes: SQLite holds whatever a file editor wrote, and text that is not UTF-8 would stop the reading.
-    raw = (*texts, "recorded_at")
-    return ", ".join(f'CAST("{name}" AS BLOB)' if name in raw else f'"{name}"' for name in names)
+    return ", ".join(f"CASE typeof({name}) WHEN 'integer' THEN {name} ELSE CAST({name} AS BLOB) END" for name in names)
 
 
 def _plain(value: object) -> str:
