@@ -1,0 +1,55 @@
+"""What system checks say about connections."""
+
+from typing import Any
+
+import pytest
+
+from apps.connectors import checks
+from tests.factories.connectors import LONG_AGO, ConnectionFactory
+
+pytestmark = pytest.mark.django_db
+
+LIVE: dict[str, Any] = {"environment": "live", "api_base": "https://api.coinbase.com", "verified_at": LONG_AGO}
+
+
+def ids() -> list[str | None]:
+    found = []
+    for check in (checks.no_simulator_in_production, checks.live_has_a_key, checks.address_fits_environment):
+        found += check(None, databases=["default"])
+        assert check(None, databases=None) == []
+    return [item.id for item in found]
+
+
+def test_sound_connections_pass(settings: Any) -> None:
+    settings.ENVIRONMENT = "production"
+    ConnectionFactory(**LIVE)
+    ConnectionFactory(api_base="https://api-sandbox.coinbase.com")
+    assert ids() == []
+
+
+def test_a_simulator_on_this_machine_is_an_error_in_production_only(settings: Any) -> None:
+    connection = ConnectionFactory(api_base="http://localhost:8100")
+    assert ids() == []
+    settings.ENVIRONMENT = "production"
+    assert ids() == ["connectors.E001"]
+    connection.is_active, connection.deactivated_at = False, LONG_AGO
+    connection.save(update_fields=["is_active", "deactivated_at"])
+    assert ids() == []
+
+
+def test_a_live_connection_without_a_key_is_an_error() -> None:
+    ConnectionFactory(**LIVE, key_name="")
+    assert ids() == ["connectors.E002"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"api_base": "http://simulator.example"},
+        {"api_base": "https://api.coinbase.com"},
+        {**LIVE, "api_base": "https://api-sandbox.coinbase.com"},
+    ],
+)
+def test_an_address_that_does_not_fit_is_an_error(fields: dict[str, Any]) -> None:
+    ConnectionFactory(**fields)
+    assert ids() == ["connectors.E003"]
