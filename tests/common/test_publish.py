@@ -29,7 +29,7 @@ def broker(tmp_path: Any) -> Iterator[Any]:
     """A filesystem broker of this test; yields a function that takes what waits in a queue."""
     before = current_app._get_current_object()
     app = Celery("publishing", broker="filesystem://", set_as_current=False)
-    options = {"data_folder_in": str(tmp_path), "data_folder_out": str(tmp_path)}
+    options = {name: str(tmp_path) for name in ("data_folder_in", "data_folder_out", "control_folder")}
     app.conf.broker_transport_options = options
     app.set_current()
 
