@@ -6,6 +6,7 @@ In order: take the port and the data folder, start the venue simulator, migrate,
 
 import argparse
 import fcntl
+import io
 import json
 import logging
 import os
@@ -68,11 +69,12 @@ def take_home(home: Path) -> IO[bytes]:
 
 def prepare(venue: VenueProcess, url: str) -> None:
     """The database at its newest shape, with roles, schedule and demo desk. Everything here may be repeated."""
-    call_command("migrate", verbosity=0, interactive=False)
-    call_command("sync_roles", verbosity=0)
-    call_command("sync_beat", verbosity=0)
+    quietly = {"verbosity": 0, "stdout": io.StringIO()}
+    call_command("migrate", interactive=False, **quietly)
+    call_command("sync_roles", **quietly)
+    call_command("sync_beat", **quietly)
     venue.wait_until_ready()
-    call_command("seed_demo", verbosity=0, url=url, simulator_url=venue.url, simulator_key_file=str(venue.key_file))
+    call_command("seed_demo", url=url, simulator_url=venue.url, simulator_key_file=str(venue.key_file), **quietly)
 
 
 class Server(uvicorn.Server):
