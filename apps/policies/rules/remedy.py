@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal, localcontext
 
+from apps.common.decimals import decimal_text
 from apps.common.words import grouped
 from apps.policies.rules.case import Case
 from apps.policies.rules.compiled import Compiled
@@ -17,6 +18,7 @@ from apps.policies.rules.reading import EXACT
 from apps.policies.types import Ask, ReasonCode, Remedy, Verdict
 
 _STEPS_MAX = 140
+_REASONS_MAX = 3
 
 # Denials that a smaller size may lift, and those that a larger one may. Any other stands whatever the size is.
 _TOO_MUCH = frozenset(
@@ -129,7 +131,7 @@ def _last(holds: Callable[[int], bool], high: int) -> int:
 
 
 def _found(grid: _Grid, count: int, bound: str, words: str) -> Remedy:
-    value = grid.size(count)
+    value = Decimal(decimal_text(grid.size(count)))
     with localcontext(EXACT):
         shown = grouped(value)
     return Remedy(grid.field, value, bound, words.format(f"{shown} {grid.unit}"))
@@ -140,5 +142,5 @@ def _no_size(grid: _Grid, count: int) -> Remedy:
 
 
 def _none(codes: list[ReasonCode]) -> Remedy:
-    why = f" {codes[0].sentence}" if codes else ""
-    return Remedy(None, None, "none", f"No other size would pass.{why}")
+    why = " ".join(code.sentence for code in codes[:_REASONS_MAX])
+    return Remedy(None, None, "none", f"No other size would pass. {why}".rstrip())

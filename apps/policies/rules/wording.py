@@ -1,7 +1,7 @@
 """Answers put into words and texts: what a person reads, and what is kept with the decision."""
 
 from collections.abc import Callable, Mapping
-from decimal import ROUND_CEILING, Context, Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
 
 from apps.common import words
 from apps.common.decimals import PLACES_MAX, decimal_text
@@ -100,7 +100,8 @@ def _message(answer: Answered, observed: Decimal | str, limit: Decimal | str, as
     if finding.verdict is LineVerdict.ERROR:
         about = f" ({finding.about})" if finding.about else ""
         return f"{_plain(finding.code)}{about}."
-    seen, bound = _shown(observed, finding, up=True), _shown(limit, finding, up=False)
+    least = finding.operator == ">="  # what must be at least so much is rounded down, against the order
+    seen, bound = _shown(observed, finding, ask, up=not least), _shown(limit, finding, ask, up=least)
     if finding.tier is not None:
         return _approval_sentence(finding)
     if finding.verdict is LineVerdict.FAIL:
@@ -130,15 +131,22 @@ def _plain(code: ReasonCode) -> str:
     return code.sentence.rstrip(".")
 
 
-def _shown(value: Decimal | str, finding: Finding, *, up: bool) -> str:
-    """Money with two decimals, rounded against the order; other numbers as they are."""
+def _shown(value: Decimal | str, finding: Finding, ask: Ask, *, up: bool) -> str:
+    """Money with two decimals and other amounts with at most eight, rounded against the order; the rest as it is."""
     if not isinstance(value, Decimal):
         return value
-    if finding.code in _IN_MONEY or (finding.unit.isalpha() and _places(value) > MINOR_PLACES):
-        return words.cost(value) if up else words.money(value)
+    rounding = ROUND_CEILING if up else ROUND_FLOOR
     if finding.unit == "bps":
-        return words.grouped(value, places=1, rounding=ROUND_CEILING if up else "ROUND_HALF_EVEN")
-    return words.grouped(value)
+        return words.grouped(value, places=1, rounding=rounding)
+    if finding.operator == "multiple of":
+        return words.grouped(value)
+    if finding.unit == ask.reporting_currency:
+        return words.grouped(value, places=2, rounding=rounding)
+    return words.grouped(value, places=MINOR_PLACES, rounding=rounding) if _long(value) else words.grouped(value)
+
+
+def _long(value: Decimal) -> bool:
+    return _places(value) > MINOR_PLACES
 
 
 def _subject(ask: Ask) -> str:
@@ -147,20 +155,6 @@ def _subject(ask: Ask) -> str:
     spent = "" if ask.quote_quantity is None else f" for {words.money(ask.quote_quantity)} {ask.quote_currency}"
     return f"{ask.instrument}{spent}"
 
-
-_IN_MONEY = frozenset(
-    {
-        ReasonCode.MAX_ORDER_NOTIONAL,
-        ReasonCode.MIN_NOTIONAL,
-        ReasonCode.NOTIONAL_ABOVE_VENUE_MAX,
-        ReasonCode.NOTIONAL_BELOW_VENUE_MIN,
-        ReasonCode.MAX_GROSS_EXPOSURE,
-        ReasonCode.DAILY_NOTIONAL,
-        ReasonCode.DAILY_LOSS,
-        ReasonCode.DAILY_LOSS_LATCHED,
-        ReasonCode.NO_APPROVAL_RULE,
-    }
-)
 
 # Subject, observed, limit, unit. A denial says what was seen and what is allowed.
 _FAILED: Mapping[ReasonCode, Callable[[str, str, str, str], str]] = {

@@ -1,0 +1,387 @@
+"""Each rule at its limit, where it passes, and one step beyond, where it denies with its own code and no other."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from apps.policies.types import Fact, RuleRow, Verdict
+from tests.policies.cases import (
+    APPROVALS,
+    COLLAR,
+    NOTIONAL,
+    NOW,
+    SOMEBODY,
+    VALUES,
+    ask,
+    facts,
+    judged,
+    line,
+    market,
+    rule,
+    version,
+)
+
+Changes = Mapping[str, Mapping[str, str]]
+STOP = {"order_type": "STOP_LIMIT", "stop_price": "100"}
+MARKET = {"order_type": "MARKET", "limit_price": None}
+SELL = {"side": "SELL"}
+
+# Name, rule, what passes, what is denied, the code. Each side: changes of the ask, changes of the facts.
+Side = tuple[dict[str, Any], Changes]
+TABLE: list[tuple[str, RuleRow, Side, Side, str]] = [
+    (
+        "allowed",
+        rule("r", "allowed_instrument", instruments=["BTC-USD"]),
+        ({}, {}),
+        ({"instrument": "ETH-USD"}, {}),
+        "INSTRUMENT_NOT_ALLOWED",
+    ),
+    (
+        "restricted",
+        rule("r", "restricted_list", instruments=["ETH-USD"]),
+        ({}, {}),
+        ({"instrument": "ETH-USD"}, {}),
+        "INSTRUMENT_RESTRICTED",
+    ),
+    (
+        "order type",
+        rule("r", "allowed_order_types", order_types=["LIMIT"]),
+        ({}, {}),
+        (STOP, {}),
+        "ORDER_TYPE_NOT_ALLOWED",
+    ),
+    (
+        "time in force",
+        rule("r", "allowed_order_types", order_types=["LIMIT"], times_in_force=["GTC"]),
+        ({}, {}),
+        ({"time_in_force": "IOC"}, {}),
+        "ORDER_TYPE_NOT_ALLOWED",
+    ),
+    (
+        "quantity",
+        rule("r", "max_order_quantity", max_quantity="2"),
+        ({}, {}),
+        ({"quantity": "2.0001"}, {}),
+        "MAX_ORDER_QUANTITY",
+    ),
+    (
+        "notional",
+        rule("r", "max_order_notional", max_notional="200"),
+        ({}, {}),
+        ({"limit_price": "100.01"}, {}),
+        "MAX_ORDER_NOTIONAL",
+    ),
+    (
+        "notional of a sell counts the bid",
+        rule("r", "max_order_notional", max_notional="199.8"),
+        ({**SELL, "limit_price": "99.9"}, {}),
+        ({**SELL, "limit_price": "99"}, {"QUOTE": {"bid": "99.91"}}),
+        "MAX_ORDER_NOTIONAL",
+    ),
+    (
+        "notional in another currency",
+        rule("r", "max_order_notional", max_notional="250"),
+        ({"reporting_currency": "EUR"}, {}),
+        ({"reporting_currency": "EUR"}, {"FX": {"rate": "1.25000001"}}),
+        "MAX_ORDER_NOTIONAL",
+    ),
+    (
+        "least notional",
+        rule("r", "min_notional", min_notional="200"),
+        ({}, {}),
+        ({"limit_price": "99.99"}, {}),
+        "MIN_NOTIONAL",
+    ),
+    (
+        "collar, buy",
+        rule("r", "price_collar", aggressive_bps="50", away_bps="1000"),
+        ({"limit_price": "100.5"}, {}),
+        ({"limit_price": "100.51"}, {}),
+        "PRICE_TOO_AGGRESSIVE",
+    ),
+    (
+        "collar, sell",
+        rule("r", "price_collar", aggressive_bps="50", away_bps="1000"),
+        ({**SELL, "limit_price": "99.5"}, {}),
+        ({**SELL, "limit_price": "99.49"}, {}),
+        "PRICE_TOO_AGGRESSIVE",
+    ),
+    (
+        "far, buy",
+        rule("r", "price_collar", aggressive_bps="50", away_bps="1000"),
+        ({"limit_price": "90"}, {}),
+        ({"limit_price": "89.99"}, {}),
+        "PRICE_TOO_FAR",
+    ),
+    (
+        "far, sell",
+        rule("r", "price_collar", aggressive_bps="50", away_bps="1000"),
+        ({**SELL, "limit_price": "110"}, {}),
+        ({**SELL, "limit_price": "110.01"}, {}),
+        "PRICE_TOO_FAR",
+    ),
+    (
+        "collar of a stop",
+        rule("r", "price_collar", aggressive_bps="50", away_bps="1000"),
+        ({**STOP, "stop_price": "110", "limit_price": "110.55"}, {}),
+        ({**STOP, "stop_price": "110", "limit_price": "110.56"}, {}),
+        "PRICE_TOO_AGGRESSIVE",
+    ),
+    (
+        "far stop",
+        rule("r", "price_collar", aggressive_bps="50", away_bps="1000"),
+        ({**STOP, "stop_price": "110", "limit_price": "110"}, {}),
+        ({**STOP, "stop_price": "110.01", "limit_price": "110.01"}, {}),
+        "PRICE_TOO_FAR",
+    ),
+    (
+        "spread",
+        rule("r", "stale_quote", max_age_s="5", max_spread_bps="20"),
+        ({}, {}),
+        ({}, {"QUOTE": {"ask": "100.11"}}),
+        "SPREAD_TOO_WIDE",
+    ),
+    (
+        "funds of a buy",
+        rule("r", "funds"),
+        ({}, {"BALANCES": {"USD": "201.2"}}),
+        ({}, {"BALANCES": {"USD": "201.19999999"}}),
+        "FUNDS_INSUFFICIENT",
+    ),
+    (
+        "funds of a sell",
+        rule("r", "funds"),
+        (SELL, {"BALANCES": {"BTC": "2"}}),
+        (SELL, {"BALANCES": {"BTC": "1.99999999"}}),
+        "FUNDS_INSUFFICIENT",
+    ),
+    ("position", rule("r", "max_position", max_quantity="14"), ({}, {}), ({"quantity": "2.0001"}, {}), "MAX_POSITION"),
+    (
+        "position, worth",
+        rule("r", "max_position", max_notional="1400"),
+        ({}, {}),
+        ({"limit_price": "100.01"}, {}),
+        "MAX_POSITION",
+    ),
+    (
+        "gross",
+        rule("r", "max_gross_exposure", max_notional="4400"),
+        ({}, {}),
+        ({"limit_price": "100.01"}, {}),
+        "MAX_GROSS_EXPOSURE",
+    ),
+    (
+        "day",
+        rule("r", "daily_notional", max_notional="1200"),
+        ({}, {}),
+        ({"limit_price": "100.01"}, {}),
+        "DAILY_NOTIONAL",
+    ),
+    (
+        "loss",
+        rule("r", "daily_loss", max_loss="50"),
+        ({}, {}),
+        ({}, {"DAY_LOSS": {"loss": "50.00000001"}}),
+        "DAILY_LOSS",
+    ),
+    (
+        "latch",
+        rule("r", "daily_loss", max_loss="50"),
+        ({}, {"DAY_LOSS": {"loss": "-20"}}),
+        ({}, {"DAY_LOSS": {"loss": "-20", "latched": "true"}}),
+        "DAILY_LOSS_LATCHED",
+    ),
+    (
+        "rate",
+        rule("r", "order_rate", max_count="2", per="proposer"),
+        ({}, {}),
+        ({}, {"ORDER_RATE": {"count": "2"}}),
+        "ORDER_RATE",
+    ),
+    ("duplicate", rule("r", "duplicate", window_s="60"), ({}, {}), ({}, {"DUPLICATES": {"count": "1"}}), "DUPLICATE"),
+    ("halted", rule("r", "trading_state"), ({}, {}), ({}, {"TRADING_STATE": {"state": "HALTED"}}), "TRADING_HALTED"),
+    (
+        "reducing sell",
+        rule("r", "trading_state"),
+        ({**SELL, "quantity": "9"}, {"TRADING_STATE": {"state": "REDUCING"}}),
+        ({**SELL, "quantity": "9.0001"}, {"TRADING_STATE": {"state": "REDUCING"}}),
+        "ONLY_REDUCING",
+    ),
+    (
+        "reducing buy",
+        rule("r", "trading_state"),
+        ({}, {"TRADING_STATE": {"state": "REDUCING"}, "POSITION": {"quantity": "-4"}}),
+        ({}, {"TRADING_STATE": {"state": "REDUCING"}}),
+        "ONLY_REDUCING",
+    ),
+    (
+        "reducing while flat",
+        rule("r", "trading_state"),
+        ({}, {}),
+        (SELL, {"TRADING_STATE": {"state": "REDUCING"}, "POSITION": {"quantity": "0", "working_sell": "0"}}),
+        "ONLY_REDUCING",
+    ),
+    (
+        "last tier",
+        rule("r", "approvals_required", tiers=[{"up_to": "200", "needed": "1", "roles": ["risk"]}]),
+        ({}, {}),
+        ({"limit_price": "100.01"}, {}),
+        "NO_APPROVAL_RULE",
+    ),
+    (
+        "tradable",
+        rule("r", "trading_state"),
+        ({}, {}),
+        ({}, {"INSTRUMENT": {"tradable": "false"}}),
+        "INSTRUMENT_NOT_TRADABLE",
+    ),
+    (
+        "cancel only",
+        rule("r", "trading_state"),
+        ({}, {}),
+        ({}, {"INSTRUMENT": {"cancel_only": "true"}}),
+        "INSTRUMENT_CANCEL_ONLY",
+    ),
+    (
+        "post only",
+        rule("r", "trading_state"),
+        ({"post_only": True}, {"INSTRUMENT": {"post_only": "true"}}),
+        ({}, {"INSTRUMENT": {"post_only": "true"}}),
+        "INSTRUMENT_POST_ONLY",
+    ),
+    (
+        "limit only",
+        COLLAR,
+        ({}, {"INSTRUMENT": {"limit_only": "true"}}),
+        (MARKET, {"INSTRUMENT": {"limit_only": "true"}}),
+        "INSTRUMENT_LIMIT_ONLY",
+    ),
+    ("price increment", rule("r", "trading_state"), ({}, {}), ({"limit_price": "100.001"}, {}), "PRICE_OFF_INCREMENT"),
+    (
+        "stop price increment",
+        rule("r", "trading_state"),
+        (STOP, {}),
+        ({**STOP, "stop_price": "100.001"}, {}),
+        "PRICE_OFF_INCREMENT",
+    ),
+    (
+        "quantity increment",
+        rule("r", "trading_state"),
+        ({}, {}),
+        ({"quantity": "2.00005"}, {}),
+        "QUANTITY_OFF_INCREMENT",
+    ),
+    (
+        "quote increment",
+        COLLAR,
+        ({**MARKET, "quantity": None, "quote_quantity": "200"}, {}),
+        ({**MARKET, "quantity": None, "quote_quantity": "200.001"}, {}),
+        "QUANTITY_OFF_INCREMENT",
+    ),
+    (
+        "venue's least quantity",
+        rule("r", "trading_state"),
+        ({}, {"INSTRUMENT": {"min_quantity": "2"}}),
+        ({}, {"INSTRUMENT": {"min_quantity": "2.0001"}}),
+        "QUANTITY_BELOW_VENUE_MIN",
+    ),
+    (
+        "venue's most quantity",
+        rule("r", "trading_state"),
+        ({}, {"INSTRUMENT": {"max_quantity": "2"}}),
+        ({}, {"INSTRUMENT": {"max_quantity": "1.9999"}}),
+        "QUANTITY_ABOVE_VENUE_MAX",
+    ),
+    (
+        "venue's least worth",
+        rule("r", "trading_state"),
+        ({}, {"INSTRUMENT": {"min_notional": "200"}}),
+        ({}, {"INSTRUMENT": {"min_notional": "200.01"}}),
+        "NOTIONAL_BELOW_VENUE_MIN",
+    ),
+    (
+        "venue's most worth",
+        rule("r", "trading_state"),
+        ({}, {"INSTRUMENT": {"max_notional": "200"}}),
+        ({}, {"INSTRUMENT": {"max_notional": "199.99"}}),
+        "NOTIONAL_ABOVE_VENUE_MAX",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("row", "passing", "denied", "code"), [entry[1:] for entry in TABLE], ids=[e[0] for e in TABLE]
+)
+def test_passes_at_the_limit_and_denies_beyond(row: RuleRow, passing: Side, denied: Side, code: str) -> None:
+    within = judged(row, of=ask(**passing[0]), changes=passing[1])
+    assert (within.outcome, within.codes) == (Verdict.NEEDS_APPROVAL, ())
+    beyond = judged(row, of=ask(**denied[0]), changes=denied[1])
+    assert (beyond.outcome, beyond.codes) == (Verdict.DENY, (code,))
+
+
+def test_a_market_order_without_a_bound_is_denied() -> None:
+    unbounded = rule("r", "price_collar", aggressive_bps="50", away_bps="1000")
+    assert judged(unbounded, of=market()).codes == ("NO_MARKET_BOUND",)
+
+
+def test_a_market_order_is_worth_what_it_costs_after_slipping() -> None:
+    """100.1 and one percent: 101.101 each."""
+    found = judged(COLLAR, rule("n", "max_order_notional", max_notional="202.202"), of=market())
+    assert (found.outcome, str(found.worst_price)) == (Verdict.NEEDS_APPROVAL, "101.101")
+    assert judged(COLLAR, rule("n", "max_order_notional", max_notional="202.2"), of=market()).codes == (
+        "MAX_ORDER_NOTIONAL",
+    )
+
+
+def test_an_order_in_money_counts_the_most_base_it_can_move() -> None:
+    """98.901 is the bid after slipping; 98.901 USD buy 1 BTC at most."""
+    one = rule("q", "max_order_quantity", max_quantity="1")
+    money = {"quantity": None, "quote_quantity": "98.9"}
+    assert judged(COLLAR, one, of=market(**money)).outcome == Verdict.NEEDS_APPROVAL
+    assert judged(COLLAR, one, of=market(**{**money, "quote_quantity": "98.91"})).codes == ("MAX_ORDER_QUANTITY",)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "codes"), [(5, ()), (5.000001, ("QUOTE_STALE",)), (-2, ()), (-2.000001, ("FACT_FROM_FUTURE",))]
+)
+def test_the_price_may_be_so_old_and_no_older(age_s: float, codes: tuple[str, ...]) -> None:
+    row = rule("r", "stale_quote", max_age_s="5")
+    known = facts(ask(), version(row, NOTIONAL, APPROVALS))
+    known["QUOTE:BTC-USD:"] = Fact(VALUES["QUOTE"], NOW - timedelta(seconds=age_s))
+    found = judged(row, known=known)
+    assert tuple(dict.fromkeys(found.codes)) == codes
+
+
+def test_selling_is_never_held_against_a_position_that_is_too_large() -> None:
+    sell = ask(side="SELL")
+    rules = (
+        rule("p", "max_position", max_quantity="1"),
+        rule("g", "max_gross_exposure", max_notional="1"),
+    )
+    assert judged(*rules, of=sell).outcome == Verdict.NEEDS_APPROVAL
+    assert judged(*rules).codes == ("MAX_GROSS_EXPOSURE", "MAX_POSITION")
+
+
+def test_restricted_wins_over_allowed() -> None:
+    found = judged(
+        rule("a", "allowed_instrument", instruments=["BTC-USD"]), rule("b", "restricted_list", instruments=["BTC-USD"])
+    )
+    assert found.codes == ("INSTRUMENT_RESTRICTED",)
+
+
+def test_a_denial_says_what_was_seen_what_is_allowed_and_what_is_left() -> None:
+    found = line(judged(rule("r", "max_order_notional", max_notional="150")), "r")
+    assert found.message == "2 BTC-USD is worth 200.00 USD, and at most 150.00 is allowed."
+    assert (found.observed, found.operator, found.limit, found.unit) == ("200", "<=", "150", "USD")
+    assert (found.used_fraction, found.room_left) == ("1.3334", "0")
+
+
+@pytest.mark.parametrize(
+    "scope", [{"connection": SOMEBODY}, {"instrument": "ETH-USD"}, {"side": "SELL"}, {"proposer": SOMEBODY}]
+)
+def test_a_rule_out_of_scope_is_consulted_and_does_not_apply(scope: dict[str, str]) -> None:
+    found = judged(rule("r", "max_order_quantity", scope=scope, max_quantity="1"))
+    assert found.outcome == Verdict.NEEDS_APPROVAL
+    assert line(found, "r").verdict == "NOT_APPLICABLE"
