@@ -46,6 +46,3 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
     def get_sortable_by(self, request: HttpRequest) -> list[Any]:
         exact = {field.name for field in self.model._meta.concrete_fields if isinstance(field, ExactDecimalField)}
         return [column for column in super().get_sortable_by(request) if column not in exact]
-
-
-LedgerAdmin = ReadOnlyAdmin

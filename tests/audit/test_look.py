@@ -1,0 +1,99 @@
+"""The log and the alarms in the admin: looked at by who may, written by nobody."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from apps.audit.models import Alarm, Event
+from apps.audit.services import alarms
+
+
+@pytest.fixture
+def alarm(empty_log: None, now: datetime) -> Alarm:
+    return alarms.raise_alarm(code="ORDER_UNKNOWN", subject="order:1", message="No answer.", now=now)
+
+
+def signed_in(user: Any) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_the_log_can_be_read_and_never_changed_superusers_included(log: list[Event], admin_user: Any) -> None:
+    client = signed_in(admin_user)
+    listing = client.get(reverse("admin:audit_event_changelist"))
+    assert listing.status_code == 200
+    assert "proposal.proposed" in listing.content.decode()
+    assert "momentum-bot" in listing.content.decode()
+    page = reverse("admin:audit_event_change", args=[log[0].pk])
+    detail = client.get(page).content.decode()
+    assert log[0].hash in detail
+    assert 'name="_save"' not in detail
+    assert client.post(page, {"kind": "x.y"}).status_code == 403
+    assert client.get(reverse("admin:audit_event_add")).status_code == 403
+    assert client.post(reverse("admin:audit_event_delete", args=[log[0].pk]), {"post": "yes"}).status_code == 403
+    deed = {"action": "delete_selected", "_selected_action": [log[0].pk]}
+    client.post(reverse("admin:audit_event_changelist"), deed)
+    assert Event.objects.count() == 5
+
+
+def test_a_stranger_reads_nothing(log: list[Event], alarm: Alarm, outsider: Any) -> None:
+    client = signed_in(outsider)
+    for name, pk in (("event", Event.objects.order_by("id")[0].pk), ("alarm", alarm.pk)):
+        assert client.get(reverse(f"admin:audit_{name}_changelist")).status_code == 403
+        assert client.get(reverse(f"admin:audit_{name}_change", args=[pk])).status_code == 403
+    assert client.post(reverse("admin:audit_alarm_acknowledge", args=[alarm.pk])).status_code == 403
+
+
+def test_the_page_of_a_tampered_event_still_opens(log: list[Event], admin_user: Any, unguarded: Any) -> None:
+    unguarded(("UPDATE audit_event SET body = %s WHERE id = %s", [b"\xff", log[0].pk]))
+    client = signed_in(admin_user)
+    assert "audit_verify" in client.get(reverse("admin:audit_event_change", args=[log[0].pk])).content.decode()
+    assert client.get(reverse("admin:audit_event_changelist")).status_code == 200
+
+
+def test_text_from_outside_is_inert(record: Any, admin_user: Any) -> None:
+    event = record(payload={"note": "<script>alert(1)</script>"})
+    detail = signed_in(admin_user).get(reverse("admin:audit_event_change", args=[event.pk])).content.decode()
+    assert "<script>alert" not in detail
+    assert "&lt;script&gt;alert" in detail
+
+
+def test_acknowledging_is_a_post_by_who_may(alarm: Alarm, auditor: Any, admin_user: Any) -> None:
+    page = reverse("admin:audit_alarm_change", args=[alarm.pk])
+    deed = reverse("admin:audit_alarm_acknowledge", args=[alarm.pk])
+    auditor.user_permissions.add(Permission.objects.get(codename="view_alarm"))
+    reader = signed_in(auditor)
+    assert deed not in reader.get(page).content.decode()
+    assert reader.post(deed).status_code == 403
+    client = signed_in(admin_user)
+    assert deed in client.get(page).content.decode()
+    assert client.get(deed).status_code == 405
+    alarm.refresh_from_db()
+    assert alarm.acknowledged_at is None
+    assert client.post(deed, follow=True).status_code == 200
+    alarm.refresh_from_db()
+    assert alarm.acknowledged_by == admin_user.get_username()
+    assert deed not in client.get(page).content.decode()
+    assert "has acknowledged this alarm" in client.post(deed, follow=True).content.decode()
+    gone = client.post(reverse("admin:audit_alarm_acknowledge", args=[alarm.pk + 1]), follow=True)
+    assert "There is no such alarm." in gone.content.decode()
+
+
+def test_acknowledging_needs_the_token_of_the_page(alarm: Alarm, admin_user: Any) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+    assert client.post(reverse("admin:audit_alarm_acknowledge", args=[alarm.pk])).status_code == 403
+
+
+@pytest.mark.parametrize("model", [Event, Alarm])
+def test_the_lists_are_cheap(model: Any) -> None:
+    found = admin.site._registry[model]
+    assert found.show_full_result_count is False
+    assert found.date_hierarchy is None
+    assert found.actions is None
