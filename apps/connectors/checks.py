@@ -30,7 +30,7 @@ def no_simulator_in_production(
         return []
     return [
         Error(
-            f"In production, connection {connection.slug!r} calls this machine ({urlsplit(connection.api_base).netloc}).",
+            f"Connection {connection.slug!r} calls {urlsplit(connection.api_base).netloc}, itself, in production.",
             hint="End it in the admin; the venue simulator is for local runs and staging.",
             id="connectors.E001",
         )

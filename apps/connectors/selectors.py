@@ -81,6 +81,6 @@ def cash_currencies(connection_id: UUID) -> set[str]:
     known: set[str] | None = cache.get(key)
     if not known:
         codes = Instrument.objects.filter(connection=connection_id).values_list("quote_currency", flat=True)
-        known = set(codes.distinct())
+        known = set(codes.order_by().distinct())
         cache.set(key, known, timeout=CASH_KEPT_S)
     return known

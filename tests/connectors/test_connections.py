@@ -17,9 +17,9 @@ from apps.common.errors import Conflict, Denied, Invalid, Misconfigured
 from apps.connectors import selectors
 from apps.connectors.models import Connection, ConnectionGrant
 from apps.connectors.services import connections
-from apps.connectors.types import Permissions
 from tests.factories.connectors import SECRET, ConnectionFactory, simulator_connection
 from tests.venues.simulator_process import SimulatorProcess
+from tests.venues.socket_server import answer, saying, serving
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system("test")
@@ -111,23 +111,15 @@ def test_verify_accepts_a_key_that_may_trade_and_not_transfer(simulator: Simulat
 
 
 @pytest.mark.parametrize(
-    ("told", "code", "ended"),
-    [
-        (Permissions(can_view=True, can_trade=True, can_transfer=True), "KEY_MAY_TRANSFER", True),
-        (Permissions(can_view=True, can_trade=False, can_transfer=False), "KEY_LACKS_PERMISSION", False),
-    ],
+    ("can_trade", "can_transfer", "code", "ended"),
+    [(True, True, "KEY_MAY_TRANSFER", True), (False, False, "KEY_LACKS_PERMISSION", False)],
 )
-def test_verify_refuses_other_keys(
-    monkeypatch: pytest.MonkeyPatch, now: datetime, told: Permissions, code: str, ended: bool
-) -> None:
-    class Answering:
-        def permissions(self) -> Permissions:
-            return told
-
-    monkeypatch.setattr(connections, "connect", lambda connection: Answering())
-    connection = ConnectionFactory()
-    with pytest.raises(Misconfigured, match=code):
-        connections.verify(connection=connection, actor=SYSTEM, now=now)
+def test_verify_refuses_other_keys(now: datetime, can_trade: bool, can_transfer: bool, code: str, ended: bool) -> None:
+    told = {"can_view": True, "can_trade": can_trade, "can_transfer": can_transfer}
+    with serving(saying(answer(200, told))) as server:
+        connection = ConnectionFactory(api_base=server.url)
+        with pytest.raises(Misconfigured, match=code):
+            connections.verify(connection=connection, actor=SYSTEM, now=now)
     connection.refresh_from_db()
     assert (connection.deactivated_at is not None) is ended
     assert connection.is_active is not ended

@@ -20,7 +20,7 @@ def test_instruments(simulator: SimulatorProcess, now: datetime) -> None:
     gone = InstrumentFactory(connection=connection, code="GONE-USD")
     other = InstrumentFactory(code="GONE-USD")
     assert sync.refresh_instruments(connection, now) > 3
-    spec = selectors.instrument_spec(connection.pk, "BTC-USD")
+    spec = selectors.instrument_of(connection.pk, "BTC-USD")
     assert spec is not None
     assert (spec.price_increment, spec.fetched_at, spec.tradable) == (D("0.01"), now, True)
     assert connection.instruments_as_of == now
@@ -28,12 +28,15 @@ def test_instruments(simulator: SimulatorProcess, now: datetime) -> None:
     other.refresh_from_db()
     assert (gone.tradable, other.tradable) == (False, True)
 
+    assert selectors.cash_currencies(connection.pk) >= {"USD", "USDC"}
+    assert [row.code for row in selectors.instruments_of(connection.pk, codes=("ETH-USD", "NOPE-USD"))] == ["ETH-USD"]
+
     simulator.switch("BTC-USD", cancel_only=True)
     later = now + timedelta(minutes=5)
     count = Instrument.objects.count()
     sync.refresh_instruments(connection, later)
     assert Instrument.objects.count() == count
-    spec = selectors.instrument_spec(connection.pk, "BTC-USD")
+    spec = selectors.instrument_of(connection.pk, "BTC-USD")
     assert spec is not None
     assert (spec.cancel_only, spec.fetched_at) == (True, later)
     simulator.switch("BTC-USD", cancel_only=False)
@@ -48,6 +51,8 @@ def test_balances_are_one_snapshot(simulator: SimulatorProcess, now: datetime) -
     balances = selectors.balances_of(connection)
     assert balances["USD"].available == D("1234.5")
     assert "GONE" not in balances
+    assert {"USD", "BTC"} <= selectors.held_currencies(connection.pk)
+    assert "LTC" not in selectors.held_currencies(connection.pk)
     assert connection.balances_as_of == now
     assert {row.as_of for row in connection.balances.all()} == {now}
     assert BalanceRecord.objects.filter(pk=elsewhere.pk).exists()

@@ -6,7 +6,7 @@ from decimal import ROUND_FLOOR, Context, Decimal
 from enum import StrEnum
 from typing import TypeVar
 
-from apps.common.money import floor_to
+from apps.common.money import floor_to, total
 from apps.connectors.types import (
     Balance,
     Candle,
@@ -77,14 +77,18 @@ def is_spot(row: wire.Row) -> bool:
 
 def balances(accounts: Iterable[wire.Row]) -> tuple[Balance, ...]:
     """Rows of one currency added up; closed accounts and those that cannot be spent here left out."""
-    sums: dict[str, tuple[Decimal, Decimal]] = {}
+    by_currency: dict[str, list[wire.Row]] = {}
     for row in accounts:
-        if not _counts(row):
-            continue
-        currency = wire.text(row, "currency")
-        available, held = sums.get(currency, (Decimal(0), Decimal(0)))
-        sums[currency] = (available + _money(row, "available_balance"), held + _money(row, "hold"))
-    return tuple(Balance(currency=code, available=a, held=h) for code, (a, h) in sorted(sums.items()))
+        if _counts(row):
+            by_currency.setdefault(wire.text(row, "currency"), []).append(row)
+    return tuple(
+        Balance(
+            currency=currency,
+            available=total(_money(row, "available_balance") for row in rows),
+            held=total(_money(row, "hold") for row in rows),
+        )
+        for currency, rows in sorted(by_currency.items())
+    )
 
 
 def _counts(row: wire.Row) -> bool:
