@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from apps.accounts.selectors import holds, is_active_in_roles
+from apps.accounts.selectors import desks_of, holds, is_active_in_roles
 from apps.accounts.services.people import actor_of
 from apps.approvals.models import Vote
 from apps.approvals.services import signed_quotes
@@ -21,7 +21,7 @@ from apps.connectors.types import Side
 from apps.policies.types import Gate, Tier, Verdict
 from apps.trades.rules.drift import drift_bps
 from apps.trades.selectors.proposals import locked_proposal, proposal_with_connection
-from apps.trades.services import approval, market, proposals
+from apps.trades.services import approval, endings, latches, market
 from apps.trades.types import ProposalState
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def approve(*, proposal_id: UUID, approver: "User", seen: Seen, comment: str, no
     tier, price), Denied where policy says no now, Unavailable where the venue does not answer.
     """
     _check_comment(comment)
-    proposal = _found(proposal_id)
+    proposal = _found(proposal_id, approver)
     now = market.make_fresh(proposal.connection, [proposal.instrument], now=now)
     with transaction.atomic():
         outcome = _approve(proposal_id, approver, seen, comment, now)
@@ -62,7 +62,7 @@ def _approve(proposal_id: UUID, approver: "User", seen: Seen, comment: str, now:
     tier, version = judgement.tier, judgement.version
     if judgement.evaluation.outcome is Verdict.DENY or tier is None or version is None:
         approval.keep_judgement(proposal, judgement, gate=Gate.APPROVAL, now=now)
-        proposals.latch_loss(proposal.connection_id, judgement.evaluation, now)
+        latches.keep_loss(proposal.connection_id, judgement.evaluation, now)
         return Refused(error=_denied(proposal, judgement))
     if str(version.version_id) != seen.policy_version:
         raise _moved("POLICY_CHANGED", "Another policy version has become active since this page was drawn.")
@@ -104,7 +104,7 @@ def decline(*, proposal_id: UUID, approver: "User", digest: str, comment: str, n
             field="comment",
         )
     _check_comment(comment)
-    _found(proposal_id)
+    _found(proposal_id, approver)
     with transaction.atomic():
         proposal = _waiting(proposal_id, approver, now)
         _same_digest(proposal, digest)
@@ -112,31 +112,32 @@ def decline(*, proposal_id: UUID, approver: "User", digest: str, comment: str, n
         if version_id is None:
             raise Misconfigured("DECISION_WITHOUT_POLICY", f"{proposal.label} waits without a policy.")
         _cast(proposal, approver, Vote.Verb.DECLINE, version_id, None, comment, now)
-        proposals.end(
+        endings.end(
             proposal, ProposalState.DECLINED, code="DECLINED", reason=comment, actor=actor_of(approver), now=now
         )
     return VoteResult(proposal_id=proposal.pk, state=proposal.state, approvals=0, needed=proposal.needed)
 
 
 def revoke(*, proposal_id: UUID, approver: "User", comment: str, now: datetime) -> VoteResult:
-    """An approver takes back their approval, as long as the order has not left. Raises Conflict once it has."""
+    """An approver takes back their approval, as long as the order has not left. Raises Conflict once it has: then
+    nothing is written, because an order that may be at the venue cannot be un-approved."""
     _check_comment(comment)
     with transaction.atomic():
         proposal = locked_proposal(proposal_id)
         own = Vote.objects.filter(proposal_id=proposal_id, approver=approver, verb=Vote.Verb.APPROVE).last()
         if proposal is None or own is None:
             raise NotFound("VOTE_UNKNOWN", "You have not approved such a proposal.")
-        _cast(proposal, approver, Vote.Verb.REVOKE, own.policy_version_id, None, comment, now)
-    if proposal.state == ProposalState.APPROVED:
-        ended = proposals.revoke(proposal_id=proposal_id, actor=actor_of(approver), reason=comment, now=now)
-        return VoteResult(proposal_id=proposal_id, state=ended.state, approvals=0, needed=ended.needed)
-    return VoteResult(proposal_id=proposal_id, state=proposal.state, approvals=0, needed=proposal.needed)
+        actor = actor_of(approver)
+        ended = endings.revoke(proposal, actor=actor, reason=comment or "Taken back by an approver.", now=now)
+        _cast(ended, approver, Vote.Verb.REVOKE, own.policy_version_id, None, comment, now)
+    return VoteResult(proposal_id=proposal_id, state=ended.state, approvals=0, needed=ended.needed)
 
 
-def _found(proposal_id: UUID) -> "Proposal":
+def _found(proposal_id: UUID, approver: "User") -> "Proposal":
+    """The proposal, for somebody who sits at its desk; for others there is none."""
     proposal = proposal_with_connection(proposal_id)
-    if proposal is None:
-        raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal.")
+    if proposal is None or not desks_of(approver.pk).filter(pk=proposal.connection.desk_id).exists():
+        raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal at your desk.")
     return proposal
 
 
@@ -153,7 +154,7 @@ def _waiting(proposal_id: UUID, approver: "User", now: datetime) -> "Proposal":
             "You, or a key of yours, asked for this. Somebody else must decide.",
             fix="Ask another approver to look at it.",
         )
-    proposals.require_waiting(proposal, now)
+    endings.require_waiting(proposal, now)
     return proposal
 
 
@@ -189,7 +190,7 @@ def _drifted(
     if abs(drift) <= tier.drift_bps:
         return None
     reason = f"The price moved {drift:+.1f} bps since it was proposed, and {tier.drift_bps} may pass."
-    proposals.void(proposal, code="DRIFTED", reason=reason, actor=Actor.system("approvals"), now=now)
+    endings.void(proposal, code="DRIFTED", reason=reason, actor=Actor.system("approvals"), now=now)
     return Refused(
         error=Conflict(
             "DRIFTED", f"{reason} It is void.", fix="Propose it again at today's price.", drift_bps=f"{drift:.1f}"
@@ -224,7 +225,7 @@ def _cast(
             "ALREADY_VOTED", "Your vote on this is counted already.", fix="Look at it as it is now."
         ) from error
     events.record(
-        stream=proposals.stream_of(proposal.pk),
+        stream=endings.stream_of(proposal.pk),
         kind=f"vote.{verb.value.lower()}",
         actor=actor_of(approver),
         subject=str(proposal.pk),
@@ -250,10 +251,16 @@ def _quote_fields(quote: SeenQuote) -> dict[str, str]:
 
 
 def _standing(proposal: "Proposal", policy_version: str, tier: Tier) -> Sequence[UUID]:
-    """Whose approvals count: cast under the policy in force, not taken back, by people active and in the role now."""
+    """Whose approvals count: cast under the policy in force, not taken back, by others than the proposer who are active
+    and in the role now."""
     votes = Vote.objects.filter(proposal=proposal, policy_version=UUID(policy_version))
     revoked = set(votes.filter(verb=Vote.Verb.REVOKE).values_list("approver_id", flat=True))
-    approved = votes.filter(verb=Vote.Verb.APPROVE).order_by("created_at").values_list("approver_id", flat=True)
+    approved = (
+        votes.filter(verb=Vote.Verb.APPROVE)
+        .exclude(approver_id=proposal.proposer_id)
+        .order_by("created_at")
+        .values_list("approver_id", flat=True)
+    )
     return [person for person in approved if person not in revoked and is_active_in_roles(person, tier.roles)]
 
 

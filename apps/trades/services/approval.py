@@ -26,7 +26,8 @@ from apps.trades.models import Authority, Order, Proposal
 from apps.trades.rules.reservations import reservation_for
 from apps.trades.rules.terms import read_terms
 from apps.trades.services import facts
-from apps.trades.services.proposals import stream_of
+from apps.trades.services.endings import stream_of
+from apps.trades.services.seal import seal_of
 from apps.trades.types import OrderState, ProposalState, Reservation, Terms
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def approve(
             "roles": authority.roles,
             "approvers": authority.approvers,
             "valid_until": authority.valid_until,
+            "seal": seal_of(proposal, authority, order),
             "reserved": {"currency": order.reserved_currency, "amount": order.reserved_amount},
         },
         now=now,

@@ -19,7 +19,7 @@ from apps.connectors.types import Side, TradeType, VenueFill, VenueOrder, VenueO
 from apps.trades.models import Fill, Order, Outcome, Position
 from apps.trades.rules import positions
 from apps.trades.selectors.proposals import locked_proposal
-from apps.trades.services.proposals import stream_of
+from apps.trades.services.endings import stream_of
 from apps.trades.types import WORKING_STATES, Closing, Execution, Lot, OrderState
 
 BOOKKEEPING: Final = Actor.system("bookkeeping")

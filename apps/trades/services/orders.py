@@ -14,25 +14,21 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.accounts.selectors import is_active_in_roles
 from apps.audit.services import alarms, events
 from apps.audit.types import Actor
-from apps.common import canonical
-from apps.common.errors import Misconfigured, OutcomeUnknown, Unavailable
+from apps.common.errors import AikaError, Misconfigured, OutcomeUnknown, Unavailable
 from apps.common.tasks import publish
 from apps.connectors.errors import Mismatch, Rejected
 from apps.connectors.services import venue
 from apps.connectors.types import Placement
 from apps.policies.selectors import trading_state as worst_state
 from apps.policies.services import trading_state
-from apps.policies.types import Gate, State, Verdict
-from apps.trades.models import Authority, Order, Proposal
-from apps.trades.rules.drift import drift_bps
-from apps.trades.rules.terms import client_order_id, order_request, read_terms
+from apps.policies.types import Gate, State
+from apps.trades.models import Order
 from apps.trades.selectors.proposals import locked_proposal
-from apps.trades.services import market, proposals
-from apps.trades.services.approval import Judgement, judge_again, keep_judgement
-from apps.trades.types import OrderState, ProposalState
+from apps.trades.services import endings, grounds, latches, market
+from apps.trades.services.approval import judge_again, keep_judgement
+from apps.trades.types import OrderState
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
@@ -58,15 +54,6 @@ class Claim:
     lease_until: datetime
 
 
-class Unfounded(Exception):
-    """Why an approval does not carry its order any more."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(code)
-        self.code = code
-        self.reason = reason
-
-
 def execute(*, order_id: UUID, clock: Clock) -> str:
     """Claim an approved order, send it once, record the answer. Returns the order's state afterwards.
 
@@ -74,22 +61,27 @@ def execute(*, order_id: UUID, clock: Clock) -> str:
     gives the time at each step: the call between claim and answer may take seconds.
     """
     now = clock()
-    order = Order.objects.select_related("connection__desk").filter(pk=order_id).first()
+    order = Order.objects.select_related("connection__desk", "authority").filter(pk=order_id).first()
     if order is None or order.state != OrderState.INITIALIZED:
         return order.state if order else "MISSING"
-    try:
-        now = market.make_fresh(order.connection, [order.instrument], now=now)
-    except Unavailable:
-        return _postpone(order, now)
+    # Past its time it needs no facts: a venue that does not answer must not keep a dead approval alive.
+    if now < order.authority.valid_until:
+        try:
+            now = market.make_fresh(order.connection, [order.instrument], now=now)
+        except AikaError as error:
+            return _postpone(order, error, now)
     claim = _claim(order.pk, now)
     if claim is None:
         return Order.objects.values_list("state", flat=True).get(pk=order.pk)
     return _send(claim, clock)
 
 
-def _postpone(order: Order, now: datetime) -> str:
+def _postpone(order: Order, error: AikaError, now: datetime) -> str:
     """Nothing is known well enough to send now: leave the order to the sweep, until its authority runs out."""
-    Order.objects.initialized().filter(pk=order.pk).update(next_attempt_at=now + RETRY_AFTER)
+    logger.warning("Order %s waits: what it is judged on could not be read (%s).", order.pk, error.code)
+    Order.objects.initialized().filter(pk=order.pk).update(
+        next_attempt_at=now + RETRY_AFTER, reason_code=error.code, reason=error.message
+    )
     return OrderState.INITIALIZED
 
 
@@ -101,11 +93,14 @@ def _claim(order_id: UUID, now: datetime) -> Claim | None:
         if proposal is None or order.state != OrderState.INITIALIZED:
             return None
         try:
-            judgement = _stands(proposal, order, order.authority, now)
-        except Unfounded as reason:
-            proposals.void(proposal, code=reason.code, reason=reason.reason, actor=EXECUTION, now=now)
+            grounds.check_rows(proposal, order, order.authority, now=now)
+            judgement = judge_again(proposal, now=now, lock=True)
+            keep_judgement(proposal, judgement, gate=Gate.CLAIM, now=now)
+            latches.keep_loss(judgement.connection.pk, judgement.evaluation, now)
+            grounds.check_judgement(order.authority, judgement)
+        except grounds.Unfounded as reason:
+            endings.void(proposal, code=reason.code, reason=reason.reason, actor=EXECUTION, now=now)
             return None
-        keep_judgement(proposal, judgement, gate=Gate.CLAIM, now=now)
         lease_until = now + LEASE
         claimed = Order.objects.filter(pk=order_id, state=OrderState.INITIALIZED, fence=order.fence).update(
             state=OrderState.SUBMITTED, fence=order.fence + 1, submitted_at=now, lease_until=lease_until
@@ -113,7 +108,7 @@ def _claim(order_id: UUID, now: datetime) -> Claim | None:
         if claimed != 1:
             return None
         events.record(
-            stream=proposals.stream_of(proposal.pk),
+            stream=endings.stream_of(proposal.pk),
             kind="order.submitted",
             actor=EXECUTION,
             subject=str(order_id),
@@ -134,62 +129,10 @@ def _claim(order_id: UUID, now: datetime) -> Claim | None:
         )
 
 
-def _stands(proposal: Proposal, order: Order, authority: Authority, now: datetime) -> Judgement:
-    """The fresh judgement under which the approval still carries this order. Raises Unfounded with the reason."""
-    if proposal.state != ProposalState.APPROVED:
-        raise Unfounded("NOT_APPROVED", "The proposal is not approved.")
-    if now >= authority.valid_until:
-        raise Unfounded("AUTHORITY_EXPIRED", "The approval ran out before the order could leave.")
-    _same_content(proposal, order, authority)
-    _approvers_stand(authority)
-    judgement = judge_again(proposal, now=now, lock=True)
-    if not judgement.connection.is_active:
-        raise Unfounded("CONNECTION_INACTIVE", "The connection has been deactivated.")
-    if judgement.version is None or str(judgement.version.version_id) != str(authority.policy_version_id):
-        raise Unfounded("POLICY_CHANGED", "Another policy is active than the one it was approved under.")
-    if judgement.evaluation.outcome is Verdict.DENY:
-        codes = ", ".join(judgement.evaluation.codes)
-        raise Unfounded("POLICY_DENIES", f"Policy denies it now: {codes}.")
-    tier, quote = judgement.tier, judgement.quote
-    if (
-        tier is None
-        or quote is None
-        or tier.needed > len(authority.approvers)
-        or set(tier.roles) != set(authority.roles)
-    ):
-        raise Unfounded("TIER_CHANGED", "It would need other approvals now.")
-    drift = abs(drift_bps(authority.reference_mid, quote.mid))
-    if drift > tier.drift_bps:
-        raise Unfounded(
-            "DRIFTED", f"The price moved {drift:.1f} bps since it was approved, and {tier.drift_bps} may pass."
-        )
-    return judgement
-
-
-def _same_content(proposal: Proposal, order: Order, authority: Authority) -> None:
-    """What was approved, what is stored and what would be sent are the same bytes."""
-    terms = read_terms(bytes(proposal.terms))
-    own_id = client_order_id(environment=terms.environment, proposal_id=proposal.pk, attempt=order.attempt)
-    body = venue.order_body(terms.venue, order_request(terms, own_id))
-    digests = {authority.digest, proposal.digest, canonical.digest(bytes(proposal.terms))}
-    requests = {authority.request_digest, order.request_digest, canonical.digest(body)}
-    bodies = {bytes(proposal.request_body), bytes(order.request_body), body}
-    columns = proposals.columns_of(terms)
-    if len(digests) != 1 or len(requests) != 1 or len(bodies) != 1 or order.client_order_id != own_id:
-        raise Unfounded("CONTENT_CHANGED", "The stored order is not, byte for byte, the one that was approved.")
-    if any(getattr(proposal, name) != value for name, value in columns.items()):
-        raise Unfounded("CONTENT_CHANGED", "The stored proposal says something else than its frozen terms.")
-    if (order.connection_id, order.instrument, order.side) != (terms.connection_id, terms.instrument, terms.side.value):
-        raise Unfounded("CONTENT_CHANGED", "The stored order is for something else than its frozen terms.")
-
-
-def _approvers_stand(authority: Authority) -> None:
-    standing = [person for person in authority.approvers if is_active_in_roles(UUID(person), authority.roles)]
-    if len(standing) < authority.needed:
-        raise Unfounded("APPROVER_GONE", "Somebody who approved it is no longer active, or no longer in the role.")
-
-
 def _send(claim: Claim, clock: Clock) -> str:
+    if clock() >= claim.lease_until:
+        # This worker slept on its claim. Others may hold it for dead by now, so it must not send.
+        return _give_back(claim, clock(), code="CLAIM_TOO_OLD", reason="The worker was held up before the call.")
     if worst_state(claim.connection.pk) == State.HALTED:
         return _give_back(claim, clock(), code="TRADING_HALTED", reason="Trading was halted before the call.")
     try:
@@ -236,7 +179,7 @@ def _record(
             logger.warning("Order %s was resolved by somebody else before its answer came.", claim.order_id)
             return Order.objects.values_list("state", flat=True).get(pk=claim.order_id)
         events.record(
-            stream=proposals.stream_of(proposal_id),
+            stream=endings.stream_of(proposal_id),
             kind="order.not_sent" if state is OrderState.INITIALIZED else f"order.{state.value.lower()}",
             actor=EXECUTION,
             subject=str(claim.order_id),
@@ -272,8 +215,10 @@ def _give_back(claim: Claim, now: datetime, *, code: str, reason: str) -> str:
 
 
 def _mismatched(claim: Claim, mismatch: Mismatch, now: datetime) -> str:
-    state = _record(claim, OrderState.UNKNOWN, now, code=mismatch.code, reason=mismatch.message)
-    trading_state.halt(
-        connection_id=claim.connection.pk, actor=EXECUTION, reason=f"Order mismatch: {mismatch.message}", now=now
-    )
+    """There is an order at the venue that nobody approved: the connection stops with the same commit."""
+    with transaction.atomic():
+        state = _record(claim, OrderState.UNKNOWN, now, code=mismatch.code, reason=mismatch.message)
+        trading_state.halt(
+            connection_id=claim.connection.pk, actor=EXECUTION, reason=f"Order mismatch: {mismatch.message}", now=now
+        )
     return state

@@ -1,4 +1,4 @@
-"""Proposals: from an intent to a waiting row, and every way it can end. Each function is one transaction."""
+"""Proposals: from an intent to a waiting row. How they end is in `endings`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from apps.accounts.types import Principal
 from apps.audit.services import events
-from apps.audit.types import Actor
 from apps.common import canonical
-from apps.common.errors import Conflict, Forbidden, Invalid, NotFound
+from apps.common.errors import Conflict, Invalid, NotFound
 from apps.connectors.selectors import connections_for, instrument_of
 from apps.connectors.services import venue
 from apps.connectors.types import Environment, Quote
 from apps.policies import rules as policy
 from apps.policies.selectors import active_version
 from apps.policies.services import decisions
-from apps.policies.types import Ask, Evaluation, Facts, Gate, LineVerdict, ReasonCode, Verdict, VersionRules
+from apps.policies.types import Ask, Evaluation, Facts, Gate, Verdict, VersionRules
 from apps.quotes.services import quotes
-from apps.trades.models import LossLatch, Order, Proposal
+from apps.trades.models import Proposal
 from apps.trades.rules import terms as rules
-from apps.trades.selectors.proposals import locked_proposal
-from apps.trades.services import facts, market
-from apps.trades.types import Intent, Narrative, OrderState, ProposalState, Terms
+from apps.trades.services import facts, latches, market
+from apps.trades.services.endings import stream_of
+from apps.trades.types import Intent, Narrative, ProposalState, Terms
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
@@ -43,7 +42,8 @@ class KeyUsed(Conflict):
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """An intent bound to a connection, its facts gathered once, and what policy says of it. Nothing is stored yet."""
+    """An intent bound to a connection, its facts gathered once, and what policy says of it at `judged_at`. Nothing is
+    stored yet."""
 
     connection: "Connection"
     terms: Terms
@@ -52,6 +52,7 @@ class Judged:
     facts: Facts
     evaluation: Evaluation
     quote: Quote | None
+    judged_at: datetime
     expires_at: datetime
 
 
@@ -85,6 +86,7 @@ def judge(*, intent: Intent, principal: Principal, now: datetime) -> Judged:
         facts=known,
         evaluation=evaluation,
         quote=quotes.latest(connection.pk, intent.instrument),
+        judged_at=now,
         expires_at=rules.approval_deadline(intent, not_after=terms.not_after, now=now),
     )
 
@@ -131,17 +133,23 @@ def propose(
     """Judge an intent and store it with the decision: DENIED, or AWAITING_APPROVAL.
 
     `also` runs inside the same transaction with the stored proposal: a caller's own record commits with it or not at
-    all. Raises as `judge`, and Invalid for a narrative beyond its bounds.
+    all. Raises as `judge`, Invalid for a narrative beyond its bounds, and KeyUsed.
     """
     _check_narrative(narrative)
     judged = judge(intent=intent, principal=principal, now=now)
-    with transaction.atomic():
-        earlier = None
-        if supersedes is not None:
-            earlier = _superseded(supersedes, principal)
-        proposal = _store(judged, narrative, principal, idempotency_key, earlier, now)
-        if also is not None:
-            also(proposal)
+    try:
+        with transaction.atomic():
+            earlier = _superseded(supersedes, principal) if supersedes is not None else None
+            proposal = _store(judged, narrative, principal, idempotency_key, earlier)
+            if also is not None:
+                also(proposal)
+    except IntegrityError as error:
+        # Both databases name the constraint or its column; anything else is a defect and stays one.
+        if "idempotency_key" not in str(error):
+            raise
+        raise KeyUsed(
+            "IDEMPOTENCY_KEY_USED", "A proposal was made with this key before.", fix="Send a new key."
+        ) from error
     return proposal
 
 
@@ -189,9 +197,9 @@ def _store(
     principal: Principal,
     idempotency_key: str,
     supersedes: Proposal | None,
-    now: datetime,
 ) -> Proposal:
-    terms, evaluation = judged.terms, judged.evaluation
+    # The moment it was judged at, which may be later than the request: another one would not replay.
+    terms, evaluation, now = judged.terms, judged.evaluation, judged.judged_at
     proposal_id = uuid4()
     order_id = rules.client_order_id(environment=terms.environment, proposal_id=proposal_id, attempt=1)
     raw = rules.terms_bytes(terms)
@@ -257,12 +265,12 @@ def _store(
         now=now,
     )
     if denied:
-        latch_loss(judged.connection.pk, evaluation, now)
+        latches.keep_loss(judged.connection.pk, evaluation, now)
     return proposal
 
 
 def columns_of(terms: Terms) -> dict[str, object]:
-    """The columns of a proposal that repeat its terms; the claim compares them with the bytes."""
+    """The columns of a proposal that repeat its terms."""
     return {
         "instrument": terms.instrument,
         "base_currency": terms.base_currency,
@@ -276,108 +284,3 @@ def columns_of(terms: Terms) -> dict[str, object]:
         "stop_price": terms.stop_price,
         "not_after": terms.not_after,
     }
-
-
-def latch_loss(connection_id: UUID, evaluation: Evaluation, now: datetime) -> None:
-    """Keep a daily loss limit that was reached reached for the rest of the UTC day, whatever prices do."""
-    reached = any(line.code == ReasonCode.DAILY_LOSS and line.verdict is LineVerdict.FAIL for line in evaluation.lines)
-    if reached:
-        LossLatch.objects.get_or_create(
-            connection_id=connection_id, date=facts.day_start(now).date(), reset_at=None, defaults={"tripped_at": now}
-        )
-
-
-def stream_of(proposal_id: UUID) -> str:
-    """The audit stream of a proposal and everything that follows from it."""
-    return f"proposal:{proposal_id}"
-
-
-def withdraw(*, proposal_id: UUID, principal: Principal, reason: str, now: datetime) -> Proposal:
-    """The proposer takes back a waiting proposal. Raises NotFound for somebody else's, Conflict once it has ended."""
-    with transaction.atomic():
-        proposal = locked_proposal(proposal_id)
-        if proposal is None or proposal.proposer_id != principal.user_id:
-            raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal of yours.")
-        require_waiting(proposal, now)
-        return end(proposal, ProposalState.WITHDRAWN, code="WITHDRAWN", reason=reason, actor=principal.actor(), now=now)
-
-
-def require_waiting(proposal: Proposal, now: datetime) -> None:
-    """Raise Conflict unless the proposal still waits; its deadline counts by the clock, whatever the row says."""
-    if proposal.state != ProposalState.AWAITING_APPROVAL:
-        raise Conflict(
-            "PROPOSAL_NOT_WAITING",
-            f"{proposal.label} is {proposal.get_state_display().lower()} and no longer waits.",
-            fix="Look at it again.",
-            state=proposal.state,
-        )
-    if now >= proposal.expires_at:
-        raise Conflict(
-            "PROPOSAL_EXPIRED",
-            f"The time to decide on {proposal.label} ran out at {proposal.expires_at:%H:%M:%S} UTC.",
-            fix="Propose it again.",
-            state=ProposalState.EXPIRED.value,
-        )
-
-
-def end(proposal: Proposal, state: ProposalState, *, code: str, reason: str, actor: Actor, now: datetime) -> Proposal:
-    """Move a locked proposal to an end, with its event. Inside the caller's transaction."""
-    moved = Proposal.objects.filter(pk=proposal.pk, state=proposal.state).update(
-        state=state, ended_at=now, end_code=code, end_reason=reason
-    )
-    if moved != 1:
-        raise Conflict("PROPOSAL_MOVED", f"Somebody was faster on {proposal.label}.", fix="Look at it again.")
-    proposal.state, proposal.ended_at, proposal.end_code, proposal.end_reason = state, now, code, reason
-    events.record(
-        stream=stream_of(proposal.pk),
-        kind=f"proposal.{state.value.lower()}",
-        actor=actor,
-        subject=str(proposal.pk),
-        payload={"state": state.value, "code": code, "reason": reason, "digest": proposal.digest},
-        now=now,
-    )
-    return proposal
-
-
-def expire(*, proposal_id: UUID, now: datetime) -> bool:
-    """Write down that the time ran out. True where it did and nobody had decided."""
-    with transaction.atomic():
-        proposal = locked_proposal(proposal_id)
-        if proposal is None or proposal.state != ProposalState.AWAITING_APPROVAL or now < proposal.expires_at:
-            return False
-        end(
-            proposal,
-            ProposalState.EXPIRED,
-            code="EXPIRED",
-            reason="Nobody completed the decision in time.",
-            actor=Actor.system("expiry"),
-            now=now,
-        )
-        return True
-
-
-def void(proposal: Proposal, *, code: str, reason: str, actor: Actor, now: datetime) -> Proposal:
-    """End an approved or waiting proposal that lost its ground, and the order that was not claimed yet.
-
-    Inside the caller's transaction, on a locked proposal. Raises Conflict once the order has been claimed.
-    """
-    pending = Order.objects.filter(proposal=proposal, state=OrderState.INITIALIZED)
-    canceled = pending.update(state=OrderState.CANCELED, closed_at=now, reason_code=code, reason=reason)
-    if proposal.state == ProposalState.APPROVED and canceled != 1:
-        raise Conflict(
-            "ORDER_ALREADY_CLAIMED",
-            f"The order of {proposal.label} has already left.",
-            fix="Ask the venue to cancel it.",
-        )
-    return end(proposal, ProposalState.VOIDED, code=code, reason=reason, actor=actor, now=now)
-
-
-def revoke(*, proposal_id: UUID, actor: Actor, reason: str, now: datetime) -> Proposal:
-    """Take back an approval whose order has not been claimed. Raises Conflict where it has."""
-    with transaction.atomic():
-        proposal = locked_proposal(proposal_id)
-        if proposal is None:
-            raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal.")
-        if proposal.state != ProposalState.APPROVED:
-            raise Forbidden("PROPOSAL_NOT_APPROVED", f"{proposal.label} is not approved, so nothing can be revoked.")
-        return void(proposal, code="REVOKED", reason=reason, actor=actor, now=now)

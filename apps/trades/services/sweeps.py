@@ -11,8 +11,8 @@ from apps.audit.types import Actor
 from apps.common.tasks import publish
 from apps.trades.models import Order, Proposal
 from apps.trades.selectors.proposals import locked_proposal
+from apps.trades.services.endings import expire, stream_of
 from apps.trades.services.orders import raise_unknown
-from apps.trades.services.proposals import expire, stream_of
 from apps.trades.types import WORKING_STATES, OrderState, ProposalState
 
 PUBLISH_GRACE: Final = timedelta(seconds=5)
