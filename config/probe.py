@@ -1,25 +1,26 @@
-"""`python config/probe.py [PATH]`: ask the web server of this container how it is. 0 where it answers 200.
+"""`python -m config.probe [PATH]`: ask the web server of this container how it is. 0 where it answers 200.
 
 Speaks as the proxy in front would: production refuses a host that is not its own and sends plain HTTP elsewhere.
 """
 
 import http.client
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from config import gunicorn
+from config.env import env
+
+ANSWER_S_MAX = 5
 
 
 def main(path: str) -> int:
     """0 healthy, 1 not."""
-    from config.env import env
-
     host = next(iter(env.words("ALLOWED_HOSTS")), "localhost").lstrip(".")
-    connection = http.client.HTTPConnection("127.0.0.1", 8000, timeout=5)
+    port = int(gunicorn.bind.rpartition(":")[2])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S_MAX)
     try:
         connection.request("GET", path, headers={"Host": host, "X-Forwarded-Proto": "https"})
         return 0 if connection.getresponse().status == 200 else 1
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return 1
     finally:
         connection.close()

@@ -11,6 +11,13 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path("admin/decide/", include("apps.approvals.urls")),
     path("admin/", admin.site.urls),
+    path("api/", include("config.api_urls")),
     path("accounts/", include("apps.accounts.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
 ]
+
+# Under /api/ these answer in the form of the API, elsewhere with Django's own pages.
+handler400 = "apps.common.api.pages.bad_request"
+handler403 = "apps.common.api.pages.forbidden"
+handler404 = "apps.common.api.pages.not_found"
+handler500 = "apps.common.api.pages.broken"

@@ -47,9 +47,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
-DATETIME_FORMAT = "j M Y H:i:s"
-DATE_FORMAT = "j M Y"
-TIME_FORMAT = "H:i:s"
+FORMAT_MODULE_PATH = ["config.formats"]
 
 INSTALLED_APPS = [
     "apps.dashboard",
@@ -225,6 +223,7 @@ CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
 
+# apps/common/api has the rest of it: views answer plain JSON, so renderers and parsers here only name the media type.
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
@@ -233,18 +232,29 @@ REST_FRAMEWORK: dict[str, Any] = {
         "apps.accounts.authentication.SessionPersonAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "apps.common.api.problem_handler",
-    "COERCE_DECIMAL_TO_STRING": True,
+    "DEFAULT_SCHEMA_CLASS": "apps.common.api.schema.ApiSchema",
+    # Requests a minute and caller: a key, or a person where there is none.
+    "DEFAULT_THROTTLE_RATES": {
+        "read": f"{env.integer('API_READS_PER_MINUTE', default=1200, minimum=1, maximum=1_000_000)}/min",
+        "write": f"{env.integer('API_WRITES_PER_MINUTE', default=300, minimum=1, maximum=1_000_000)}/min",
+    },
+    "EXCEPTION_HANDLER": "apps.common.api.problems.problem_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Aika",
-    "DESCRIPTION": "Propose trades, follow them to the fill. Decimals are strings, times are UTC.",
+    "DESCRIPTION": (
+        "Propose trades, follow them to the fill. Programs and people propose, policy says what may be asked, people "
+        "decide. Decimals are texts, times are UTC. A proposal answers 201 also when it is DENIED, with every reason "
+        "and what would pass. Every refusal is `application/problem+json` with a stable `code` and a `fix`."
+    ),
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [],  # enums stay where they are: names for them would change with every new one
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "validatorUrl": None},
 }
 
 STATIC_URL = "/static/"
@@ -275,5 +285,10 @@ LOGGING: dict[str, Any] = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
+        # A scanner's made-up host is a 400 and not a stack trace; the access log keeps the request.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

@@ -1,11 +1,14 @@
 """docker-compose.yml and the Dockerfile: no engine runs here, so each command and variable in them is looked up."""
 
+import importlib.util
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -13,7 +16,7 @@ from celery.bin.celery import celery as celery_command
 from django.core.management import get_commands
 from django.utils.module_loading import import_string
 
-from config import gunicorn
+from config import gunicorn, probe
 from config.settings import base
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,8 +89,23 @@ def test_the_web_server_finds_its_application_and_settings(name: str, words: lis
 
 
 @pytest.mark.parametrize("words", [words for _name, words in ALL if words[0] == "python"])
-def test_each_script_is_there(words: list[str]) -> None:
-    assert (ROOT / words[1]).is_file()
+def test_each_script_or_module_is_there(words: list[str]) -> None:
+    found = importlib.util.find_spec(words[2]) if words[1] == "-m" else (ROOT / words[1]).is_file()
+
+    assert found
+
+
+@pytest.mark.django_db
+def test_the_probe_tells_an_answer_from_none(monkeypatch: pytest.MonkeyPatch, live_server: Any) -> None:
+    port = urlsplit(live_server.url).port
+    monkeypatch.setattr(gunicorn, "bind", f"0.0.0.0:{port}")
+
+    assert probe.main("/healthz") == 0
+    assert probe.main("/no-such-page") == 1
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(gunicorn, "bind", f"0.0.0.0:{silent.getsockname()[1]}")
+        assert probe.main("/healthz") == 1
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -191,3 +191,13 @@ def test_demo_people_are_refused_in_production_until_they_cannot_sign_in() -> No
         user.is_active = False
         user.save()
         assert "config.E008" not in found(databases=["default"])
+
+
+@pytest.mark.slow
+def test_every_file_a_style_sheet_or_script_names_is_there_when_production_collects(tmp_path: Path) -> None:
+    variables = {**PRODUCTION, "AIKA_DATA_DIR": str(tmp_path)}
+
+    ended = run_python(variables, "manage.py", "collectstatic", "--noinput", "--verbosity", "0")
+
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "static" / "staticfiles.json").is_file()
