@@ -1,5 +1,7 @@
 """Who is calling the API: a program with a key, or a signed-in person."""
 
+from typing import cast
+
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import PermissionDenied
@@ -52,3 +54,9 @@ def principal_of(request: Request) -> Principal:
     if isinstance(key, ApiKey):
         return Principal(user_id=user.pk, api_key_id=key.pk, name=f"{key.name} ({user.shown_name})")
     return Principal(user_id=user.pk, api_key_id=None, name=user.shown_name)
+
+
+def person_of(request: Request) -> User:
+    """The signed-in person, or the owner of the key. Raises `Unauthenticated` NOT_SIGNED_IN for nobody."""
+    principal_of(request)
+    return cast(User, request.user)

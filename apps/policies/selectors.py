@@ -6,8 +6,9 @@ from uuid import UUID
 
 from django.db.models import Max, Q, QuerySet
 
+from apps.accounts.types import Principal
 from apps.common.errors import Misconfigured
-from apps.connectors.selectors import instruments_of
+from apps.connectors.selectors import connections_for, instruments_of
 from apps.policies.models import GLOBAL_SCOPE, Decision, PolicyVersion, TradingState
 from apps.policies.rules import Standing, rules_digest, standing_denials
 from apps.policies.types import ReasonCode, RuleRow, State, VersionRules, VersionState
@@ -59,6 +60,13 @@ def rules_of(version: PolicyVersion) -> VersionRules:
             version=str(version.pk),
         )
     return VersionRules(str(version.pk), version.policy_set.slug, version.number, digest, rows)
+
+
+def active_versions_for(principal: Principal) -> QuerySet[PolicyVersion]:
+    """The versions that judge the connections of this caller, with their rules: two queries, however many there are."""
+    desks = connections_for(principal).order_by().values("desk_id")
+    found = PolicyVersion.objects.filter(state=VersionState.ACTIVE.value, policy_set__desk__in=desks)
+    return found.select_related("policy_set__desk").prefetch_related("rules").order_by("policy_set__slug")
 
 
 def trading_state(connection_id: UUID | None) -> str:

@@ -51,12 +51,18 @@ def proposal_rows(proposal_id: UUID) -> PageRows | None:
     proposal = Proposal.objects.select_related(*related).filter(pk=proposal_id).first()
     if proposal is None:
         return None
-    order = Order.objects.filter(proposal_id=proposal_id).select_related("authority").order_by("-attempt").first()
-    fills = tuple(order.fills.order_by("occurred_at")) if order is not None else ()
-    outcome = Outcome.objects.filter(order=order).first() if order is not None else None
+    order, fills, outcome = rows_of(proposal)
     return PageRows(
         proposal=proposal, terms=read_terms(bytes(proposal.terms)), order=order, fills=fills, outcome=outcome
     )
+
+
+def rows_of(proposal: Proposal) -> tuple[Order | None, tuple[Fill, ...], Outcome | None]:
+    """The newest order of a proposal, its fills oldest first, and what it closed: three queries."""
+    order = Order.objects.filter(proposal_id=proposal.pk).select_related("authority").order_by("-attempt").first()
+    if order is None:
+        return None, (), None
+    return order, tuple(order.fills.order_by("occurred_at")), Outcome.objects.filter(order=order).first()
 
 
 def frozen_terms(proposal: Proposal) -> Terms:

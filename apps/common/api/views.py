@@ -1,0 +1,135 @@
+"""The base of every API view: who may, how much, how often; JSON in and JSON out, and nothing on the way."""
+
+import json
+from collections.abc import Mapping
+from email.message import Message
+from typing import Any, ClassVar, Final
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated, UnsupportedMediaType
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.permissions import BasePermission
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from apps.common.api import bodies
+from apps.common.api.problems import REQUEST_ID_HEADER, request_id_of
+from apps.common.api.rates import CallerRate
+from apps.common.errors import AikaError
+
+JSON_TYPE: Final = "application/json"
+Headers = Mapping[str, str]
+
+
+class BodyTooLarge(AikaError):
+    """More bytes than a body may have (HTTP 413). Refused before it is read as JSON."""
+
+    http_status = 413
+
+
+class OnlyJson(BaseContentNegotiation):
+    """Every answer is JSON, whatever `Accept` says: there is nothing to choose from."""
+
+    def select_parser(self, request: Request, parsers: Any) -> BaseParser | None:
+        return parsers[0] if parsers else None
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> tuple[Any, str]:
+        renderer: BaseRenderer = renderers[0]
+        return renderer, renderer.media_type
+
+
+class ApiView(APIView):
+    """One noun of the API. A subclass says who may use each method; what is not listed is not there."""
+
+    access: ClassVar[Mapping[str, type[BasePermission]]]
+    content_negotiation_class = OnlyJson
+    throttle_classes = (CallerRate,)
+    http_method_names = ("get", "head", "post")
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """The cheap refusals first, before anybody is looked up and before a byte of the body is read."""
+        method = request.method or ""
+        if self._access_to(method) is None:
+            raise MethodNotAllowed(method)
+        if method == "POST":
+            _check_body(request)
+        super().initial(request, *args, **kwargs)
+
+    def get_permissions(self) -> list[BasePermission]:
+        kind = self._access_to(self.request.method or "")
+        return [kind()] if kind else []
+
+    def _access_to(self, method: str) -> type[BasePermission] | None:
+        return self.access.get("GET" if method == "HEAD" else method)
+
+    @property
+    def allowed_methods(self) -> list[str]:
+        return sorted({*self.access, *(["HEAD"] if "GET" in self.access else [])})
+
+    def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> Any:
+        """Only reached by permissions that answer False instead of saying why."""
+        if not request.user.is_authenticated:
+            raise NotAuthenticated
+        super().permission_denied(request, message=message, code=code)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """The answer with the request's id; it is never kept by anything on its way."""
+        finished: HttpResponseBase = super().finalize_response(request, response, *args, **kwargs)
+        finished[REQUEST_ID_HEADER] = request_id_of(request)
+        finished["Cache-Control"] = "no-store"
+        return finished
+
+
+def _check_body(request: Request) -> None:
+    """Raises BodyTooLarge for more than 64 KiB, and UnsupportedMediaType for what is not JSON in UTF-8."""
+    declared = request.META.get("CONTENT_LENGTH") or "0"
+    length = int(declared) if declared.isascii() and declared.isdigit() else 0
+    if length > bodies.BODY_BYTES_MAX:
+        raise _too_large(length)
+    header = Message()
+    header["Content-Type"] = request.META.get("CONTENT_TYPE") or ""
+    charset = (header.get_content_charset() or "utf-8").replace("_", "-")
+    if (length and header.get_content_type() != JSON_TYPE) or charset != "utf-8":
+        raise UnsupportedMediaType(str(header["Content-Type"])[:100])
+
+
+def _too_large(length: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        "BODY_TOO_LARGE",
+        f"The body has {length} bytes, and at most {bodies.BODY_BYTES_MAX} are taken.",
+        fix="Send a shorter rationale: every other field is small.",
+        bytes=str(length),
+        max=str(bodies.BODY_BYTES_MAX),
+    )
+
+
+def raw_body(request: Request) -> bytes:
+    """The bytes of the body. Raises BodyTooLarge, also where the length was not declared."""
+    raw: bytes = request._request.body
+    if len(raw) > bodies.BODY_BYTES_MAX:
+        raise _too_large(len(raw))
+    return raw
+
+
+def read_body(request: Request, body: type[bodies.Body]) -> dict[str, Any]:
+    """The values of a body; an empty one is an object without fields."""
+    raw = raw_body(request)
+    return body.read(bodies.parse_json(raw) if raw else {})
+
+
+def to_json(value: object) -> bytes:
+    """An answer as bytes. Everything in it is text, small integers, flags, lists and objects already."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def answer(value: object, *, status: int = 200, headers: Headers | None = None) -> HttpResponse:
+    """A JSON answer."""
+    return answer_bytes(to_json(value), status=status, headers=headers)
+
+
+def answer_bytes(body: bytes, *, status: int = 200, headers: Headers | None = None) -> HttpResponse:
+    """A JSON answer whose bytes are made already."""
+    return HttpResponse(body, content_type=JSON_TYPE, status=status, headers=dict(headers or {}))

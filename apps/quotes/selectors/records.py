@@ -1,0 +1,44 @@
+"""Quotes as plain records: texts and small integers, as the API says them."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from apps.common.decimals import decimal_text, instant_text
+
+if TYPE_CHECKING:
+    from apps.connectors.models import Instrument
+    from apps.connectors.types import Quote
+
+
+def quote_record(quote: "Quote", *, now: datetime) -> dict[str, Any]:
+    """A quote with its age in milliseconds."""
+    return {
+        "bid": decimal_text(quote.bid),
+        "ask": decimal_text(quote.ask),
+        "mid": decimal_text(quote.mid),
+        "occurred_at": instant_text(quote.occurred_at),
+        "received_at": instant_text(quote.received_at),
+        "age_ms": max(int((now - quote.received_at).total_seconds() * 1000), 0),
+    }
+
+
+def instrument_record(row: "Instrument", quote: "Quote | None", *, now: datetime) -> dict[str, Any]:
+    """An instrument with the venue's steps and bounds, and its last quote."""
+    return {
+        "instrument": row.code,
+        "base_currency": row.base_currency,
+        "quote_currency": row.quote_currency,
+        "tradable": row.tradable,
+        "cancel_only": row.cancel_only,
+        "limit_only": row.limit_only,
+        "post_only": row.post_only,
+        "price_increment": decimal_text(row.price_increment),
+        "quantity_increment": decimal_text(row.quantity_increment),
+        "quote_increment": decimal_text(row.quote_increment),
+        "min_quantity": decimal_text(row.min_quantity),
+        "max_quantity": decimal_text(row.max_quantity),
+        "min_notional": decimal_text(row.min_notional),
+        "max_notional": decimal_text(row.max_notional),
+        "fetched_at": instant_text(row.fetched_at),
+        "quote": None if quote is None else quote_record(quote, now=now),
+    }

@@ -1,0 +1,14 @@
+"""Trades under /api/v1/."""
+
+from django.urls import path
+
+from apps.trades.api import desk_views, views
+
+urlpatterns = [
+    path("trades/proposals", views.ProposalsView.as_view(), name="api-proposals"),
+    path("trades/proposals/<str:proposal_id>/withdraw", views.WithdrawView.as_view(), name="api-withdraw"),
+    path("trades/preview", views.PreviewView.as_view(), name="api-preview"),
+    path("positions", desk_views.PositionsView.as_view(), name="api-positions"),
+    path("trading-state", desk_views.TradingStateView.as_view(), name="api-trading-state"),
+    path("trading-state/halt", desk_views.HaltView.as_view(), name="api-halt"),
+]

@@ -1,0 +1,173 @@
+"""Proposals over the API: ask, look, take back. Each method parses, calls one service or selector, and answers."""
+
+import json
+from typing import Any, Final
+
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+
+from apps.accounts.authentication import principal_of
+from apps.accounts.permissions import HasScope
+from apps.accounts.services import idempotency
+from apps.accounts.services.idempotency import Answer, Claim, Replay
+from apps.accounts.types import Principal, Scope
+from apps.common.api.bodies import parse_json
+from apps.common.api.queries import Place, Query, row_id
+from apps.common.api.schema import IDEMPOTENCY_KEY, documented, id_in_path, key_header, paged, parameter
+from apps.common.api.views import ApiView, answer, answer_bytes, raw_body, read_body, to_json
+from apps.common.errors import Invalid
+from apps.trades.api import bodies, shapes
+from apps.trades.api.previews import preview_record
+from apps.trades.models import Proposal
+from apps.trades.selectors import listing
+from apps.trades.selectors.records import proposal_record
+from apps.trades.services import intake, proposals
+from apps.trades.types import ProposalState
+
+REPLAYED: Final = "Idempotent-Replayed"
+PROPOSALS: Final = "Proposals"
+
+
+class ProposalsView(ApiView):
+    """/api/v1/trades/proposals"""
+
+    access = {"GET": HasScope(Scope.READ), "POST": HasScope(Scope.PROPOSE)}
+
+    @documented(
+        operation="proposals_list",
+        summary="List proposals",
+        tag=PROPOSALS,
+        answers={200: shapes.ProposalPage},
+        parameters=(
+            parameter("state", "Only in this state.", {"type": "string", "enum": [s.value for s in ProposalState]}),
+            parameter("connection", "Only on the connection of this short name."),
+            parameter("instrument", "Only of this instrument."),
+            *paged(),
+        ),
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Newest first. A key sees what its owner asked on the connections it may use; a person, what was asked at
+        their desks."""
+        query = Query(request.query_params, known=("state", "connection", "instrument", "limit", "cursor"))
+        now, limit, place = timezone.now(), query.page_size(), Place.of(query.text("cursor"))
+        state = query.choice("state", ProposalState)
+        rows = listing.page_of_proposals(
+            principal_of(request),
+            now=now,
+            limit=limit,
+            after=(place.at, place.id) if place else None,
+            state=ProposalState(state) if state else None,
+            connection=query.text("connection"),
+            instrument=query.text("instrument"),
+        )
+        last = rows[limit - 1] if len(rows) > limit else None
+        return answer(
+            {
+                "items": [proposal_record(row, now=now) for row in rows[:limit]],
+                "next_cursor": Place(at=last.created_at, id=last.pk).cursor() if last else None,
+            }
+        )
+
+    @documented(
+        operation="proposals_create",
+        summary="Propose a trade",
+        tag=PROPOSALS,
+        body=bodies.ProposalBody,
+        answers={201: shapes.Proposal},
+        problems=(404, 409, 422),
+        parameters=(key_header(required=True),),
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Judged at once and stored: AWAITING_APPROVAL, or DENIED with every reason, the numbers measured, the limits,
+        and the largest change that would pass. Nothing is sent to a venue before people have approved."""
+        now, principal, raw = timezone.now(), principal_of(request), raw_body(request)
+        values = bodies.ProposalBody.read(parse_json(raw) if raw else {})
+        begun = _begin(request, principal, raw, required=True)
+        answered = intake.propose_once(
+            intent=bodies.intent_of(values),
+            narrative=bodies.narrative_of(values),
+            supersedes=values["supersedes"],
+            principal=principal,
+            begun=begun,
+            word=lambda proposal: to_json(proposal_record(proposal, now=now)),
+            now=now,
+        )
+        return _answered(answered, locate=True)
+
+
+class WithdrawView(ApiView):
+    """/api/v1/trades/proposals/{id}/withdraw"""
+
+    access = {"POST": HasScope(Scope.PROPOSE)}
+
+    @documented(
+        operation="proposals_withdraw",
+        summary="Withdraw a waiting proposal",
+        tag=PROPOSALS,
+        body=bodies.WithdrawBody,
+        answers={200: shapes.Proposal},
+        problems=(404, 409, 422),
+        parameters=(id_in_path("proposal_id", "The id of an own proposal."), key_header(required=False)),
+    )
+    def post(self, request: Request, proposal_id: str) -> HttpResponse:
+        """The proposer takes it back, as long as it waits."""
+        now, principal, raw = timezone.now(), principal_of(request), raw_body(request)
+        values = bodies.WithdrawBody.read(parse_json(raw) if raw else {})
+        wanted = row_id(proposal_id)
+        begun = _begin(request, principal, raw, required=False)
+
+        def word(proposal: Proposal) -> bytes:
+            return to_json(proposal_record(proposal, now=now))
+
+        answered = intake.withdraw_once(
+            proposal_id=wanted, principal=principal, reason=values["reason"], begun=begun, word=word, now=now
+        )
+        return _answered(answered)
+
+
+class PreviewView(ApiView):
+    """/api/v1/trades/preview"""
+
+    access = {"POST": HasScope(Scope.PROPOSE)}
+
+    @documented(
+        operation="trades_preview",
+        summary="Ask what policy would say",
+        tag=PROPOSALS,
+        body=bodies.IntentBody,
+        answers={200: shapes.Preview},
+        problems=(404,),
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """The verdict with every rule line, who would have to approve, the remedy, the worst-case fee, and the venue's
+        steps and bounds. Nothing is stored."""
+        values = read_body(request, bodies.IntentBody)
+        now = timezone.now()
+        judged = proposals.judge(intent=bodies.intent_of(values), principal=principal_of(request), now=now)
+        return answer(preview_record(judged, now=timezone.now()))
+
+
+def _begin(request: Request, principal: Principal, raw: bytes, *, required: bool) -> Any:
+    """The claim or the replay of the request's `Idempotency-Key`; None where there is none and none is needed."""
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is None:
+        if not required:
+            return None
+        raise Invalid(
+            "IDEMPOTENCY_KEY_MISSING",
+            f"This write needs the header {IDEMPOTENCY_KEY}.",
+            fix="Send a new UUID for every new write, and the same one when you repeat it.",
+            field=IDEMPOTENCY_KEY,
+        )
+    begun: Claim | Replay = idempotency.begin(
+        principal_key=principal.reference, key=key, method=request.method or "", path=request.path, body=raw
+    )
+    return begun
+
+
+def _answered(answered: Answer, *, locate: bool = False) -> HttpResponse:
+    headers = {REPLAYED: "true"} if isinstance(answered, Replay) else {}
+    if locate:
+        headers["Location"] = json.loads(answered.body)["links"]["self"]
+    return answer_bytes(answered.body, status=answered.status, headers=headers)

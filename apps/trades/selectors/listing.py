@@ -1,0 +1,81 @@
+"""Proposals and positions as one caller may see them, page by page."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from apps.accounts.types import Principal
+from apps.connectors.selectors import connections_for
+from apps.trades.models import LossLatch, Position, Proposal
+from apps.trades.types import ProposalState
+
+
+def proposals_for(principal: Principal) -> QuerySet[Proposal]:
+    """A person sees what was asked at their desks; a key what its owner asked on connections it may use."""
+    mine = connections_for(principal).order_by().values("pk")
+    rows = Proposal.objects.filter(connection__in=mine).select_related("decision")
+    return rows if principal.is_person else rows.filter(proposer_id=principal.user_id)
+
+
+def proposal_for(principal: Principal, proposal_id: UUID) -> Proposal | None:
+    """One of those proposals; None for any other, whether it is there or not."""
+    return proposals_for(principal).filter(pk=proposal_id).first()
+
+
+def page_of_proposals(
+    principal: Principal,
+    *,
+    now: datetime,
+    limit: int,
+    after: tuple[datetime, UUID] | None,
+    state: ProposalState | None,
+    connection: str | None,
+    instrument: str | None,
+) -> list[Proposal]:
+    """Newest first, one more than `limit` where there are more. States count by the clock, as they are shown."""
+    rows = proposals_for(principal)
+    if state is not None:
+        rows = rows.filter(_in_state(state, now))
+    if connection is not None:
+        rows = rows.filter(connection__slug=connection)
+    if instrument is not None:
+        rows = rows.filter(instrument=instrument)
+    if after is not None:
+        at, row_id = after
+        rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=row_id))
+    return list(rows.order_by("-created_at", "-pk")[: limit + 1])
+
+
+def _in_state(state: ProposalState, now: datetime) -> Q:
+    waiting = Q(state=ProposalState.AWAITING_APPROVAL)
+    if state is ProposalState.AWAITING_APPROVAL:
+        return waiting & Q(expires_at__gt=now)
+    if state is ProposalState.EXPIRED:
+        return Q(state=ProposalState.EXPIRED) | (waiting & Q(expires_at__lte=now))
+    return Q(state=state)
+
+
+def waiting_for(desk_ids: Sequence[UUID], *, not_by: UUID, now: datetime, limit: int) -> list[Proposal]:
+    """What waits at these desks and was asked by somebody else, the soonest deadline first."""
+    rows = Proposal.objects.filter(
+        state=ProposalState.AWAITING_APPROVAL, expires_at__gt=now, connection__desk_id__in=desk_ids
+    )
+    rows = rows.exclude(proposer_id=not_by).select_related("decision", "proposer", "api_key")
+    return list(rows.order_by("expires_at", "pk")[:limit])
+
+
+def page_of_positions(connection_ids: Sequence[UUID], *, limit: int, after: tuple[str, UUID] | None) -> list[Position]:
+    """Positions by instrument, flat ones too (they hold realised P&L); one more than `limit` where there are more."""
+    rows = Position.objects.filter(connection_id__in=connection_ids)
+    if after is not None:
+        instrument, row_id = after
+        rows = rows.filter(Q(instrument__gt=instrument) | Q(instrument=instrument, pk__gt=row_id))
+    return list(rows.order_by("instrument", "pk")[: limit + 1])
+
+
+def latched_connections(connection_ids: Sequence[UUID], *, now: datetime) -> set[UUID]:
+    """Those of the connections whose daily loss limit was reached today and not reset."""
+    rows = LossLatch.objects.filter(connection_id__in=connection_ids, date=now.date(), reset_at__isnull=True)
+    return set(rows.values_list("connection_id", flat=True))

@@ -1,0 +1,81 @@
+"""Asking for a trade: what comes back when it waits for people, and when policy says no."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from apps.accounts.models import IdempotencyRecord
+from apps.audit.models import Event
+from apps.trades.models import Proposal
+from tests.api.conftest import Caller
+from tests.factories.desk import PaperDesk
+
+pytestmark = pytest.mark.django_db
+
+Make = Callable[..., dict[str, Any]]
+
+
+def test_a_proposal_within_limits_waits_for_people(bot: Caller, body: Make, paper: PaperDesk) -> None:
+    status, said = bot.propose(body(confidence="0.80", tags=["momentum"]))
+
+    assert status == 201, said
+    assert said["state"] == "AWAITING_APPROVAL"
+    assert said["terms"]["quantity"] == "0.01"
+    assert said["confidence"] == "0.8"
+    assert said["decision"]["outcome"] == "NEEDS_APPROVAL"
+    assert said["decision"]["tier"]["needed"] == 1
+    assert {line["verdict"] for line in said["decision"]["lines"]} <= {"PASS", "REQUIRE", "NOT_APPLICABLE"}
+    assert bot.last["Location"] == said["links"]["self"] == f"/api/v1/trades/proposals/{said['id']}"
+    row = Proposal.objects.get(pk=said["id"])
+    assert (row.digest, row.proposer_id, row.api_key_id) == (said["digest"], paper.trader.pk, paper.key.pk)
+    assert Event.objects.filter(subject=said["id"], kind="proposal.proposed").count() == 1
+    assert paper.simulator.orders() == []
+
+
+def test_a_denied_proposal_is_created_too_and_says_what_would_pass(bot: Caller, body: Make) -> None:
+    status, said = bot.propose(body(quantity="0.4"))
+
+    assert (status, said["state"]) == (201, "DENIED"), said
+    decision = said["decision"]
+    assert "MAX_ORDER_NOTIONAL" in decision["codes"]
+    (line,) = [line for line in decision["lines"] if line["code"] == "MAX_ORDER_NOTIONAL"]
+    assert (line["operator"], line["limit"], line["unit"]) == ("<=", "5000", "USD")
+    assert float(line["observed"]) > 5000
+    remedy = decision["remedy"]
+    assert (remedy["field"], remedy["bound"]) == ("quantity", "at_most")
+
+    status, again = bot.propose(body(quantity=remedy["value"], limit_price=said["terms"]["limit_price"]))
+    assert (status, again["state"]) == (201, "AWAITING_APPROVAL"), again["decision"]["codes"]
+
+
+def test_a_preview_says_the_same_and_stores_nothing(bot: Caller, body: Make) -> None:
+    before = Event.objects.count()
+    status, said = bot.post("/trades/preview", body(rationale=...))
+
+    assert status == 200, said
+    assert said["decision"]["outcome"] == "NEEDS_APPROVAL"
+    assert said["fees"]["currency"] == "USD"
+    assert float(said["fees"]["worst_case"]) > 0
+    assert said["sizing"]["quantity_increment"]
+    assert said["quote"]["age_ms"] < 10_000
+
+    status, said = bot.post("/trades/preview", body(rationale=..., quantity="0.4"))
+    assert (status, said["decision"]["outcome"]) == (200, "DENY")
+    assert said["decision"]["remedy"]["field"] == "quantity"
+    assert (Event.objects.count(), Proposal.objects.count(), IdempotencyRecord.objects.count()) == (before, 0, 0)
+
+
+def test_a_preview_takes_no_narrative(bot: Caller, body: Make) -> None:
+    status, said = bot.post("/trades/preview", body())
+    assert (status, said["code"], said["field"]) == (400, "UNKNOWN_FIELD", "rationale")
+
+
+def test_a_new_proposal_may_take_the_place_of_one_that_ended(bot: Caller, body: Make) -> None:
+    _, waiting = bot.propose(body())
+    status, refused = bot.propose(body(quantity="0.02", supersedes=waiting["id"]))
+    assert (status, refused["code"]) == (409, "PROPOSAL_NOT_ENDED")
+
+    assert bot.post(f"/trades/proposals/{waiting['id']}/withdraw")[0] == 200
+    status, said = bot.propose(body(quantity="0.02", supersedes=waiting["id"]))
+    assert (status, said["supersedes"]) == (201, waiting["id"])
