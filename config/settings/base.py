@@ -223,6 +223,8 @@ CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
 
+API_READS_PER_MINUTE = env.integer("API_READS_PER_MINUTE", default=1200, minimum=1, maximum=1_000_000)
+API_WRITES_PER_MINUTE = env.integer("API_WRITES_PER_MINUTE", default=300, minimum=1, maximum=1_000_000)
 # apps/common/api has the rest of it: views answer plain JSON, so renderers and parsers here only name the media type.
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -235,8 +237,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "apps.common.api.schema.ApiSchema",
     # Requests a minute and caller: a key, or a person where there is none.
     "DEFAULT_THROTTLE_RATES": {
-        "read": f"{env.integer('API_READS_PER_MINUTE', default=1200, minimum=1, maximum=1_000_000)}/min",
-        "write": f"{env.integer('API_WRITES_PER_MINUTE', default=300, minimum=1, maximum=1_000_000)}/min",
+        "read": f"{API_READS_PER_MINUTE}/min",
+        "write": f"{API_WRITES_PER_MINUTE}/min",
     },
     "EXCEPTION_HANDLER": "apps.common.api.problems.problem_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
