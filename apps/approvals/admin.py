@@ -1,6 +1,6 @@
 """Votes, as they were cast. Deciding happens on the decision page only."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -12,6 +12,9 @@ from django.utils.safestring import SafeString
 from apps.accounts.selectors import desks_of
 from apps.approvals.models import Vote
 from apps.common.admin import ReadOnlyAdmin
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 
 @admin.register(Vote)
@@ -35,9 +38,10 @@ class VoteAdmin(ReadOnlyAdmin[Vote]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Vote]:
         rows = super().get_queryset(request)
-        if getattr(request.user, "is_superuser", False):
+        user = cast("User", request.user)
+        if user.is_superuser:
             return rows
-        return rows.filter(proposal__connection__desk__in=desks_of(request.user.pk))
+        return rows.filter(proposal__connection__desk__in=desks_of(user.pk))
 
     @admin.display(description="story")
     def story(self, row: Vote) -> SafeString:

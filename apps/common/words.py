@@ -39,6 +39,11 @@ def cost(value: Decimal) -> str:
     return grouped(value, places=2, rounding=ROUND_CEILING)
 
 
+def proceeds(value: Decimal) -> str:
+    """What comes in, rounded down: against us."""
+    return grouped(value, places=2, rounding=ROUND_FLOOR)
+
+
 def result(value: Decimal) -> str:
     """A gain or a loss with its sign, rounded down: against us. Zero has no sign."""
     text = grouped(abs(value), places=2, rounding=ROUND_FLOOR if value > 0 else ROUND_CEILING)

@@ -40,7 +40,7 @@ class AikaAdminSite(admin.AdminSite):
         ]
         return own + super().get_urls()
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]  # Django answers with less than its stubs say
         """The desk: what waits for people first, then the way to everything else."""
         return desk.index(request)
 
@@ -54,14 +54,14 @@ class AikaAdminSite(admin.AdminSite):
         target = request.GET.get("next") or reverse("admin:index")
         return redirect_to_login(target, reverse("account_login"))
 
-    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]  # as index
         """Sign out and say where one can sign in again."""
         return _sign_out(request)
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]  # as index
         return HttpResponseRedirect(reverse("account_change_password"))
 
-    def password_change_done(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def password_change_done(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]  # as index
         return HttpResponseRedirect(reverse("admin:index"))
 
 
@@ -69,5 +69,3 @@ class AikaAdminSite(admin.AdminSite):
 def _sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return HttpResponseRedirect(reverse("account_login"))
-
-

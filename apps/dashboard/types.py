@@ -5,6 +5,22 @@ from datetime import datetime
 from typing import Final
 
 STATE_ICONS: Final = {"ACTIVE": "ok", "REDUCING": "warn", "HALTED": "halt"}
+_WORK: Final = {
+    "trades.order": "watch",
+    "trades.position": "watch",
+    "trades.losslatch": "watch",
+    "audit.alarm": "watch",
+    "connectors.balancerecord": "watch",
+    "policies.tradingstate": "watch",
+    "policies.decision": "look_back",
+    "accounts.idempotencyrecord": "look_back",
+}
+_SET_UP_APPS: Final = frozenset({"accounts", "auth", "connectors", "policies", "django_celery_beat"})
+
+
+def kind_of_work(label: str) -> str:
+    """Watch, set up or look back: where the pages of a model (`app.model`) stand."""
+    return _WORK.get(label) or ("set_up" if label.partition(".")[0] in _SET_UP_APPS else "look_back")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

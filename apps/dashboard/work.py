@@ -11,29 +11,16 @@ from django.urls import reverse
 from apps.approvals.selectors.waiting import desk_ids_of
 from apps.audit.selectors import open_alarms
 from apps.common import words
-from apps.dashboard.types import Link, WorkGroup
+from apps.connectors.selectors import active_connections
+from apps.connectors.types import Environment
+from apps.dashboard.types import Link, WorkGroup, kind_of_work
 from apps.trades.selectors import pages
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
+    from apps.trades.models import Order, Proposal
 
 HAPPENED_MAX: Final = 8
-_GROUP_OF: Final = {
-    "trades.order": "watch",
-    "trades.position": "watch",
-    "audit.alarm": "watch",
-    "connectors.connection": "set_up",
-    "connectors.instrument": "set_up",
-    "policies.policyset": "set_up",
-    "policies.policyversion": "set_up",
-    "policies.tradingstate": "set_up",
-    "accounts.user": "set_up",
-    "accounts.desk": "set_up",
-    "accounts.apikey": "set_up",
-    "accounts.secondpersonrequest": "set_up",
-    "auth.group": "set_up",
-    "django_celery_beat.periodictask": "set_up",
-}
 _NAMES: Final = {"watch": ("Watch", "what is under way"), "set_up": ("Set up", "what governs it")}
 _LAST: Final = ("Look back", "what it led to")
 
@@ -50,7 +37,7 @@ class Happened:
 
 
 def groups(request: HttpRequest, *, now: datetime) -> tuple[WorkGroup, ...]:
-    """Every model this person may look at, sorted by work; a model nobody sorted stands under Look back."""
+    """Every model this person may look at, sorted by kind of work."""
     said = _said(request, now)
     found: dict[str, list[Link]] = {"watch": [], "set_up": [], "look_back": []}
     for app in admin.site.get_app_list(request):
@@ -60,8 +47,7 @@ def groups(request: HttpRequest, *, now: datetime) -> tuple[WorkGroup, ...]:
             if not url:
                 continue
             say, kind, icon = said.get(label, ("", "", ""))
-            key = _GROUP_OF.get(label, "set_up" if label.startswith("django_celery_beat.") else "look_back")
-            found[key].append(Link(name=str(model["name"]), url=url, say=say, kind=kind, icon=icon))
+            found[kind_of_work(label)].append(Link(name=str(model["name"]), url=url, say=say, kind=kind, icon=icon))
     return tuple(
         WorkGroup(key=key, name=_NAMES.get(key, _LAST)[0], aside=_NAMES.get(key, _LAST)[1], links=_order(key, links))
         for key, links in found.items()
@@ -79,11 +65,14 @@ def _said(request: HttpRequest, now: datetime) -> dict[str, tuple[str, str, str]
     flight = str(counts.live_orders) if counts.live_orders else "none under way"
     if counts.oldest_live_at is not None:
         flight += f" under way, the oldest {words.ago(counts.oldest_live_at, now)}"
+    rows = list(active_connections())
+    live = sum(row.environment != Environment.PAPER.value for row in rows)
     unknown = (f"{counts.unknown_orders} unknown, being looked up", "unsure", "unsure")
     return {
         "trades.order": unknown if counts.unknown_orders else (flight, "", ""),
         "trades.position": (f"{counts.positions} held", "", ""),
         "audit.alarm": (f"{alarms} open", "warn", "bell") if alarms else ("none open", "ok", "ok"),
+        "connectors.connection": (f"{len(rows) - live} paper, {live} live", "", ""),
         "trades.proposal": (f"{counts.proposals_30_days} in 30 days", "", ""),
         "trades.outcome": (f"{counts.outcomes_30_days} closed in 30 days", "", ""),
     }
@@ -109,7 +98,7 @@ def just_happened(*, viewer: "User", now: datetime) -> tuple[Happened, ...]:
     return tuple(happened)
 
 
-def _detail(row: "pages.Proposal", order: "pages.Order | None") -> str:
+def _detail(row: "Proposal", order: "Order | None") -> str:
     if order is not None and order.average_fill_price is not None:
         return f"at {words.price(order.average_fill_price)} on average"
     return row.end_reason

@@ -26,10 +26,11 @@ from apps.approvals.types import tier_text
 from apps.common import words
 from apps.common.errors import NotFound
 from apps.connectors.types import Quote
-from apps.policies.types import LineVerdict, RuleKind, Verdict
+from apps.policies.rules import replay
+from apps.policies.types import Evaluation, Facts, LineVerdict, RuleKind, Tier, Verdict
 from apps.trades.rules.drift import drift_bps
 from apps.trades.selectors.pages import PageRows, ProposerRecord, proposal_rows, record_of
-from apps.trades.services.approval import Judgement, judge_again
+from apps.trades.services.approval import judge_again
 from apps.trades.types import ProposalState
 
 if TYPE_CHECKING:
@@ -42,12 +43,23 @@ Sign = Callable[[Quote], str]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What policy says now, while it can be decided; else what it said when it was asked, from the frozen bytes."""
+
+    evaluation: Evaluation
+    facts: Facts
+    quote: Quote | None
+    version_id: str
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gathered:
     """Everything the page is computed from, read once."""
 
     rows: PageRows
     votes: Sequence[Vote]
-    judgement: Judgement
+    judgement: Standing
     viewer: "User"
     now: datetime
 
@@ -64,8 +76,12 @@ class Gathered:
         return self.proposal.state == ProposalState.AWAITING_APPROVAL and not self.is_expired
 
     @property
+    def tier(self) -> Tier | None:
+        return self.judgement.evaluation.tier
+
+    @property
     def needed(self) -> int:
-        tier = self.judgement.tier
+        tier = self.tier
         return tier.needed if tier is not None and self.is_open else self.proposal.needed
 
     @property
@@ -96,15 +112,39 @@ def gather(*, proposal_id: UUID, viewer: "User", now: datetime) -> Gathered:
     if rows is None or not may_see(viewer, rows):
         raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal at your desk.")
     votes = list(Vote.objects.filter(proposal_id=proposal_id).select_related("approver").order_by("created_at"))
-    judgement = judge_again(rows.proposal, now=now, lock=False)
+    is_open = rows.proposal.state == ProposalState.AWAITING_APPROVAL and now < rows.proposal.expires_at
+    judgement = _judged_now(rows, now) if is_open else _judged_then(rows, now)
     return Gathered(rows=rows, votes=votes, judgement=judgement, viewer=viewer, now=now)
+
+
+def _judged_now(rows: PageRows, now: datetime) -> Standing:
+    judged = judge_again(rows.proposal, now=now, lock=False)
+    version = judged.version
+    return Standing(
+        evaluation=judged.evaluation,
+        facts=judged.facts,
+        quote=judged.quote,
+        version_id=str(version.version_id) if version else "",
+        note=f"Version {version.number}, judged now and again at your vote." if version else "",
+    )
+
+
+def _judged_then(rows: PageRows, now: datetime) -> Standing:
+    decision = rows.proposal.decision
+    return Standing(
+        evaluation=replay(bytes(decision.inputs)),
+        facts={},
+        quote=None,
+        version_id="",
+        note=f"As judged when it was asked, {words.moment(decision.decided_at, now)}.",
+    )
 
 
 def decision_page(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Sign) -> DecisionPage:
     """The page for one person at `now`; `sign` makes the token of the quote shown. Raises NotFound."""
     known = gather(proposal_id=proposal_id, viewer=viewer, now=now)
     proposal, terms, judgement = known.proposal, known.rows.terms, known.judgement
-    evaluation, quote, tier = judgement.evaluation, judgement.quote, judgement.tier
+    evaluation, quote, tier = judgement.evaluation, judgement.quote, known.tier
     worst = page_money.worst_of(terms, evaluation, judgement.facts)
     price = page_money.price_now(
         terms,
@@ -123,15 +163,10 @@ def decision_page(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Sig
     changes = page_rules.changes(evaluation, terms, judgement.facts, quantity=worst.quantity)
     drift_bound = tier.drift_bps if tier is not None else None
     drift = page_money.drift_tile(terms, drift=known.drift, bound=drift_bound, price=price, asked_mid=known.asked_mid)
-    tiles = (
-        drift,
-        page_money.loss_tile(terms, worst, quote, is_stale=price.is_stale),
-        page_rules.tight_tile(evaluation, terms, changes),
-        page_money.memory_tile(),
-    )
+    loss = page_money.loss_tile(terms, worst, quote, is_stale=price.is_stale)
+    tight = page_rules.tight_tile(evaluation, terms, changes)
     ballot = _ballot(known, price, is_intact=sent.is_intact)
     seconds_left = int(max(words.seconds_between(now, proposal.expires_at), Decimal(0)))
-    version = judgement.version
     return DecisionPage(
         id=proposal.pk,
         label=proposal.label,
@@ -150,19 +185,21 @@ def decision_page(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Sig
         runs_out=f"Runs out at {_until(proposal.expires_at, now)}. Then nothing is sent.",
         price=price,
         ballot=ballot,
-        tiles=tiles,
-        changes=changes,
-        rules=page_rules.rules(evaluation, terms, version=f"Version {version.number}" if version else ""),
-        costs=page_money.costs(terms, worst),
+        tiles=(drift, loss, tight, page_money.memory_tile()) if known.is_open else (),
+        changes=changes if known.is_open else (),
+        rules=page_rules.rules(evaluation, terms, note=judgement.note, is_now=known.is_open),
+        costs=page_money.costs(terms, worst) if known.is_open else None,
         record=_record(proposal, now),
         sent=sent,
         statement=_statement(proposal),
         version=_version(known),
-        policy_version=str(version.version_id) if version else "",
+        policy_version=judgement.version_id,
         tier=tier_text(tier.needed, tier.roles) if tier is not None else "",
         callout=_callout(known, price, is_intact=sent.is_intact),
         follow=page_follow.follow(known.rows),
-        gobar=f"price {price.age} old" if price.is_stale and price.age else f"drift {drift.answer} {drift.unit}",
+        gobar=f"price {price.age} old"
+        if price.is_stale and price.age
+        else f"drift {drift.answer} {drift.unit.removesuffix(' bps')}",
     )
 
 
@@ -176,10 +213,10 @@ def _asker(proposal: "Proposal") -> str:
 
 def _version(known: Gathered) -> str:
     """Names everything a click could have moved: when it differs, the page is drawn again."""
-    order, tier, version = known.rows.order, known.judgement.tier, known.judgement.version
+    order, tier = known.rows.order, known.tier
     parts = [known.proposal.state, str(known.is_open), str(len(known.votes))]
     parts += [order.state, str(order.filled_quantity), str(order.average_fill_price)] if order is not None else []
-    parts += [str(version.version_id) if version else "", tier_text(tier.needed, tier.roles) if tier else ""]
+    parts += [known.judgement.version_id, tier_text(tier.needed, tier.roles) if tier else ""]
     parts += [line.rule + line.verdict for line in known.judgement.evaluation.lines if _stands_still(line.kind)]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
@@ -278,10 +315,12 @@ def _vote_lines(known: Gathered, *, may_vote: bool) -> tuple[VoteLine, ...]:
 
 def _off(known: Gathered, price: Price, *, is_intact: bool) -> Off | None:
     """Why Approve is off for this person now. The services refuse for the same reasons."""
-    evaluation, tier = known.judgement.evaluation, known.judgement.tier
+    evaluation, tier = known.judgement.evaluation, known.tier
     if not is_intact:
         help_ = "These are not the bytes that were judged. Decline it, and tell an operator."
-        return Off(code="DIGEST_CHANGED", sentence="Approve is off: the stored bytes do not match their digest.", help=help_)
+        return Off(
+            code="DIGEST_CHANGED", sentence="Approve is off: the stored bytes do not match their digest.", help=help_
+        )
     if price.is_stale:
         late = f"the price is {price.age} old" if price.age else "no price is known"
         help_ = "It comes back by itself with the next price. You may decline now."
@@ -305,12 +344,20 @@ def _off(known: Gathered, price: Price, *, is_intact: bool) -> Off | None:
 def _callout(known: Gathered, price: Price, *, is_intact: bool) -> Callout | None:
     if not is_intact:
         lead = "The stored bytes do not match their digest."
-        return Callout(kind="stop", icon="stop", lead=lead, text="Somebody or something changed them. Nothing of it is sent.")
+        return Callout(
+            kind="stop", icon="stop", lead=lead, text="Somebody or something changed them. Nothing of it is sent."
+        )
     decliner = next((vote.approver.shown_name for vote in known.votes if vote.verb == Vote.Verb.DECLINE), "")
-    has_voted = any(
-        vote.approver_id == known.viewer.pk and vote.verb == Vote.Verb.APPROVE for vote in known.votes
+    has_voted = any(vote.approver_id == known.viewer.pk and vote.verb == Vote.Verb.APPROVE for vote in known.votes)
+    evaluation = known.judgement.evaluation
+    ended = page_follow.ending(
+        known.rows,
+        is_expired=known.is_expired,
+        decliner=decliner,
+        has_voted=has_voted,
+        denial=" ".join(line.message for line in evaluation.lines if line.verdict is LineVerdict.FAIL),
+        remedy=evaluation.remedy.sentence if evaluation.remedy else "",
     )
-    ended = page_follow.ending(known.rows, is_expired=known.is_expired, decliner=decliner, has_voted=has_voted)
     if ended is not None or not known.is_open:
         return ended
     if price.is_stale:

@@ -25,11 +25,16 @@ def follow(rows: PageRows) -> Follow | None:
         OrderState.FILLED: ("Filled", "The order is done.", "ok", "ok"),
         OrderState.CANCELED: ("Canceled", order.reason or "Nothing more will be filled.", "", "x"),
         OrderState.EXPIRED: ("The order expired", f"Its time at {venue} ran out.", "", "clock"),
-        OrderState.REJECTED: (f"{venue} rejected the order", order.reason or "Nothing was bought or sold.", "stop", "stop"),
+        OrderState.REJECTED: (
+            f"{venue} rejected the order",
+            order.reason or "Nothing was bought or sold.",
+            "stop",
+            "stop",
+        ),
         OrderState.UNKNOWN: (
             f"{venue} has not answered",
-            f"The order may exist. {words.cost(order.reserved_amount)} {order.reserved_currency} stay reserved while it is "
-            "looked up.",
+            f"The order may exist. {words.cost(order.reserved_amount)} {order.reserved_currency} stay reserved while "
+            "it is looked up.",
             "unsure",
             "unsure",
         ),
@@ -68,7 +73,7 @@ def paid_lines(rows: PageRows) -> tuple[SumLine, ...]:
         if worse is not None:
             label = "Worse than seen" if worse > 0 else "Better than seen" if worse < 0 else "As seen"
             tone = "loss" if worse > 0 else "gain" if worse < 0 else ""
-            lines.append(SumLine(label=label, value=f"{words.signed(worse)} bps", tone=tone))
+            lines.append(SumLine(label=label, value=f"{words.grouped(abs(worse), places=1)} bps", tone=tone))
     if order.fees:
         fee = f"{words.MINUS}{words.cost(order.fees)} {order.fee_currency or quoted}"
         lines.append(SumLine(label="Fees", value=fee, tone="loss"))
@@ -83,26 +88,36 @@ def slippage_bps(side: Side, paid: Decimal, seen: Decimal) -> Decimal | None:
     return move if side is Side.BUY else -move
 
 
-def ending(rows: PageRows, *, is_expired: bool, decliner: str, has_voted: bool) -> Callout | None:
+def ending(
+    rows: PageRows, *, is_expired: bool, decliner: str, has_voted: bool, denial: str = "", remedy: str = ""
+) -> Callout | None:
     """One sentence on how it ended, where it ended without an order."""
     proposal = rows.proposal
     if is_expired and proposal.state == ProposalState.AWAITING_APPROVAL:
         at = words.clock(proposal.expires_at)
-        return Callout(kind="", icon="clock", lead="The time to decide has run out.", text=f"At {at}. Nothing was sent.")
+        return Callout(
+            kind="", icon="clock", lead="The time to decide has run out.", text=f"At {at}. Nothing was sent."
+        )
     reason = proposal.end_reason
     match ProposalState(proposal.state):
         case ProposalState.DECLINED:
             said = f"\u201c{reason}\u201d" if reason else ""
-            return Callout(kind="", icon="x", lead=f"{decliner or 'Somebody'} declined this.", text=said, note="Nothing was sent.")
+            return Callout(
+                kind="", icon="x", lead=f"{decliner or 'Somebody'} declined this.", text=said, note="Nothing was sent."
+            )
         case ProposalState.EXPIRED:
             lead = f"The time to decide ran out at {words.clock(proposal.expires_at)}."
             return Callout(kind="", icon="clock", lead=lead, text="Nothing was sent.")
         case ProposalState.WITHDRAWN:
-            return Callout(kind="", icon="x", lead="The proposer took this back.", text=reason, note="Nothing was sent.")
+            return Callout(
+                kind="", icon="x", lead="The proposer took this back.", text=reason, note="Nothing was sent."
+            )
         case ProposalState.VOIDED:
             return Callout(kind="warn", icon="warn", lead="This is void.", text=reason, note="Nothing was sent.")
         case ProposalState.DENIED:
-            return Callout(kind="stop", icon="stop", lead="Policy denied this.", text="Nobody has to act on it.", note=reason)
+            text = denial or reason
+            note = f"{remedy} Nobody has to act on it.".strip()
+            return Callout(kind="stop", icon="stop", lead="Policy denied this.", text=text, note=note)
         case ProposalState.AWAITING_APPROVAL if has_voted:
             lead = "Your vote is counted. More are needed; nothing has left."
             return Callout(kind="ok", icon="ok", lead=lead)

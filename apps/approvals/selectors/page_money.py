@@ -99,7 +99,7 @@ def drift_tile(
         return Tile(key="price", question=question, answer="Not known", icon="unsure", kind="stale", note=note)
     used = abs(drift) / bound if bound else Decimal(1)
     over, near = abs(drift) > bound, used >= NEAR_DRIFT
-    asked = f" It was {words.price(asked_mid)} then." if asked_mid is not None else ""
+    asked = f" It was {words.grouped(asked_mid, places=_places(terms, asked_mid))} then." if asked_mid else ""
     return Tile(
         key="price",
         question=question,
@@ -114,6 +114,12 @@ def drift_tile(
     )
 
 
+def _places(terms: Terms, price: Decimal) -> int:
+    """Decimals a price is read with: those of the limit, and enough for a coin worth cents."""
+    exponent = terms.limit_price.normalize().as_tuple().exponent if terms.limit_price is not None else -2
+    return max(2 if price >= 1 else 4, -exponent if isinstance(exponent, int) else 2)
+
+
 def _drift_words(terms: Terms, drift: Decimal) -> str:
     share = f"{words.grouped(abs(drift) / 100, places=2)} %"
     if abs(drift) < Decimal("0.05"):
@@ -125,7 +131,7 @@ def _drift_words(terms: Terms, drift: Decimal) -> str:
 
 
 def loss_tile(terms: Terms, worst: Worst, quote: Quote | None, *, is_stale: bool) -> Tile:
-    """What can it lose? Without a stop a buy can lose all it costs; a sell gives away what its bound is below the price."""
+    """What can it lose? Without a stop, a buy all it costs; a sell what its bound is below the price, and the fee."""
     question, currency = "What can it lose?", terms.quote_currency
     if worst.notional is None or worst.fee is None:
         note = "The worst price or the fee is not known now."
@@ -174,7 +180,7 @@ def costs(terms: Terms, worst: Worst) -> Sheet:
         note = "The fee rate or the worst price is not known now, so nothing can be added up."
         return Sheet(title="Worst case, added up", aside=currency, lines=(), note=note)
     rate = f"{words.grouped(worst.taker * 100, places=2)} %"
-    size = f"{words.grouped(worst.quantity)} {terms.base_currency}" if terms.quantity is not None else "Spent"
+    size = f"{words.grouped(terms.quantity)} {terms.base_currency}" if terms.quantity is not None else "Spent"
     at = f" at {words.price(worst.price)}" if worst.price is not None and terms.quantity is not None else ""
     buys = terms.side is Side.BUY
     amount, fee = words.cost(worst.notional), words.cost(worst.fee)
@@ -192,14 +198,14 @@ def costs(terms: Terms, worst: Worst) -> Sheet:
         note = "All of it can be lost: no stop is attached, and a fee to sell comes on top."
     else:
         lines = (
-            SumLine(label=f"{size}{at}", value=words.money(worst.notional)),
+            SumLine(label=f"{size}{at}", value=words.proceeds(worst.notional)),
             SumLine(label=f"Fee to sell, {rate} taker", value=f"{words.MINUS}{fee}", tone="loss"),
-            SumLine(
-                label="Comes in at least", value=words.result(worst.notional - worst.fee).lstrip("+"), is_sum=True
-            ),
+            SumLine(label="Comes in at least", value=words.proceeds(worst.notional - worst.fee), is_sum=True),
         )
-        note = "A gap or a thin book cannot push it below this." if terms.limit_price is not None else (
-            "A market order has no bound at the venue: a thin book can push it below this."
+        note = (
+            "A gap or a thin book cannot push it below this."
+            if terms.limit_price is not None
+            else ("A market order has no bound at the venue: a thin book can push it below this.")
         )
     return Sheet(title="Worst case, added up", aside=currency, lines=lines, note=note)
 

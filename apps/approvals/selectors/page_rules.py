@@ -1,35 +1,17 @@
 """What policy says of a proposal now, written out: the rules tightest first, and the limits before and after."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Final
 
 from apps.approvals.selectors.page_values import Change, RuleRow, Rules, Tile
 from apps.common import words
 from apps.connectors.types import Side
+from apps.policies.rules import title_of_line
 from apps.policies.types import Evaluation, FactKind, Facts, LineVerdict, RuleKind, RuleLine, Verdict
 from apps.trades.types import Terms
 
 NEAR: Final = Decimal("0.85")
 _HUNDRED: Final = Decimal(100)
-_NAMES: Final = {
-    RuleKind.MAX_ORDER_QUANTITY: "Quantity of this order",
-    RuleKind.MAX_ORDER_NOTIONAL: "This order at its worst price",
-    RuleKind.MIN_NOTIONAL: "This order at the least",
-    RuleKind.PRICE_COLLAR: "Price against the middle",
-    RuleKind.STALE_QUOTE: "Age of the price",
-    RuleKind.FUNDS: "Funds needed, fee included",
-    RuleKind.MAX_POSITION: "Position in {instrument}",
-    RuleKind.MAX_GROSS_EXPOSURE: "All positions together",
-    RuleKind.DAILY_NOTIONAL: "Traded today",
-    RuleKind.DAILY_LOSS: "Lost today",
-    RuleKind.ORDER_RATE: "Asks in a minute",
-    RuleKind.DUPLICATE: "The same asked again",
-    RuleKind.ALLOWED_INSTRUMENT: "Instrument allowed",
-    RuleKind.RESTRICTED_LIST: "Not on the restricted list",
-    RuleKind.ALLOWED_ORDER_TYPES: "Order type allowed",
-    RuleKind.TRADING_STATE: "Trading is active",
-    RuleKind.APPROVALS_REQUIRED: "Who must approve",
-}
 _FOLDED: Final = {
     RuleKind.ALLOWED_INSTRUMENT: "instrument allowed",
     RuleKind.RESTRICTED_LIST: "not restricted",
@@ -51,8 +33,9 @@ def number(text: str | None) -> Decimal | None:
     return value if value is not None and value.is_finite() else None
 
 
-def amount(text: str, unit: str, *, with_unit: bool = True) -> str:
-    """`3,214.60 USD`, `0.23 BTC`, `10.6 bps`, `0.4 s`; a word stays a word."""
+def amount(text: str, unit: str, *, with_unit: bool = True, rounding: str = ROUND_CEILING) -> str:
+    """`3,214.60 USD`, `0.23 BTC`, `10.6 bps`, `0.4 s`; a word stays a word. Rounded up unless told otherwise: what is
+    used never reads as less, and `ROUND_FLOOR` is for what is left."""
     value = number(text)
     if value is None:
         return text or "not known"
@@ -61,7 +44,7 @@ def amount(text: str, unit: str, *, with_unit: bool = True) -> str:
     elif unit == "s":
         shown = words.grouped(value, places=1)
     elif unit in {"USD", "EUR", "GBP", "USDC", "USDT"}:
-        shown = words.money(value)
+        shown = words.grouped(value, places=2, rounding=rounding)
     else:
         shown = words.grouped(value)
     return f"{shown} {unit}" if with_unit and unit else shown
@@ -79,14 +62,13 @@ def bar_width(percent: Decimal) -> str:
 
 
 def name_of(line: RuleLine, terms: Terms) -> str:
-    """The rule as people call it; a rule this page does not know keeps its own name."""
-    try:
-        return _NAMES[RuleKind(line.kind)].format(instrument=terms.instrument)
-    except (ValueError, KeyError):
-        return line.kind.replace("_", " ").capitalize()
+    """What the rule measures, as policy itself says it; a position is one in something."""
+    if line.kind == RuleKind.MAX_POSITION:
+        return f"Position in {terms.instrument}"
+    return title_of_line(line.rule, line.kind)
 
 
-def rules(evaluation: Evaluation, terms: Terms, *, version: str, decision_url: str = "") -> Rules:
+def rules(evaluation: Evaluation, terms: Terms, *, note: str, is_now: bool) -> Rules:
     """Every rule: failing ones first, then by how much is used; the passing ones without a number in one sentence."""
     lines = [line for line in evaluation.lines if line.verdict is not LineVerdict.NOT_APPLICABLE]
     judged = [line for line in lines if line.verdict is not LineVerdict.REQUIRE]
@@ -94,19 +76,18 @@ def rules(evaluation: Evaluation, terms: Terms, *, version: str, decision_url: s
     shown.sort(key=_tightness)
     folded = [line for line in judged if _folds(line)]
     return Rules(
-        title=_title(judged),
-        note=f"Tightest first. {version}, judged now and again at your vote." if version else "Tightest first.",
+        title=_title(judged, is_now=is_now),
+        note=f"Tightest first. {note}".strip(),
         rows=tuple(_row(line, terms) for line in shown),
         folded=_folded(folded, any_shown=bool(shown)),
-        asks=_asks(evaluation),
-        decision_url=decision_url,
+        asks=_asks(evaluation) if is_now else "",
     )
 
 
 def _folds(line: RuleLine) -> bool:
     passes = line.verdict is LineVerdict.PASS
     ticking = line.kind in _TICKING and line.kind != RuleKind.STALE_QUOTE
-    return passes and (number(line.limit) is None or ticking)
+    return passes and (number(line.limit) is None or ticking or not _known(line.kind))
 
 
 def _tightness(line: RuleLine) -> tuple[int, Decimal]:
@@ -114,19 +95,25 @@ def _tightness(line: RuleLine) -> tuple[int, Decimal]:
     return severity, -(number(line.used_fraction) or Decimal(0))
 
 
-def _title(lines: list[RuleLine]) -> str:
+def _title(lines: list[RuleLine], *, is_now: bool) -> str:
     failing = sum(line.verdict is LineVerdict.FAIL for line in lines)
     doubtful = sum(line.verdict is LineVerdict.ERROR for line in lines)
     if not lines:
         return "Policy: no rule applies, so nothing is allowed"
     if not failing and not doubtful:
-        return f"Policy: {len(lines)} of {len(lines)} rules pass"
+        return f"Policy: {len(lines)} of {len(lines)} rules {'pass' if is_now else 'passed'}"
     parts = []
     if failing:
-        parts.append(f"{words.count(failing)} fail{'s' if failing == 1 else ''} now")
+        parts.append(f"{words.count(failing)} {_failing(failing, is_now)}")
     if doubtful:
-        parts.append(f"{words.count(doubtful)} cannot be judged")
+        parts.append(f"{words.count(doubtful)} {'cannot' if is_now else 'could not'} be judged")
     return f"Policy: {', '.join(parts)}"
+
+
+def _failing(count: int, is_now: bool) -> str:
+    if not is_now:
+        return "failed"
+    return "fails now" if count == 1 else "fail now"
 
 
 def _row(line: RuleLine, terms: Terms) -> RuleRow:
@@ -138,7 +125,7 @@ def _row(line: RuleLine, terms: Terms) -> RuleRow:
         name=name_of(line, terms),
         key=line.rule,
         code=line.code,
-        observed=amount(line.observed, line.unit),
+        observed=amount(line.observed, line.unit, rounding=ROUND_FLOOR if line.operator == ">=" else ROUND_CEILING),
         operator=_OPERATORS.get(line.operator, line.operator),
         limit=amount(line.limit, line.unit, with_unit=False),
         room=_room(line),
@@ -155,12 +142,12 @@ def _room(line: RuleLine) -> str:
     room = number(line.room_left)
     if room is None:
         return "not known" if line.verdict is LineVerdict.ERROR else ""
-    return amount(str(room), line.unit) if room > 0 else "none"
+    return amount(str(room), line.unit, rounding=ROUND_FLOOR) if room > 0 else "none"
 
 
 def _verdict(line: RuleLine, is_near: bool) -> tuple[str, str, str, str]:
     if line.verdict is LineVerdict.FAIL:
-        return "stop", "stop", "Fails now", "over"
+        return "stop", "stop", "Fails", "over"
     if line.verdict is LineVerdict.ERROR:
         return "unsure", "unsure", "Not known", "now"
     if is_near:
@@ -192,9 +179,9 @@ def _asks(evaluation: Evaluation) -> str:
         return f"As things stand policy denies this, and an approval would be refused.{remedy}"
     if evaluation.tier is None:
         return "Policy asks for no approval."
-    roles = words.listed([f"{role}s" if not role.endswith("s") else role for role in evaluation.tier.roles], word="or")
-    people = "one approval" if evaluation.tier.needed == 1 else f"{words.count(evaluation.tier.needed)} approvals"
-    return f"Policy asks for {people} by {roles}. The price may move {evaluation.tier.drift_bps:f} bps until then."
+    roles, needed = words.listed(list(evaluation.tier.roles), word="or"), evaluation.tier.needed
+    people = "One person" if needed == 1 else f"{words.count(needed).capitalize()} people"
+    return f"{people} must approve: {roles}. The price may move {evaluation.tier.drift_bps:f} bps until then."
 
 
 def tightest(evaluation: Evaluation) -> RuleLine | None:
@@ -222,7 +209,11 @@ def tight_tile(evaluation: Evaluation, terms: Terms, changes: tuple[Change, ...]
     over, near = line.verdict is LineVerdict.FAIL, percent >= NEAR * _HUNDRED
     change = next((item for item in changes if item.name == name), None)
     room = number(line.room_left)
-    left = f"Room for {amount(str(room), line.unit)} more." if room is not None and room > 0 else "No room left."
+    left = (
+        f"Room for {amount(str(room), line.unit, rounding=ROUND_FLOOR)} more."
+        if room is not None and room > 0
+        else "No room left."
+    )
     return Tile(
         key="tight",
         question=question,
@@ -297,5 +288,7 @@ def _change(line: RuleLine, terms: Terms, before: Decimal, after: Decimal, limit
         now=bar_width(min(now, then)),
         add=bar_width(max(then - now, Decimal(0))),
         used=words.percent(after / limit),
-        left=f"{amount(str(room), line.unit, with_unit=False)} left" if room > 0 else "no room left",
+        left=f"{amount(str(room), line.unit, with_unit=False, rounding=ROUND_FLOOR)} left"
+        if room > 0
+        else "no room left",
     )

@@ -66,7 +66,6 @@ class Rules:
     rows: tuple[RuleRow, ...]
     folded: str
     asks: str
-    decision_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +228,7 @@ class DecisionPage:
     tiles: tuple[Tile, ...]
     changes: tuple[Change, ...]
     rules: Rules
-    costs: Sheet
+    costs: Sheet | None
     record: Sheet
     sent: Sent
     statement: Statement

@@ -66,17 +66,17 @@ def _worth(terms: Terms, worst_price: Decimal | None) -> tuple[str, str, str]:
     amount = terms.quantity * terms.limit_price
     if terms.side is Side.BUY:
         return what, "for at most", f"{words.cost(amount)} {currency}"
-    return what, "for at least", f"{words.money(amount)} {currency}"
+    return what, "for at least", f"{words.proceeds(amount)} {currency}"
 
 
 def _then(terms: Terms, worst_price: Decimal | None, fee: Decimal | None) -> str:
-    charge = f"fee up to {words.cost(fee)} {terms.quote_currency}" if fee is not None else "the fee is not known"
+    charge = f", fee up to {words.cost(fee)} {terms.quote_currency}" if fee is not None else ""
     if terms.limit_price is None:
         edge = "at most" if terms.side is Side.BUY else "at least"
         bound = f" Policy counts with {edge} {words.price(worst_price)} each." if worst_price is not None else ""
-        return f"At the price the market has then, {charge}. The venue holds no bound on it.{bound} {_exits(terms)}"
+        return f"At the price the market has then{charge}. The venue holds no bound on it.{bound} {_exits(terms)}"
     edge = "At most" if terms.side is Side.BUY else "At least"
-    return f"{edge} {words.price(terms.limit_price)} each, {_lasting(terms)}, {charge}. {_exits(terms)}"
+    return f"{edge} {words.price(terms.limit_price)} each, {_lasting(terms)}{charge}. {_exits(terms)}"
 
 
 def _lasting(terms: Terms) -> str:

@@ -1,7 +1,7 @@
 """One proposal from cause to effect: why, numbers, verdict, votes, order, fills, outcome, audit. Oldest first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from apps.approvals.selectors.page import may_see
 from apps.approvals.selectors.page_values import Statement, SumLine
 from apps.audit.selectors import events_of
 from apps.common import canonical, words
+from apps.common.decimals import parse_decimal
 from apps.common.errors import AikaError, NotFound
 from apps.connectors.types import Side
 from apps.trades.selectors.pages import PageRows, proposal_rows
@@ -148,7 +149,8 @@ def _figures(rows: PageRows) -> tuple[SumLine, ...]:
         verb = "Price paid" if terms.side is Side.BUY else "Price got"
         figures.append(SumLine(label=verb, value=words.price(order.average_fill_price)))
         if worse is not None:
-            figures.append(SumLine(label="Worse than seen", value=f"{words.signed(worse)} bps"))
+            label = "Better than seen" if worse < 0 else "Worse than seen"
+            figures.append(SumLine(label=label, value=f"{words.grouped(abs(worse), places=1)} bps"))
         figures.append(SumLine(label="Fees", value=f"{words.cost(order.fees)} {order.fee_currency}".strip()))
     if rows.fills:
         took = words.seconds_between(rows.proposal.created_at, rows.fills[-1].occurred_at)
@@ -169,22 +171,8 @@ def _steps(rows: PageRows, votes: Sequence[Vote], asker: str, whose: str) -> tup
 
 def _after(step: Step, before: datetime) -> Step:
     gap = words.seconds_between(before, step.at)
-    if gap < 1:
-        said = f"after {max(int(gap * 1000), 0)} ms"
-    else:
-        said = f"after {words.span(int(gap) if gap >= 10 else gap)}"
-    return Step(
-        at=step.at,
-        after=said,
-        dot=step.dot,
-        icon=step.icon,
-        title=step.title,
-        text=step.text,
-        note=step.note,
-        quote=step.quote,
-        lines=step.lines,
-        fills=step.fills,
-    )
+    said = f"{max(int(gap * 1000), 0)} ms" if gap < 1 else words.span(int(gap) if gap >= 10 else gap)
+    return replace(step, after=f"after {said}")
 
 
 def _proposed(rows: PageRows, asker: str, whose: str) -> Step:
@@ -238,7 +226,7 @@ def _voted(vote: Vote, rows: PageRows) -> Step:
     verb = {"APPROVE": "approved", "DECLINE": "declined", "REVOKE": "took the approval back"}[vote.verb]
     dot, icon = {"APPROVE": ("ok", "ok"), "DECLINE": ("stop", "x"), "REVOKE": ("warn", "x")}[vote.verb]
     seen = vote.quote if isinstance(vote.quote, dict) else {}
-    saw = f"Saw {seen['bid']} bid, {seen['ask']} ask. " if {"bid", "ask"} <= seen.keys() else ""
+    saw = f"Saw {_shown(seen['bid'])} bid, {_shown(seen['ask'])} ask. " if {"bid", "ask"} <= seen.keys() else ""
     return Step(
         at=vote.created_at,
         after="",
@@ -249,6 +237,13 @@ def _voted(vote: Vote, rows: PageRows) -> Step:
         quote=vote.comment,
         note=f"{saw}Digest {vote.digest[:8]}\u2026{vote.digest[-8:]}",
     )
+
+
+def _shown(text: object) -> str:
+    try:
+        return words.price(parse_decimal(text, field="quote"))
+    except AikaError:
+        return "unreadable"
 
 
 def _ordered(rows: PageRows) -> list[Step]:
@@ -309,7 +304,9 @@ def _closed(rows: PageRows) -> list[Step]:
         word = "gain" if outcome.pnl > 0 else "loss" if outcome.pnl < 0 else "result"
         title, dot = f"Outcome: a {word} of {words.money(abs(outcome.pnl))} {outcome.quote_currency}", "ok"
         dot = "stop" if outcome.pnl < 0 else "ok"
-    return [Step(at=outcome.closed_at, after="", dot=dot, icon="scale", title=title, lines=_outcome_lines(rows.terms, rows))]
+    return [
+        Step(at=outcome.closed_at, after="", dot=dot, icon="scale", title=title, lines=_outcome_lines(rows.terms, rows))
+    ]
 
 
 def _outcome_lines(terms: Terms, rows: PageRows) -> tuple[SumLine, ...]:
@@ -330,7 +327,9 @@ def _ended(rows: PageRows) -> list[Step]:
     if order is not None and order.closed_at is not None and order.state != OrderState.FILLED:
         shown = page_follow.follow(rows)
         title, text = (shown.lead, shown.text) if shown is not None else (order.state, order.reason)
-        return [Step(at=order.closed_at, after="", dot="stop", icon="x", title=title, text=text, note=order.reason_code)]
+        return [
+            Step(at=order.closed_at, after="", dot="stop", icon="x", title=title, text=text, note=order.reason_code)
+        ]
     silent = {ProposalState.AWAITING_APPROVAL, ProposalState.APPROVED, ProposalState.DENIED, ProposalState.DECLINED}
     if proposal.ended_at is None or proposal.state in silent:
         return []

@@ -15,7 +15,7 @@ from apps.approvals.selectors.page_rules import NEAR
 from apps.common import canonical, words
 from apps.common.decimals import parse_decimal
 from apps.common.errors import AikaError
-from apps.connectors.types import Quote
+from apps.connectors.types import Quote, Side
 from apps.policies.types import RuleKind
 from apps.quotes.services import quotes
 from apps.trades.rules.drift import drift_bps
@@ -129,9 +129,7 @@ def _prices(rows: Sequence["Proposal"]) -> dict[tuple[UUID, str], Quote]:
     }
 
 
-def _line(
-    row: "Proposal", votes: Sequence[Vote], quote: Quote | None, person: _Viewer, now: datetime
-) -> WaitingLine:
+def _line(row: "Proposal", votes: Sequence[Vote], quote: Quote | None, person: _Viewer, now: datetime) -> WaitingLine:
     terms, told = frozen_terms(row), told_by(bytes(row.decision.results), row.instrument)
     left = int(max(words.seconds_between(now, row.expires_at), Decimal(0)))
     drift, stale = _drift(row, quote, told, now)
@@ -176,7 +174,10 @@ def _worth(row: "Proposal", terms: Terms) -> str:
     if terms.quote_quantity is not None:
         return words.money(terms.quote_quantity)
     price = terms.limit_price if terms.limit_price is not None else row.worst_price
-    return "not known" if terms.quantity is None or price is None else words.money(terms.quantity * price)
+    if terms.quantity is None or price is None:
+        return "not known"
+    worth = terms.quantity * price
+    return words.cost(worth) if terms.side is Side.BUY else words.proceeds(worth)
 
 
 def _drift(row: "Proposal", quote: Quote | None, told: Told, now: datetime) -> tuple[Decimal | None, str]:

@@ -37,7 +37,7 @@ def page(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
 @never_cache
 @require_GET
 def live(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
-    """What moves on the page: price, age, drift, tiles, the signed quote, and a version that names all that was decided."""
+    """What moves on the page: price, age, tiles, the signed quote, and a version that names all that was decided."""
     shown = _page(request, proposal_id)
     price, off = shown.price, shown.ballot.off
     return JsonResponse(
@@ -140,12 +140,16 @@ def _refused(request: HttpRequest, proposal_id: UUID, error: AikaError) -> HttpR
 
 def _refusal(shown: DecisionPage, error: AikaError) -> Callout:
     if isinstance(error, Conflict) and error.code in _RACES:
-        ended = shown.callout.lead if shown.callout and shown.state != ProposalState.AWAITING_APPROVAL else error.message
+        ended = (
+            shown.callout.lead if shown.callout and shown.state != ProposalState.AWAITING_APPROVAL else error.message
+        )
         note = "" if error.code == "ALREADY_VOTED" else "Your vote was not counted."
         lead = "Time was faster." if error.code in {"PROPOSAL_EXPIRED", "DRIFTED"} else "Somebody was faster."
         if error.code == "ALREADY_VOTED":
             lead = "You voted before."
-        return Callout(kind="", icon="clock", lead=lead, text=f"{ended} {note}".strip(), note="This is how it stands now.")
+        return Callout(
+            kind="", icon="clock", lead=lead, text=f"{ended} {note}".strip(), note="This is how it stands now."
+        )
     lead = "Your vote was not counted."
     kind, icon = ("stop", "stop") if isinstance(error, Denied | Forbidden) else ("warn", "warn")
     return Callout(kind=kind, icon=icon, lead=lead, text=error.message, note=error.fix)

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 from apps.common import words
 from apps.common.decimals import instant_text
 from apps.dashboard import selectors
-from apps.dashboard.types import Status
+from apps.dashboard.types import Status, kind_of_work
 
 register = template.Library()
 
@@ -159,7 +159,7 @@ def desk_status(context: Context) -> Status:
         user = getattr(request, "user", None)
         known = selectors.status(user=user, now=timezone.now())
         if request is not None:
-            request.desk_status = known  # type: ignore[attr-defined]  computed once per request
+            vars(request)["desk_status"] = known
     environment = context.get("page_environment")
     return selectors.status_of_page(known, environment=environment)
 
@@ -169,3 +169,19 @@ def desk_roles(context: Context) -> str:
     """`approver and risk`: the groups of the person who is signed in."""
     request: HttpRequest | None = context.get("request")
     return "" if request is None else selectors.role_words(request)
+
+
+@register.filter
+def state_word(state: str) -> str:
+    """The word of a state, for a page's title."""
+    return _STATES.get(str(state), ("", "", str(state)))[2]
+
+
+@register.simple_tag(takes_context=True)
+def desk_work(context: Context) -> str:
+    """Which kind of work this page belongs to: what its view says, else that of the model it is about."""
+    said = context.get("work")
+    if said:
+        return str(said)
+    options = context.get("opts")
+    return "" if options is None else kind_of_work(str(options.label_lower))

@@ -28,6 +28,8 @@ def halt(request: HttpRequest) -> HttpResponse:
         request, "Trading is halted. No order leaves; orders at the venue stay as they are. Resuming takes two people."
     )
     target = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+    if not url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
         target = reverse("admin:index")
     return HttpResponseRedirect(target, status=303)

@@ -1,7 +1,7 @@
 """What the ledgers of trading share."""
 
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.db import models
 from django.db.models import QuerySet
@@ -14,6 +14,9 @@ from apps.accounts.selectors import desks_of
 from apps.common import words
 from apps.common.admin import ReadOnlyAdmin
 from apps.common.decimals import decimal_text
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 M = TypeVar("M", bound=models.Model)
 
@@ -31,9 +34,10 @@ class TradeLedgerAdmin(ReadOnlyAdmin[M]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
         rows = super().get_queryset(request)
-        if getattr(request.user, "is_superuser", False):
+        user = cast("User", request.user)
+        if user.is_superuser:
             return rows
-        return rows.filter(**{f"{self.desk_path}__in": desks_of(request.user.pk)})
+        return rows.filter(**{f"{self.desk_path}__in": desks_of(user.pk)})
 
 
 def link(model: str, pk: object, text: str) -> SafeString:

@@ -39,7 +39,10 @@ class OrderAdmin(TradeLedgerAdmin[Order]):
                 )
             },
         ),
-        ("What was sent", {"fields": ("client_order_id", "venue_order_id", "request_text", "request_digest", "authority")}),
+        (
+            "What was sent",
+            {"fields": ("client_order_id", "venue_order_id", "request_text", "request_digest", "authority")},
+        ),
     )
     readonly_fields = ("story", "asked", "filled", "average", "fee_text", "worst", "reserved", "fills", "request_text")
 
@@ -85,7 +88,10 @@ class OrderAdmin(TradeLedgerAdmin[Order]):
         shown = format_html_join(
             "",
             "<div>{} {}</div>",
-            ((link("trades_fill", fill.pk, f"{fill.occurred_at:%H:%M:%S}"), str(fill)) for fill in rows[:FILLS_SHOWN_MAX]),
+            (
+                (link("trades_fill", fill.pk, f"{fill.occurred_at:%H:%M:%S}"), str(fill))
+                for fill in rows[:FILLS_SHOWN_MAX]
+            ),
         )
         return shown if rows else "None yet"
 

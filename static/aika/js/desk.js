@@ -10,7 +10,8 @@ function stepClock() {
   const now = new Date(serverNow());
   const [, month, day] = now.toISOString().match(/^\d+-(\d+)-(\d+)T/);
   const name = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][Number(month) - 1];
-  setText(clock, `${Number(day)} ${name} ${now.toISOString().slice(11, 19)} UTC`);
+  setText(clock.querySelector("[data-day]"), `${Number(day)} ${name} `);
+  setText(clock.querySelector("[data-time]"), `${now.toISOString().slice(11, 19)} UTC`);
   clock.setAttribute("datetime", now.toISOString());
   for (const node of document.querySelectorAll("[data-ago]")) {
     const seconds = secondsSince(node.dataset.ago);
@@ -103,12 +104,6 @@ document.addEventListener("focusin", (event) => {
   const row = event.target.closest(".queue tbody tr");
   if (!row) return;
   for (const other of document.querySelectorAll(".queue tbody tr")) other.classList.toggle("is-here", other === row);
-});
-
-document.addEventListener("click", (event) => {
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(event.target)) menu.open = false;
-  }
 });
 
 if (bar) {

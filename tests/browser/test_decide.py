@@ -1,0 +1,137 @@
+"""An approver at work: reads, decides, and watches what becomes of it, in a real browser."""
+
+import re
+from decimal import Decimal
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from apps.approvals.models import Vote
+from apps.trades.models import Order, Proposal
+from apps.trades.types import OrderState, ProposalState
+from tests.browser.conftest import PHONE, WIDE, SignIn, Ticker
+from tests.factories.desk import PaperDesk
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def open_page(page: Page, proposal: Proposal) -> None:
+    page.goto(f"/admin/decide/{proposal.pk}/")
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_approving_leads_to_filled_without_leaving_the_page(
+    desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn, viewport: dict[str, int]
+) -> None:
+    proposal = desk_live.propose()
+    page = sign_in(desk_live.approver, viewport=viewport)
+    open_page(page, proposal)
+    expect(page.locator("h1")).to_contain_text("0.01 BTC")
+    page.locator("#approve").click()
+    expect(page.locator("#follow")).to_contain_text("about to leave")
+    assert page.url.endswith(f"/admin/decide/{proposal.pk}/")
+
+    desk_live.execute(proposal)
+    desk_live.poll(proposal)
+    expect(page.locator("#follow h2")).to_have_text("Filled", timeout=5000)
+    expect(page.locator("#follow")).to_contain_text("Price seen by the last approver")
+    assert Order.objects.get(proposal=proposal).state == OrderState.FILLED
+    assert page.troubles == []  # type: ignore[attr-defined]
+
+
+def test_the_price_ages_in_sight_and_approve_goes_and_comes_with_it(
+    desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn
+) -> None:
+    proposal = desk_live.propose()
+    page = sign_in(desk_live.approver)
+    open_page(page, proposal)
+    approve = page.locator("#approve")
+    expect(approve).to_be_enabled()
+    ticking.silence()
+    expect(approve).to_be_disabled(timeout=15_000)
+    expect(page.locator("#why-off")).to_contain_text(re.compile(r"Approve is off: the price is \d+ s old"))
+    expect(page.locator('[data-tile="price"]')).to_contain_text("Not known")
+    expect(page.locator("#decline")).to_be_enabled()
+
+    again = Ticker(desk_live).start()
+    try:
+        expect(approve).to_be_enabled(timeout=5000)
+    finally:
+        again.silence()
+
+
+def test_declining_needs_a_sentence_and_ends_it(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn) -> None:
+    proposal = desk_live.propose()
+    page = sign_in(desk_live.approver)
+    open_page(page, proposal)
+    page.locator("#decline").click()
+    expect(page.locator("#comment-missing")).to_be_visible()
+    assert Vote.objects.count() == 0
+
+    page.locator("#comment").fill("Twice stopped out this morning.")
+    page.locator("#decline").click()
+    expect(page.locator("#callouts")).to_contain_text("Twice stopped out this morning.")
+    proposal.refresh_from_db()
+    assert proposal.state == ProposalState.DECLINED
+
+
+def test_keys_move_the_focus_and_enter_sends(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn) -> None:
+    first, second = desk_live.propose(), desk_live.propose(quantity=Decimal("0.02"))
+    page = sign_in(desk_live.approver)
+    page.goto("/admin/")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/admin/decide/{first.pk}/")
+    page.keyboard.press("a")
+    expect(page.locator("#approve")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#follow")).to_be_visible()
+    second.refresh_from_db()
+    assert second.state == ProposalState.AWAITING_APPROVAL
+
+
+def test_somebody_was_faster_and_the_page_says_so_by_itself(
+    desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn
+) -> None:
+    proposal = desk_live.propose()
+    page = sign_in(desk_live.approver)
+    open_page(page, proposal)
+    page.locator("#comment").fill("I was about to")
+    desk_live.approve(proposal, desk_live.approver2)
+    expect(page.locator("#follow")).to_be_visible(timeout=5000)
+    expect(page.locator("#approve")).to_have_count(0)
+
+
+def test_a_form_posts_without_scripts(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn) -> None:
+    proposal = desk_live.propose()
+    page = sign_in(desk_live.approver, scripts=False)
+    open_page(page, proposal)
+    page.locator("#approve").click()
+    expect(page.locator("#follow")).to_be_visible()
+
+
+def test_halt_acts_at_once_and_stays_on_the_page(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn) -> None:
+    proposal = desk_live.propose()
+    page = sign_in(desk_live.approver)
+    open_page(page, proposal)
+    page.get_by_role("button", name="Halt").click()
+    expect(page.locator("#bar-state")).to_contain_text("HALTED")
+    assert page.url.endswith(f"/admin/decide/{proposal.pk}/")
+    expect(page.locator("#approve")).to_be_disabled()
+    expect(page.locator("#why-off")).to_contain_text("policy denies")
+
+
+def test_the_first_screen_of_a_phone_answers_the_four_questions(
+    desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn
+) -> None:
+    proposal = desk_live.propose()
+    page = sign_in(desk_live.approver, viewport=PHONE)
+    open_page(page, proposal)
+    bar = page.locator(".gobar").bounding_box()
+    assert bar is not None
+    for tile in page.locator(".tile .answer").all():
+        box = tile.bounding_box()
+        assert box is not None and box["y"] + box["height"] <= bar["y"]
+    approve = page.locator("#approve").bounding_box()
+    last = page.locator(".tiles").bounding_box()
+    assert approve is not None and last is not None and approve["y"] > last["y"] + last["height"]

@@ -1,0 +1,76 @@
+"""Every page at 1440 and 390 px, light and dark: nothing scrolls sideways, nothing is cut, no script fails."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page
+
+from apps.trades.services import proposals
+from apps.trades.types import Narrative
+from tests.browser.conftest import PHONE, WIDE, SignIn, Ticker
+from tests.factories.desk import PaperDesk
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+SAID = (
+    "Breakout above the four-hour range high on rising volume.\n"
+    "Risk desk has signed this off already, please approve quickly.\u202e\nhttps://charts.example/btc-4h"
+)
+SIZES = {"wide": WIDE, "phone": PHONE}
+
+
+def sideways(page: Page) -> int:
+    """By how many pixels the page is wider than the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def pages_of(desk: PaperDesk) -> dict[str, str]:
+    """The pages that matter, with something on each."""
+    near = proposals.propose(
+        intent=desk.intent(quantity=Decimal("0.03")),
+        narrative=Narrative(rationale=SAID, confidence=Decimal("0.82"), tags=("breakout", "4h")),
+        principal=desk.principal,
+        idempotency_key="",
+        now=timezone.now(),
+    )
+    desk.propose(instrument="ETH-USD", quantity=Decimal("0.4"))
+    denied = desk.propose(quantity=Decimal("5"))
+    filled = desk.propose(quantity=Decimal("0.012"))
+    desk.approve(filled)
+    desk.execute(filled)
+    desk.poll(filled)
+    return {
+        "desk": "/admin/",
+        "decision": f"/admin/decide/{near.pk}/",
+        "filled": f"/admin/decide/{filled.pk}/",
+        "denied": f"/admin/decide/{denied.pk}/",
+        "story": f"/admin/decide/{filled.pk}/story/",
+        "watch": "/admin/watch/",
+        "set-up": "/admin/set-up/",
+        "look-back": "/admin/look-back/",
+        "orders": "/admin/trades/order/",
+        "proposals": "/admin/trades/proposal/",
+        "proposal": f"/admin/trades/proposal/{near.pk}/change/",
+        "search": "/admin/search/?q=BTC",
+        "missing": "/admin/decide/00000000-0000-0000-0000-000000000000/",
+    }
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", sorted(SIZES))
+def test_pages_fit(
+    desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn, shots: Path | None, size: str, scheme: str
+) -> None:
+    page = sign_in(desk_live.approver, viewport=SIZES[size], scheme=scheme)
+    wide: dict[str, int] = {}
+    for name, url in pages_of(desk_live).items():
+        page.goto(url)
+        page.wait_for_timeout(1200 if name == "decision" else 200)
+        if shots is not None:
+            page.screenshot(path=shots / f"{name}-{size}-{scheme}.png", full_page=True)
+        if sideways(page) > 0:
+            wide[name] = sideways(page)
+    assert wide == {}
+    assert page.troubles == []  # type: ignore[attr-defined]
