@@ -291,7 +291,7 @@ class Outcome(models.Model):
     exit_price = ExactDecimalField()
     pnl = ExactDecimalField(null=True)
     loss_minor = models.BigIntegerField(
-        default=0, help_text="Minus P&L in reporting currency, in 1e-8, rounded up; unknown P&L counts its fees."
+        default=0, help_text="Minus P&L in quote currency, in 1e-8, rounded up; unknown P&L counts its fees."
     )
     fees = ExactDecimalField(default=0)
     opened_at = models.DateTimeField()

@@ -61,10 +61,11 @@ def notional_approved_on(connection_id: UUID, day_start: datetime, *, without: U
     return from_minor(rows.aggregate(total=Sum("notional_minor"))["total"] or 0)
 
 
-def realized_loss_since(connection_id: UUID, day_start: datetime) -> Decimal:
-    """Minus the realised P&L since `day_start`, in the reporting currency (negative when the day won)."""
+def realized_loss_since(connection_id: UUID, day_start: datetime) -> dict[str, Decimal]:
+    """Minus the realised P&L since `day_start` by quote currency, in that currency (negative when the day won)."""
     rows = Outcome.objects.filter(connection_id=connection_id, closed_at__gte=day_start)
-    return from_minor(rows.aggregate(total=Sum("loss_minor"))["total"] or 0)
+    sums = rows.order_by().values_list("quote_currency").annotate(total=Sum("loss_minor"))
+    return {currency: from_minor(minor) for currency, minor in sums}
 
 
 def lots(connection_id: UUID) -> list[Position]:

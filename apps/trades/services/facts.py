@@ -81,13 +81,14 @@ class Gathering:
         return exposure.open_orders(self.connection.pk, balances_at=self.balances_at, without=self.proposal_id)
 
     @cached_property
-    def recent_fills(self) -> dict[tuple[str, str], Decimal]:
-        """Base quantity executed since the balances were read, by instrument and side."""
-        sums: dict[tuple[str, str], Decimal] = {}
+    def recently_bought(self) -> dict[str, Decimal]:
+        """Base quantity bought since the balances were read, by currency. Nothing is taken off for what was sold."""
+        sums: dict[str, Decimal] = {}
         for fill in self.fills:
-            key = (fill.instrument, fill.side)
-            sums[key] = sums.get(key, ZERO) + fill.quantity
-        return sums
+            instrument = self.instruments.get(fill.instrument)
+            if fill.side == Side.BUY.value and instrument is not None:
+                sums[instrument.base_currency] = sums.get(instrument.base_currency, ZERO) + fill.quantity
+        return {currency: bought for currency, bought in sums.items() if bought > 0}
 
     @cached_property
     def recent_spending(self) -> dict[str, Decimal]:
@@ -116,11 +117,27 @@ class Gathering:
     def quote(self, code: str) -> Quote | None:
         return quotes.latest(self.connection.pk, code)
 
-    def held(self, base_currency: str, code: str) -> Decimal:
-        """Base quantity held now: the venue's own figure, plus what was bought since it was read."""
-        row = self.balances.get(base_currency)
-        total = row.total if row else ZERO
-        return total + max(self.recent_fills.get((code, Side.BUY.value), ZERO), ZERO)
+    def held(self, currency: str) -> Decimal:
+        """Quantity held now: the venue's own figure, plus what was bought since it was read."""
+        row = self.balances.get(currency)
+        return (row.total if row else ZERO) + self.recently_bought.get(currency, ZERO)
+
+    def rate(self, currency: str) -> tuple[Decimal, datetime] | None:
+        """Reporting currency per unit of `currency`, and as of when: by a live quote of the pair, one way round or the
+        other. None where there is none."""
+        reporting = self.ask.reporting_currency
+        return self.rate_between(currency, reporting)
+
+    def rate_between(self, base: str, quoted: str) -> tuple[Decimal, datetime] | None:
+        """`quoted` per unit of `base`, as `rate`; the worse side of the market."""
+        if base == quoted:
+            return Decimal(1), self.now
+        direct, inverse = self.quote(f"{base}-{quoted}"), self.quote(f"{quoted}-{base}")
+        if direct is not None:
+            return direct.ask, direct.received_at
+        if inverse is not None:
+            return _shown(1 / inverse.bid), inverse.received_at
+        return None
 
 
 def gather(specs: Iterable[FactSpec], gathering: Gathering) -> Facts:
@@ -197,7 +214,7 @@ def _position(g: Gathering, spec: FactSpec) -> Fact | None:
         return None
     buying, selling = reservations.working(g.orders, spec.scope)
     values = {
-        "quantity": decimal_text(g.held(row.base_currency, spec.scope)),
+        "quantity": decimal_text(g.held(row.base_currency)),
         "working_buy": decimal_text(buying),
         "working_sell": decimal_text(selling),
     }
@@ -208,21 +225,24 @@ def _gross(g: Gathering, spec: FactSpec) -> Fact | None:
     """Worth of everything else held or being bought. Unknown as soon as one part of it has no price."""
     if g.balances_at is None:
         return None
-    reporting = g.ask.reporting_currency
     cash = cash_currencies(g.connection.pk)
     total, oldest = ZERO, g.balances_at
-    for currency, row in g.balances.items():
-        if currency == g.ask.base_currency or currency in cash or not (row.total):
+    for currency in sorted({*g.balances, *g.recently_bought} - {g.ask.base_currency, *cash}):
+        if not (held := g.held(currency)):
             continue
-        code = f"{currency}-{reporting}"
-        quote = g.quote(code)
+        quote = g.quote(f"{currency}-{g.ask.reporting_currency}")
         if quote is None:
             return None
-        total += g.held(currency, code) * quote.mid
+        total += held * quote.mid
         oldest = min(oldest, quote.received_at)
     for order in g.orders:
         if order.instrument != g.ask.instrument and order.side is Side.BUY:
-            total += order.remaining * order.worst_price
+            # A buy reserves the currency its price is in.
+            rate = g.rate(order.reserved.currency)
+            if rate is None:
+                return None
+            total += order.remaining * order.worst_price * rate[0]
+            oldest = min(oldest, rate[1])
     return Fact(values={"others": decimal_text(_shown(total))}, as_of=oldest)
 
 
@@ -233,15 +253,23 @@ def _day_notional(g: Gathering, spec: FactSpec) -> Fact | None:
 
 def _day_loss(g: Gathering, spec: FactSpec) -> Fact | None:
     """Realised today, plus what open lots of known cost are under water now; gains not yet taken hide no loss."""
-    loss = exposure.realized_loss_since(g.connection.pk, day_start(g.now))
+    losses = exposure.realized_loss_since(g.connection.pk, day_start(g.now))
     as_of = g.now
     for lot in exposure.lots(g.connection.pk):
         quote = g.quote(lot.instrument)
         if quote is None:
             return None
         if lot.average_entry_price is not None:
-            loss += max((lot.average_entry_price - quote.mid) * lot.quantity, ZERO)
+            under = max((lot.average_entry_price - quote.mid) * lot.quantity, ZERO)
+            losses[lot.quote_currency] = losses.get(lot.quote_currency, ZERO) + under
         as_of = min(as_of, quote.received_at)
+    loss = ZERO
+    for currency, lost in losses.items():
+        rate = g.rate(currency)
+        if rate is None:
+            return None
+        loss += lost * rate[0]
+        as_of = min(as_of, rate[1])
     latched = exposure.loss_latched(g.connection.pk, g.now.astimezone(UTC).date())
     values = {"loss": decimal_text(_shown(loss)), "latched": "true" if latched else "false"}
     return Fact(values=values, as_of=as_of)
@@ -276,14 +304,8 @@ def _duplicates(g: Gathering, spec: FactSpec) -> Fact | None:
 def _fx(g: Gathering, spec: FactSpec) -> Fact | None:
     """A live quote of the pair, or of the pair the other way round; none means no."""
     base, _, quoted = spec.scope.partition("/")
-    if base == quoted:
-        return Fact(values={"rate": "1"}, as_of=g.now)
-    direct, inverse = g.quote(f"{base}-{quoted}"), g.quote(f"{quoted}-{base}")
-    if direct is not None:
-        return Fact(values={"rate": decimal_text(direct.ask)}, as_of=direct.received_at)
-    if inverse is not None:
-        return Fact(values={"rate": decimal_text(_shown(1 / inverse.bid))}, as_of=inverse.received_at)
-    return None
+    rate = g.rate_between(base, quoted)
+    return None if rate is None else Fact(values={"rate": decimal_text(rate[0])}, as_of=rate[1])
 
 
 def _shown(amount: Decimal) -> Decimal:

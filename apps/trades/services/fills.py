@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -16,14 +16,18 @@ from apps.common.money import minor_up, product, total
 from apps.connectors.selectors import instrument_of, locked_connection
 from apps.connectors.services import venue
 from apps.connectors.types import Side, TradeType, VenueFill, VenueOrder, VenueOrderState
+from apps.policies.services import trading_state
 from apps.trades.models import Fill, Order, Outcome, Position
 from apps.trades.rules import positions
 from apps.trades.selectors.proposals import locked_proposal
 from apps.trades.services.endings import stream_of
-from apps.trades.types import WORKING_STATES, Closing, Execution, Lot, OrderState
+from apps.trades.types import IN_FLIGHT_STATES, WORKING_STATES, Closing, Execution, Lot, OrderState
 
 BOOKKEEPING: Final = Actor.system("bookkeeping")
 ZERO: Final = Decimal(0)
+_PRICE_PLACES: Final = Decimal(1).scaleb(-12)
+# The venue's list of fills may lag behind its orders; longer than this, somebody should look.
+FILLS_LATE_AFTER: Final = timedelta(minutes=2)
 
 _ENDED: Final = {
     VenueOrderState.FILLED: OrderState.FILLED,
@@ -36,19 +40,21 @@ logger = logging.getLogger(__name__)
 
 
 def poll_order(*, order_id: UUID, now: datetime) -> str:
-    """Ask the venue about one working order and book what it says. Returns the order's state afterwards.
+    """Ask the venue about one order it took, and book what it says. Returns the order's state afterwards.
 
-    Raises what the connector raises for reads; nothing is booked then. An order the venue does not know (yet) stays.
+    An ended order is asked about too: the venue may still correct its fills. Raises what the connector raises for
+    reads; nothing is booked then. An order the venue does not know (yet) stays.
     """
     order = Order.objects.select_related("connection__desk").filter(pk=order_id).first()
-    if order is None or order.state not in WORKING_STATES:
+    if order is None or not order.venue_order_id or order.state in IN_FLIGHT_STATES:
         return order.state if order else "MISSING"
     connector = venue.connect(order.connection)
     try:
         told = connector.order(order.venue_order_id)
     except NotFound:
         return order.state
-    fills = connector.fills(venue_order_id=order.venue_order_id) if told.filled_quantity else ()
+    has_fills = told.filled_quantity or order.filled_quantity
+    fills = connector.fills(venue_order_id=order.venue_order_id) if has_fills else ()
     return book(order_id=order_id, told=told, fills=fills, now=now)
 
 
@@ -56,17 +62,45 @@ def book(*, order_id: UUID, told: VenueOrder, fills: Sequence[VenueFill], now: d
     """Book fills that are new, then the order's state, in one transaction. Calling it again changes nothing.
 
     An order ends only once the fills booked add up to what the venue says was filled: the list of fills may lag.
+    What the venue tells of another order than ours is not booked, and stops the connection.
     """
     with transaction.atomic():
         proposal_id, connection_id = Order.objects.values_list("proposal_id", "connection_id").get(pk=order_id)
         locked_proposal(proposal_id)
         locked_connection(connection_id)
-        order = Order.objects.select_related("connection__desk").get(pk=order_id)
-        new = [fill for fill in fills if _book_fill(order, fill, now)]
+        order = Order.objects.select_related("connection__desk", "proposal").get(pk=order_id)
+        if differences := _differences(order, told):
+            _stop_on_difference(order, differences, now)
+            return order.state
+        new = [fill for fill in fills if fill.venue_order_id == order.venue_order_id and _book_fill(order, fill, now)]
         if new:
             _book_positions(order, new, now)
         _book_state(order, told, now)
         return order.state
+
+
+def _differences(order: Order, told: VenueOrder) -> list[str]:
+    """The fields in which the venue's order is not the one that was sent. What it leaves out proves nothing."""
+    proposal = order.proposal
+    asked_and_told: dict[str, tuple[object, object]] = {
+        "client_order_id": (str(order.client_order_id), told.client_order_id),
+        "instrument": (order.instrument, told.instrument),
+        "side": (order.side, told.side.value),
+        "quantity": (proposal.quantity, told.quantity),
+        "limit_price": (proposal.limit_price, told.limit_price),
+        "stop_price": (proposal.stop_price, told.stop_price),
+    }
+    return [
+        name
+        for name, (asked, answered) in asked_and_told.items()
+        if asked is not None and answered is not None and asked != answered
+    ]
+
+
+def _stop_on_difference(order: Order, differences: Sequence[str], now: datetime) -> None:
+    message = f"The venue's order is not the one that was sent: {', '.join(differences)}."
+    alarms.raise_alarm(code="ORDER_DIFFERS", subject=f"order:{order.pk}", message=message, now=now)
+    trading_state.halt(connection_id=order.connection_id, actor=BOOKKEEPING, reason=message, now=now)
 
 
 def _book_fill(order: Order, fill: VenueFill, now: datetime) -> bool:
@@ -165,18 +199,20 @@ def _history(order: Order) -> list[Execution]:
     )
     by_trade: dict[str, list[Fill]] = {}
     for row in rows:
-        by_trade.setdefault(row.trade_id, []).append(row)
+        by_trade.setdefault(row.trade_id or row.venue_fill_id, []).append(row)
     executions = []
     for trade in by_trade.values():
         quantity = total(row.quantity for row in trade)
         if quantity > 0:
             first = trade[0]
+            value = total(product(row.quantity, row.price) for row in trade)
             executions.append(
                 Execution(
                     order_id=first.order_id,
                     side=Side(first.side),
                     quantity=quantity,
-                    price=trade[-1].price,
+                    # What is left after a reversal and a correction has the corrected price, whatever their order.
+                    price=(value / quantity).quantize(_PRICE_PLACES),
                     fee=total(row.fee for row in trade),
                     occurred_at=first.occurred_at,
                 )
@@ -235,17 +271,15 @@ def _book_state(order: Order, told: VenueOrder, now: datetime) -> None:
     order.filled_quantity = filled
     order.fees = total(row.fee for row in booked)
     order.fee_currency = booked[0].fee_currency if booked else ""
-    if filled:
-        spent = total(product(row.quantity, row.price) for row in booked)
-        order.average_fill_price = (spent / filled).quantize(Decimal(1).scaleb(-12))
+    spent = total(product(row.quantity, row.price) for row in booked)
+    order.average_fill_price = (spent / filled).quantize(_PRICE_PLACES) if filled else None
     before = order.state
     order.state = _state_told(order, told, filled)
     if order.state not in WORKING_STATES and before in WORKING_STATES:
         order.closed_at = now
         order.reason_code = told.reject_reason
-        if filled != told.filled_quantity:
-            _tell_difference(order, told, filled, now)
     order.save()
+    _watch_difference(order, told, filled, now)
     if order.state != before:
         events.record(
             stream=stream_of(order.proposal_id),
@@ -275,10 +309,15 @@ def _state_told(order: Order, told: VenueOrder, filled: Decimal) -> str:
     return order.state
 
 
-def _tell_difference(order: Order, told: VenueOrder, filled: Decimal, now: datetime) -> None:
-    alarms.raise_alarm(
-        code="FILLS_DIFFER",
-        subject=f"order:{order.pk}",
-        message=f"Fills booked add up to {filled}, the venue says {told.filled_quantity} was filled.",
-        now=now,
-    )
+def _watch_difference(order: Order, told: VenueOrder, filled: Decimal, now: datetime) -> None:
+    """An alarm while the fills of an order that ended at the venue do not add up, once they had time to."""
+    subject = f"order:{order.pk}"
+    if told.state not in _ENDED or filled == told.filled_quantity:
+        alarms.clear_alarm(code="FILLS_DIFFER", subject=subject, now=now)
+    elif filled > told.filled_quantity or now - (told.updated_at or order.created_at) > FILLS_LATE_AFTER:
+        alarms.raise_alarm(
+            code="FILLS_DIFFER",
+            subject=subject,
+            message=f"Fills booked add up to {filled}, the venue says {told.filled_quantity} was filled.",
+            now=now,
+        )

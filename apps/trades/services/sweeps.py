@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from apps.audit.services import events
 from apps.audit.types import Actor
@@ -13,10 +13,14 @@ from apps.trades.models import Order, Proposal
 from apps.trades.selectors.proposals import locked_proposal
 from apps.trades.services.endings import expire, stream_of
 from apps.trades.services.orders import raise_unknown
-from apps.trades.types import WORKING_STATES, OrderState, ProposalState
+from apps.trades.types import LIVE_ORDER_STATES, WORKING_STATES, OrderState, ProposalState
 
 PUBLISH_GRACE: Final = timedelta(seconds=5)
 ORDERS_PER_SWEEP: Final = 200
+# How long after its end, and how often, an order's fills are read again for corrections.
+CORRECTIONS_WATCHED: Final = timedelta(days=2)
+CORRECTIONS_EVERY: Final = timedelta(minutes=5)
+CORRECTIONS_PER_SWEEP: Final = 10
 SWEEP: Final = Actor.system("sweep")
 
 
@@ -33,12 +37,16 @@ def publish_pending(*, now: datetime) -> int:
 
 
 def publish_polls(*, now: datetime) -> int:
-    """Ask for news of every working order. Returns how many were asked for."""
-    ids = list(
-        Order.objects.filter(state__in=WORKING_STATES)
-        .order_by("polled_at")
-        .values_list("pk", flat=True)[:ORDERS_PER_SWEEP]
-    )
+    """Ask for news of every working order, and now and then of those that ended lately. Returns how many were asked
+    for."""
+    ended = Order.objects.filter(
+        closed_at__gte=now - CORRECTIONS_WATCHED, polled_at__lte=now - CORRECTIONS_EVERY
+    ).exclude(Q(venue_order_id="") | Q(state__in=LIVE_ORDER_STATES))
+    working = Order.objects.filter(state__in=WORKING_STATES)
+    ids = [
+        *working.order_by(F("polled_at").asc(nulls_first=True)).values_list("pk", flat=True)[:ORDERS_PER_SWEEP],
+        *ended.order_by("polled_at").values_list("pk", flat=True)[:CORRECTIONS_PER_SWEEP],
+    ]
     for order_id in ids:
         publish("trades.poll_order", order_id=order_id)
     return len(ids)
