@@ -7,12 +7,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from apps.accounts.models import Desk, User
 from apps.accounts.services import roles
 from tests.factories.accounts import DeskFactory, UserFactory
 
 pytest_plugins = ["tests.fixtures_simulator"]
+
+# A slow machine is no failure: no test asserts a time.
+hypothesis_settings.register_profile("aika", deadline=None)
+hypothesis_settings.load_profile("aika")
 
 NOW = datetime(2026, 3, 2, 14, 46, tzinfo=UTC)
 

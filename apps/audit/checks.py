@@ -19,7 +19,7 @@ def guards_stand(
         Error(
             f"Guard: {problem}.",
             hint="A migration rebuilt the table without InstallGuards, or somebody changed the triggers. "
-            "Find out which; a migration that repeats InstallGuards puts them back.",
+            "Find out which; a migration that repeats InstallGuards puts them back (migrate --skip-checks).",
             id="audit.E001",
         )
         for alias in databases or ()

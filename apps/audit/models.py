@@ -10,6 +10,7 @@ SUBJECT_CHARS_MAX = 120
 KIND_CHARS_MAX = 80
 ACTOR_ID_CHARS_MAX = 64
 NAME_CHARS_MAX = 200
+MESSAGE_CHARS_MAX = 500
 GENESIS = "0" * HASH_CHARS
 
 
@@ -58,7 +59,7 @@ class Alarm(models.Model):
     id = models.BigAutoField(primary_key=True)
     code = models.CharField(max_length=80)
     subject = models.CharField(max_length=SUBJECT_CHARS_MAX)
-    message = models.CharField(max_length=500)
+    message = models.CharField(max_length=MESSAGE_CHARS_MAX)
     since = models.DateTimeField()
     acknowledged_by = models.CharField(max_length=NAME_CHARS_MAX, blank=True)
     acknowledged_at = models.DateTimeField(null=True, blank=True)

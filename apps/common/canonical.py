@@ -42,13 +42,16 @@ def decode(raw: bytes) -> dict[str, object]:
     Raises ValueError for bytes that `encode` cannot have written: not UTF-8, not an object, no schema, a key twice,
     a float, NaN or an infinity.
     """
-    found: object = json.loads(
-        raw.decode("utf-8"),
-        object_pairs_hook=_no_key_twice,
-        parse_float=_refuse_number,
-        parse_constant=_refuse_number,
-        parse_int=_small_int,
-    )
+    try:
+        found: object = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_no_key_twice,
+            parse_float=_refuse_number,
+            parse_constant=_refuse_number,
+            parse_int=_small_int,
+        )
+    except RecursionError:
+        raise ValueError("Nested deeper than anything that was encoded.") from None
     if not isinstance(found, dict) or not isinstance(found.get("schema"), str) or not found["schema"]:
         raise ValueError("Canonical bytes are an object that names its schema.")
     return found

@@ -29,6 +29,12 @@ def test_raising_again_finds_the_open_one(alarm: Alarm, now: datetime) -> None:
     assert list(selectors.open_alarms()) == [alarm, other]
 
 
+def test_a_long_message_is_cut_and_the_alarm_stands(empty_log: None, now: datetime) -> None:
+    alarm = alarms.raise_alarm(code="X", subject="y", message="m" * 900, now=now)
+    alarm.refresh_from_db()
+    assert alarm.message == "m" * 499 + "…"
+
+
 def test_a_cleared_one_is_over_and_may_come_again(alarm: Alarm, now: datetime) -> None:
     assert alarms.clear_alarm(code="ORDER_UNKNOWN", subject="order:1", now=now)
     assert not alarms.clear_alarm(code="ORDER_UNKNOWN", subject="order:1", now=now)

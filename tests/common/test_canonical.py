@@ -150,6 +150,8 @@ def test_the_schema_leads_and_is_nobody_elses_key() -> None:
         b'{"schema":"a","b":Infinity}',
         b'{"schema":"a","b":9007199254740992}',
         b'{"schema":"a\xff"}',
+        b'{"schema":"a","b":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"schema":"a","b":' + b"9" * 5_000 + b"}",
         json.dumps({"schema": "a"}).encode("utf-16"),
     ],
 )

@@ -4,17 +4,21 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
-from apps.audit.models import Alarm
+from apps.audit.models import MESSAGE_CHARS_MAX, Alarm
 from apps.audit.services import events
 from apps.audit.types import Actor
 from apps.common.errors import Conflict, NotFound
 
 
 def raise_alarm(*, code: str, subject: str, message: str, now: datetime) -> Alarm:
-    """Opens an alarm, or returns the one that is open for this code and subject. Its own message stays the first."""
+    """Opens an alarm, or returns the one that is open for this code and subject, whose first message stays.
+
+    A message beyond 500 characters is cut: no alarm fails for having too much to say.
+    """
+    shown = message if len(message) <= MESSAGE_CHARS_MAX else message[: MESSAGE_CHARS_MAX - 1] + "…"
     try:
         with transaction.atomic():
-            alarm = Alarm.objects.create(code=code, subject=subject, message=message, since=now)
+            alarm = Alarm.objects.create(code=code, subject=subject, message=shown, since=now)
             _record(alarm, kind="alarm.raised", actor=Actor.system("alarms"), now=now)
             return alarm
     except IntegrityError:

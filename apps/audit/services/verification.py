@@ -131,7 +131,7 @@ def _columns_that_lie(row: dict[str, Any], body: bytes, previous_id: object) -> 
         if facts["previous_id"] != previous_id:
             wrong.append("id (of the event before)")
         return wrong
-    except (ValueError, KeyError, RecursionError):
+    except (ValueError, KeyError):
         return ["body"]
 
 

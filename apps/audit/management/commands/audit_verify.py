@@ -20,7 +20,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        report = verify(stream=options["stream"], progress=self._progress if self.stderr.isatty() else None)
+        on_terminal = self.stderr.isatty()
+        report = verify(stream=options["stream"], progress=self._progress if on_terminal else None)
+        if on_terminal:
+            self.stderr.write("\r\x1b[K", ending="")
         if options["json"]:
             self.stdout.write(json.dumps({"result": RESULTS[report.exit_code], **asdict(report)}))
         else:
