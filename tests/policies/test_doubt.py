@@ -150,11 +150,11 @@ def test_an_exception_inside_any_rule_denies(key: str, error: type[Exception], m
     """The one place where a test reaches inside: a rule has to be broken to see that breaking denies."""
     ready = compiled.compiled(POLICY)
 
-    def broken(case: Case) -> Finding:
+    def broken(case: Case, keys: tuple[str, ...]) -> Finding:
         raise ZeroDivisionError("broken")
 
     rules = tuple(item._replace(check=broken) if item.row.key == key else item for item in ready.rules)
-    monkeypatch.setitem(compiled._cache, POLICY.digest, ready._replace(rules=rules))
+    monkeypatch.setitem(compiled._cache, POLICY.digest, ready._replace(rules=rules, selections={}))
     found = evaluate(POLICY, ask(), facts(ask(), POLICY), NOW)
     assert (found.outcome, found.codes[0]) == (Verdict.DENY, "RULE_FAILED")
 

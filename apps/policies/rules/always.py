@@ -7,38 +7,34 @@ from decimal import Decimal
 
 from apps.policies.rules.built import Built
 from apps.policies.rules.case import Case
-from apps.policies.rules.finding import Finding, Micros, at_least, at_most
+from apps.policies.rules.finding import PASSED, Finding, Micros
 from apps.policies.rules.params import Params
-from apps.policies.rules.price import check_terms
-from apps.policies.rules.reading import FACT_AGE_S_MAX, ZERO, micros, read_trading_state
+from apps.policies.rules.reading import FACT_AGE_S_MAX, ZERO, micros
 from apps.policies.types import FactKind, LineVerdict, ReasonCode, State
 
 _QUOTE_AGE_S_MAX = Decimal(FACT_AGE_S_MAX[FactKind.QUOTE])
-_OK = ReasonCode.WITHIN_LIMIT
 
 
-def terms(case: Case) -> Finding:
+def terms(case: Case, keys: tuple[str, ...]) -> Finding:
     """The ask is whole: see price.check_terms."""
-    check_terms(case.ask)
-    return Finding(LineVerdict.PASS, _OK, str(case.ask.order_type))
+    return case.passed(case.terms.order_type)
 
 
-def trading_state(case: Case) -> Finding:
+def trading_state(case: Case, keys: tuple[str, ...]) -> Finding:
     """ACTIVE passes, HALTED denies, REDUCING lets through only what shrinks the position and keeps its sign.
 
     Orders under way on the same side count as filled: two sells of 60 % each would turn the position around.
     """
-    state = read_trading_state(case.ask, case.facts, case.now)
-    position, quantity = case.position, case.priced.quantity
+    state, position, quantity = case.state, case.position, case.priced.quantity
     if state is State.ACTIVE:
-        return Finding(LineVerdict.PASS, _OK, "ACTIVE", "=", "ACTIVE")
+        return case.passed("ACTIVE", "=", "ACTIVE")
     if state is State.HALTED:
         return Finding(LineVerdict.FAIL, ReasonCode.TRADING_HALTED, "HALTED", "=", "ACTIVE")
     if case.ask.side == "SELL":
         reducible = position.quantity - position.working_sell
     else:
         reducible = -position.quantity - position.working_buy
-    return at_most(quantity, max(reducible, ZERO), case.ask.base_currency, ReasonCode.ONLY_REDUCING)
+    return case.at_most(quantity, max(reducible, ZERO), case.ask.base_currency, ReasonCode.ONLY_REDUCING)
 
 
 def trading_state_rule(params: Params) -> Built:
@@ -46,16 +42,16 @@ def trading_state_rule(params: Params) -> Built:
     return Built(trading_state)
 
 
-def quote(case: Case) -> Finding:
+def quote(case: Case, keys: tuple[str, ...]) -> Finding:
     """There is a price that can be decided on; a stale_quote rule tightens this."""
-    age = micros(case.touch.age)
-    return Finding(LineVerdict.PASS, _OK, Micros(age), "<=", _QUOTE_AGE_S_MAX, "s")
+    age = case.touch.age
+    return case.passed(Micros(micros(age)), "<=", _QUOTE_AGE_S_MAX, "s") if case.wordy else PASSED
 
 
-def tradable(case: Case) -> Finding:
+def tradable(case: Case, keys: tuple[str, ...]) -> Finding:
     """The venue trades the instrument, and this type of order in it."""
     instrument, ask = case.instrument, case.ask
-    code = _OK
+    code = None
     if not instrument.tradable:
         code = ReasonCode.INSTRUMENT_NOT_TRADABLE
     elif instrument.cancel_only:
@@ -64,52 +60,49 @@ def tradable(case: Case) -> Finding:
         code = ReasonCode.INSTRUMENT_POST_ONLY
     elif instrument.limit_only and ask.limit_price is None:
         code = ReasonCode.INSTRUMENT_LIMIT_ONLY
-    return Finding(LineVerdict.PASS if code is _OK else LineVerdict.FAIL, code, ask.instrument)
+    return case.passed(ask.instrument) if code is None else Finding(LineVerdict.FAIL, code, ask.instrument)
 
 
-def price_increment(case: Case) -> Finding:
+def price_increment(case: Case, keys: tuple[str, ...]) -> Finding:
     """Every price is a multiple of the price increment."""
-    increment, ask = case.instrument.price_increment, case.ask
-    check_terms(ask)
+    increment, ask = case.instrument.price_increment, case.terms
     for price in (ask.limit_price, ask.stop_price):
         if price is not None and price % increment:
             return _off_grid(price, increment, ask.quote_currency, ReasonCode.PRICE_OFF_INCREMENT)
     shown = "" if ask.limit_price is None else ask.limit_price
-    return Finding(LineVerdict.PASS, _OK, shown, "multiple of", increment, ask.quote_currency)
+    return case.passed(shown, "multiple of", increment, ask.quote_currency)
 
 
-def quantity_increment(case: Case) -> Finding:
+def quantity_increment(case: Case, keys: tuple[str, ...]) -> Finding:
     """The size is a multiple of its increment, in base or in quote currency."""
-    instrument, ask = case.instrument, case.ask
-    check_terms(ask)
+    instrument, ask = case.instrument, case.terms
     if ask.quantity is not None:
         size, increment, unit = ask.quantity, instrument.quantity_increment, ask.base_currency
     else:
         size, increment, unit = ask.quote_quantity or ZERO, instrument.quote_increment, ask.quote_currency
     if size % increment:
         return _off_grid(size, increment, unit, ReasonCode.QUANTITY_OFF_INCREMENT)
-    return Finding(LineVerdict.PASS, _OK, size, "multiple of", increment, unit)
+    return case.passed(size, "multiple of", increment, unit)
 
 
-def venue_quantity(case: Case) -> Finding:
+def venue_quantity(case: Case, keys: tuple[str, ...]) -> Finding:
     """Within what the venue takes in base units; a size in quote currency is held against the notional alone."""
-    instrument, ask = case.instrument, case.ask
-    check_terms(ask)
+    instrument, ask = case.instrument, case.terms
     if ask.quantity is None:
-        return Finding(LineVerdict.PASS, _OK)
-    low = at_least(ask.quantity, instrument.min_quantity, ask.base_currency, ReasonCode.QUANTITY_BELOW_VENUE_MIN)
+        return PASSED
+    low = case.at_least(ask.quantity, instrument.min_quantity, ask.base_currency, ReasonCode.QUANTITY_BELOW_VENUE_MIN)
     if low.verdict is LineVerdict.FAIL:
         return low
-    return at_most(ask.quantity, instrument.max_quantity, ask.base_currency, ReasonCode.QUANTITY_ABOVE_VENUE_MAX)
+    return case.at_most(ask.quantity, instrument.max_quantity, ask.base_currency, ReasonCode.QUANTITY_ABOVE_VENUE_MAX)
 
 
-def venue_notional(case: Case) -> Finding:
+def venue_notional(case: Case, keys: tuple[str, ...]) -> Finding:
     """Within what the venue takes in quote currency."""
     instrument, priced, unit = case.instrument, case.priced, case.ask.quote_currency
-    low = at_least(priced.least_notional_quote, instrument.min_notional, unit, ReasonCode.NOTIONAL_BELOW_VENUE_MIN)
+    low = case.at_least(priced.least_notional_quote, instrument.min_notional, unit, ReasonCode.NOTIONAL_BELOW_VENUE_MIN)
     if low.verdict is LineVerdict.FAIL:
         return low
-    return at_most(priced.notional_quote, instrument.max_notional, unit, ReasonCode.NOTIONAL_ABOVE_VENUE_MAX)
+    return case.at_most(priced.notional_quote, instrument.max_notional, unit, ReasonCode.NOTIONAL_ABOVE_VENUE_MAX)
 
 
 def _off_grid(value: Decimal, increment: Decimal, unit: str, code: ReasonCode) -> Finding:

@@ -5,30 +5,51 @@ from decimal import Decimal
 
 from apps.policies.rules.built import Built
 from apps.policies.rules.case import Case
-from apps.policies.rules.finding import Finding, at_least, at_most
+from apps.policies.rules.finding import Finding
 from apps.policies.rules.params import Params, invalid
-from apps.policies.rules.reading import FACT_AGE_S_MAX, ZERO, amount, flag, fresh, signed
+from apps.policies.rules.reading import (
+    BALANCES,
+    DAY_LOSS,
+    DAY_NOTIONAL,
+    DUPLICATES,
+    FACT_AGE_S_MAX,
+    FEES,
+    GROSS,
+    ONE,
+    ORDER_RATE,
+    ZERO,
+    amount,
+    flag,
+    fresh,
+    signed,
+)
 from apps.policies.types import Ask, FactKind, FactSpec, LineVerdict, ReasonCode
 
 
 def max_order_quantity(params: Params) -> Built:
     limit = params.amount("max_quantity")
     return Built(
-        lambda case: at_most(case.priced.quantity, limit, case.ask.base_currency, ReasonCode.MAX_ORDER_QUANTITY)
+        lambda case, keys: case.at_most(
+            case.priced.quantity, limit, case.ask.base_currency, ReasonCode.MAX_ORDER_QUANTITY
+        )
     )
 
 
 def max_order_notional(params: Params) -> Built:
     limit = params.amount("max_notional")
     return Built(
-        lambda case: at_most(case.priced.notional, limit, case.ask.reporting_currency, ReasonCode.MAX_ORDER_NOTIONAL)
+        lambda case, keys: case.at_most(
+            case.priced.notional, limit, case.ask.reporting_currency, ReasonCode.MAX_ORDER_NOTIONAL
+        )
     )
 
 
 def min_notional(params: Params) -> Built:
     limit = params.amount("min_notional")
     return Built(
-        lambda case: at_least(case.priced.least_notional, limit, case.ask.reporting_currency, ReasonCode.MIN_NOTIONAL)
+        lambda case, keys: case.at_least(
+            case.priced.least_notional, limit, case.ask.reporting_currency, ReasonCode.MIN_NOTIONAL
+        )
     )
 
 
@@ -37,17 +58,17 @@ def funds(params: Params) -> Built:
     kind_max = FACT_AGE_S_MAX[FactKind.BALANCES]
     age_max = timedelta(seconds=params.whole("max_age_s", low=1, high=kind_max, default=kind_max))
 
-    def check(case: Case) -> Finding:
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
         ask, priced = case.ask, case.priced
-        fees, balances = FactSpec(FactKind.FEES, ask.connection), FactSpec(FactKind.BALANCES, ask.connection)
-        taker = amount(fresh(case.facts, fees, case.now), "taker", fees)
-        held = fresh(case.facts, balances, case.now, age_max)
+        fees, balances = keys
+        taker = amount(fresh(case.facts, FEES, fees, case.now), "taker", fees)
+        held = fresh(case.facts, BALANCES, balances, case.now, age_max)
         if ask.side == "BUY":
             needed = priced.notional_quote + priced.notional_quote * taker
             available = amount(held, ask.quote_currency, balances)
-            return at_most(needed, available, ask.quote_currency, ReasonCode.FUNDS_INSUFFICIENT)
+            return case.at_most(needed, available, ask.quote_currency, ReasonCode.FUNDS_INSUFFICIENT)
         available = amount(held, ask.base_currency, balances)
-        return at_most(priced.quantity, available, ask.base_currency, ReasonCode.FUNDS_INSUFFICIENT)
+        return case.at_most(priced.quantity, available, ask.base_currency, ReasonCode.FUNDS_INSUFFICIENT)
 
     return Built(
         check,
@@ -61,7 +82,7 @@ def max_position(params: Params) -> Built:
     if (by_quantity is None) == (by_notional is None):
         raise invalid("max_quantity", 'Exactly one of "max_quantity" and "max_notional" is needed.')
 
-    def check(case: Case) -> Finding:
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
         ask, position, priced = case.ask, case.position, case.priced
         long = max(position.quantity, ZERO) + position.working_buy
         buys = ask.side == "BUY"
@@ -71,7 +92,7 @@ def max_position(params: Params) -> Built:
             assert by_notional is not None  # noqa: S101  one of the two is given, checked above
             observed = long * case.touch.middle * case.fx + (priced.notional if buys else ZERO)
             limit, unit = by_notional, ask.reporting_currency
-        return _unless_reducing(buys, at_most(observed, limit, unit, ReasonCode.MAX_POSITION))
+        return _unless_reducing(buys, case.at_most(observed, limit, unit, ReasonCode.MAX_POSITION))
 
     return Built(check)
 
@@ -80,14 +101,16 @@ def max_gross_exposure(params: Params) -> Built:
     """Everything held and being bought, at the middle of the market; this order at its worst price."""
     limit = params.amount("max_notional")
 
-    def check(case: Case) -> Finding:
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
         ask, position, priced = case.ask, case.position, case.priced
-        spec = FactSpec(FactKind.GROSS, ask.connection)
-        others = amount(fresh(case.facts, spec, case.now), "others", spec)
+        (key,) = keys
+        others = amount(fresh(case.facts, GROSS, key, case.now), "others", key)
         buys = ask.side == "BUY"
         held = (abs(position.quantity) + position.working_buy) * case.touch.middle * case.fx
         observed = others + held + (priced.notional if buys else ZERO)
-        return _unless_reducing(buys, at_most(observed, limit, ask.reporting_currency, ReasonCode.MAX_GROSS_EXPOSURE))
+        return _unless_reducing(
+            buys, case.at_most(observed, limit, ask.reporting_currency, ReasonCode.MAX_GROSS_EXPOSURE)
+        )
 
     return Built(check, lambda ask: (FactSpec(FactKind.GROSS, ask.connection),))
 
@@ -95,10 +118,10 @@ def max_gross_exposure(params: Params) -> Built:
 def daily_notional(params: Params) -> Built:
     limit = params.amount("max_notional")
 
-    def check(case: Case) -> Finding:
-        spec = FactSpec(FactKind.DAY_NOTIONAL, case.ask.connection)
-        observed = amount(fresh(case.facts, spec, case.now), "notional", spec) + case.priced.notional
-        return at_most(observed, limit, case.ask.reporting_currency, ReasonCode.DAILY_NOTIONAL)
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
+        (key,) = keys
+        observed = amount(fresh(case.facts, DAY_NOTIONAL, key, case.now), "notional", key) + case.priced.notional
+        return case.at_most(observed, limit, case.ask.reporting_currency, ReasonCode.DAILY_NOTIONAL)
 
     return Built(check, lambda ask: (FactSpec(FactKind.DAY_NOTIONAL, ask.connection),))
 
@@ -107,13 +130,13 @@ def daily_loss(params: Params) -> Built:
     """Hitting the limit latches: until a person resets it the fact says so, whatever the loss is by then."""
     limit = params.amount("max_loss")
 
-    def check(case: Case) -> Finding:
-        spec = FactSpec(FactKind.DAY_LOSS, case.ask.connection)
-        fact = fresh(case.facts, spec, case.now)
-        loss, unit = signed(fact, "loss", spec), case.ask.reporting_currency
-        if flag(fact, "latched", spec):
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
+        (key,) = keys
+        fact = fresh(case.facts, DAY_LOSS, key, case.now)
+        loss, unit = signed(fact, "loss", key), case.ask.reporting_currency
+        if flag(fact, "latched", key):
             return Finding(LineVerdict.FAIL, ReasonCode.DAILY_LOSS_LATCHED, loss, "<=", limit, unit)
-        return at_most(loss, limit, unit, ReasonCode.DAILY_LOSS)
+        return case.at_most(loss, limit, unit, ReasonCode.DAILY_LOSS)
 
     return Built(check, lambda ask: (FactSpec(FactKind.DAY_LOSS, ask.connection),))
 
@@ -124,24 +147,27 @@ def order_rate(params: Params) -> Built:
     per = params.choice("per", frozenset({"proposer", "connection"}))
     window_s = params.whole("window_s", low=1, high=86_400, default=60)
 
-    def spec_of(ask: Ask) -> FactSpec:
-        return FactSpec(FactKind.ORDER_RATE, f"{per}:{ask.proposer if per == 'proposer' else ask.connection}", window_s)
+    per_proposer, unit = per == "proposer", f"asks in {window_s} s"
 
-    def check(case: Case) -> Finding:
-        spec = spec_of(case.ask)
-        observed = amount(fresh(case.facts, spec, case.now), "count", spec) + 1
-        return at_most(observed, limit, f"asks in {window_s} s", ReasonCode.ORDER_RATE)
+    def scope_of(ask: Ask) -> str:
+        return f"proposer:{ask.proposer}" if per_proposer else f"connection:{ask.connection}"
 
-    return Built(check, lambda ask: (spec_of(ask),))
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
+        (key,) = keys
+        observed = amount(fresh(case.facts, ORDER_RATE, key, case.now), "count", key) + ONE
+        return case.at_most(observed, limit, unit, ReasonCode.ORDER_RATE)
+
+    return Built(check, lambda ask: (FactSpec(FactKind.ORDER_RATE, scope_of(ask), window_s),))
 
 
 def duplicate(params: Params) -> Built:
     window_s = params.whole("window_s", low=1, high=86_400)
+    unit = f"alike in {window_s} s"
 
-    def check(case: Case) -> Finding:
-        spec = FactSpec(FactKind.DUPLICATES, case.ask.instrument, window_s)
-        observed = amount(fresh(case.facts, spec, case.now), "count", spec)
-        return at_most(observed, ZERO, f"alike in {window_s} s", ReasonCode.DUPLICATE)
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
+        (key,) = keys
+        observed = amount(fresh(case.facts, DUPLICATES, key, case.now), "count", key)
+        return case.at_most(observed, ZERO, unit, ReasonCode.DUPLICATE)
 
     return Built(check, lambda ask: (FactSpec(FactKind.DUPLICATES, ask.instrument, window_s),))
 

@@ -23,7 +23,7 @@ def approvals_required(params: Params) -> Built:
     bounded, unbounded = _tiers(params)
     top = bounded[-1][0] if bounded else None
 
-    def check(case: Case) -> Finding:
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
         notional, unit = case.priced.notional, case.ask.reporting_currency
         for up_to, tier in bounded:
             if notional <= up_to:

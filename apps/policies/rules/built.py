@@ -8,7 +8,7 @@ from apps.policies.rules.case import Case
 from apps.policies.rules.finding import Finding
 from apps.policies.types import Ask, FactSpec
 
-Check = Callable[[Case], Finding]
+Check = Callable[[Case, tuple[str, ...]], Finding]
 Specs = Callable[[Ask], tuple[FactSpec, ...]]
 
 
@@ -18,7 +18,10 @@ def no_facts(ask: Ask) -> tuple[FactSpec, ...]:
 
 
 class Built(NamedTuple):
-    """A check, the facts it reads beyond the common ones, and the bound it puts on market orders, if it does."""
+    """A check, the facts it reads beyond the common ones, and the bound it puts on market orders, if it does.
+
+    The check is given the keys of those facts, in the order of `specs`.
+    """
 
     check: Check
     specs: Specs = no_facts

@@ -1,11 +1,10 @@
 """One ask with everything the rules may read about it, each common fact parsed once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
 
-from apps.policies.rules.finding import Doubt
+from apps.policies.rules.finding import PASSED, Finding, Shown
 from apps.policies.rules.price import Priced, check_terms, price
 from apps.policies.rules.reading import (
     Instrument,
@@ -15,94 +14,105 @@ from apps.policies.rules.reading import (
     read_instrument,
     read_position,
     read_touch,
+    read_trading_state,
 )
-from apps.policies.types import Ask, Facts
+from apps.policies.types import Ask, Facts, LineVerdict, ReasonCode, State
 
-Read = TypeVar("Read")
+_SIZELESS = ("instrument", "touch", "position", "fx", "state")
 
 
 class Case:
-    """The common facts as values. Reading one that is in doubt raises that `Doubt`, in every rule that reads it."""
+    """The common facts as values. Reading one that is in doubt raises that `Doubt`, in every rule that reads it.
 
-    __slots__ = ("_fx", "_instrument", "_position", "_priced", "_touch", "ask", "facts", "now", "slippage_bps")
+    A `wordy` case keeps what every rule saw; otherwise a rule that passes says no more than that.
+    """
 
-    def __init__(self, ask: Ask, facts: Facts, now: datetime, slippage_bps: Decimal | None) -> None:
+    __slots__ = ("ask", "facts", "now", "priced", "slippage_bps", "terms", "wordy", *_SIZELESS)
+
+    instrument: Instrument
+    touch: Touch
+    position: Position
+    fx: Decimal
+    state: State
+    priced: Priced
+    terms: Ask
+
+    def __init__(
+        self, ask: Ask, facts: Facts, now: datetime, slippage_bps: Decimal | None, *, wordy: bool = False
+    ) -> None:
         self.ask = ask
         self.facts = facts
         self.now = now
         self.slippage_bps = slippage_bps
-        self._instrument: Instrument | Doubt | None = None
-        self._touch: Touch | Doubt | None = None
-        self._position: Position | Doubt | None = None
-        self._fx: Decimal | Doubt | None = None
-        self._priced: Priced | Doubt | None = None
+        self.wordy = wordy
+
+    def __getattr__(self, name: str) -> object:
+        """A slot that is not filled yet: read it once. A doubt is raised again each time, and fills nothing."""
+        read = _READERS.get(name)
+        if read is None:
+            raise AttributeError(name)
+        value = read(self)
+        setattr(self, name, value)
+        return value
 
     def resized(self, ask: Ask) -> "Case":
         """The same facts, as far as they are read, for an ask that differs in its size alone."""
         other = Case(ask, self.facts, self.now, self.slippage_bps)
-        other._instrument, other._touch = self._instrument, self._touch
-        other._position, other._fx = self._position, self._fx
+        self._share(other)
         return other
 
-    @property
-    def instrument(self) -> Instrument:
-        found = self._instrument
-        if found is None:
-            found = self._instrument = self._once(read_instrument)
-        if isinstance(found, Doubt):
-            raise found.with_traceback(None)
-        return found
+    def in_words(self) -> "Case":
+        """The same case, keeping what every rule saw."""
+        other = Case(self.ask, self.facts, self.now, self.slippage_bps, wordy=True)
+        self._share(other)
+        return other
 
-    @property
-    def touch(self) -> Touch:
-        found = self._touch
-        if found is None:
-            found = self._touch = self._once(read_touch)
-        if isinstance(found, Doubt):
-            raise found.with_traceback(None)
-        return found
-
-    @property
-    def position(self) -> Position:
-        found = self._position
-        if found is None:
-            found = self._position = self._once(read_position)
-        if isinstance(found, Doubt):
-            raise found.with_traceback(None)
-        return found
-
-    @property
-    def fx(self) -> Decimal:
-        found = self._fx
-        if found is None:
-            found = self._fx = self._once(read_fx)
-        if isinstance(found, Doubt):
-            raise found.with_traceback(None)
-        return found
-
-    @property
-    def priced(self) -> Priced:
-        found = self._priced
-        if found is None:
-            found = self._priced = self._price()
-        if isinstance(found, Doubt):
-            raise found.with_traceback(None)
-        return found
-
-    @property
     def priced_or_none(self) -> Priced | None:
         """What the rules took it to be worth; None where they could not know."""
-        return self._priced if isinstance(self._priced, Priced) else None
-
-    def _once(self, read: Callable[[Ask, Facts, datetime], Read]) -> Read | Doubt:
         try:
-            return read(self.ask, self.facts, self.now)
-        except Doubt as doubt:
-            return doubt
+            found = object.__getattribute__(self, "priced")
+        except AttributeError:
+            return None
+        return found if isinstance(found, Priced) else None
 
-    def _price(self) -> Priced | Doubt:
-        try:
-            check_terms(self.ask)
-            return price(self.ask, self.touch, self.fx, self.slippage_bps)
-        except Doubt as doubt:
-            return doubt
+    def at_most(self, observed: Decimal, limit: Decimal, unit: str, code: ReasonCode) -> Finding:
+        """Pass up to and including the limit."""
+        if observed <= limit:
+            return self.passed(observed, "<=", limit, unit) if self.wordy else PASSED
+        return Finding(LineVerdict.FAIL, code, observed, "<=", limit, unit)
+
+    def at_least(self, observed: Decimal, limit: Decimal, unit: str, code: ReasonCode) -> Finding:
+        """Pass down to and including the limit."""
+        if observed >= limit:
+            return self.passed(observed, ">=", limit, unit) if self.wordy else PASSED
+        return Finding(LineVerdict.FAIL, code, observed, ">=", limit, unit)
+
+    def passed(self, observed: Shown, operator: str = "", limit: Shown = "", unit: str = "") -> Finding:
+        """The rule lets pass what it saw."""
+        if not self.wordy:
+            return PASSED
+        return Finding(LineVerdict.PASS, ReasonCode.WITHIN_LIMIT, observed, operator, limit, unit)
+
+    def _share(self, other: "Case") -> None:
+        for name in _SIZELESS:
+            try:
+                value = object.__getattribute__(self, name)
+            except AttributeError:
+                continue
+            setattr(other, name, value)
+
+
+def _terms(case: Case) -> Ask:
+    check_terms(case.ask)
+    return case.ask
+
+
+_READERS: Mapping[str, Callable[[Case], object]] = {
+    "instrument": lambda case: read_instrument(case.ask, case.facts, case.now),
+    "touch": lambda case: read_touch(case.ask, case.facts, case.now),
+    "position": lambda case: read_position(case.ask, case.facts, case.now),
+    "fx": lambda case: read_fx(case.ask, case.facts, case.now),
+    "state": lambda case: read_trading_state(case.ask, case.facts, case.now),
+    "terms": _terms,
+    "priced": lambda case: price(case.terms, case.touch, case.fx, case.slippage_bps),
+}

@@ -8,11 +8,12 @@ from apps.common.canonical import digest, encode
 from apps.common.errors import Invalid
 from apps.policies.rules.built import Built, Check, Specs, no_facts
 from apps.policies.rules.case import Case
-from apps.policies.rules.finding import Doubt, Finding
+from apps.policies.rules.finding import OUT_OF_SCOPE, Doubt, Finding
 from apps.policies.rules.kinds import build
 from apps.policies.types import Ask, ReasonCode, RuleKind, RuleRow, VersionRules
 
 _VERSIONS_MAX = 64
+_SCOPES_MAX = 512
 
 
 class Rule(NamedTuple):
@@ -35,20 +36,49 @@ class Rule(NamedTuple):
             and (row.proposer is None or row.proposer == ask.proposer)
         )
 
+    def bound(self, ask: Ask) -> tuple[Check, tuple[str, ...]]:
+        """The check with the keys of its facts; one out of scope stands aside."""
+        if not self.covers(ask):
+            return _stands_aside, ()
+        return self.check, tuple(spec.key for spec in self.specs(ask))
+
+
+class Selection(NamedTuple):
+    """What judges the asks of one scope: every rule, those out of scope standing aside, and what the scope has."""
+
+    checks: tuple[tuple[Check, tuple[str, ...]], ...]
+    has_size_limit: bool
+    has_approvals: bool
+    market_slippage_bps: Decimal | None
+
 
 class Compiled(NamedTuple):
-    """A version's rules ordered by key."""
+    """A version's rules ordered by key, and what was selected of them for the scopes met so far."""
 
     source: tuple[RuleRow, ...]
     rules: tuple[Rule, ...]
-    size_limits: tuple[Rule, ...]
-    approvals: tuple[Rule, ...]
-    collars: tuple[Rule, ...]
+    selections: dict[tuple[str, str, str, str], Selection]
 
-    def market_slippage_bps(self, ask: Ask) -> Decimal | None:
-        """The widest bound that the collars in scope put on market orders; None where none does."""
-        bounds = [rule.market_slippage_bps for rule in self.collars if rule.covers(ask)]
-        return max((bound for bound in bounds if bound is not None), default=None)
+    def select(self, ask: Ask) -> Selection:
+        """The rules as they judge this ask. The widest bound that the collars in scope put on market orders counts."""
+        scope = (ask.connection, ask.instrument, ask.side, ask.proposer)
+        found = self.selections.get(scope)
+        if found is None:
+            if len(self.selections) >= _SCOPES_MAX:
+                self.selections.clear()
+            found = self.selections[scope] = self._select(ask)
+        return found
+
+    def _select(self, ask: Ask) -> Selection:
+        here = [rule for rule in self.rules if rule.covers(ask)]
+        kinds = {str(rule.row.kind) for rule in here}
+        bounds = [rule.market_slippage_bps for rule in here if rule.market_slippage_bps is not None]
+        return Selection(
+            tuple(rule.bound(ask) for rule in self.rules),
+            RuleKind.MAX_ORDER_NOTIONAL in kinds,
+            RuleKind.APPROVALS_REQUIRED in kinds,
+            max(bounds, default=None),
+        )
 
 
 _cache: dict[str, Compiled] = {}
@@ -77,14 +107,11 @@ def rules_digest(*, set_slug: str, number: int, rules: tuple[RuleRow, ...]) -> s
 
 
 def _compile(rows: tuple[RuleRow, ...]) -> Compiled:
-    rules = tuple(_rule(row) for row in sorted(rows, key=_order))
-    return Compiled(
-        rows,
-        rules,
-        tuple(rule for rule in rules if rule.row.kind == RuleKind.MAX_ORDER_NOTIONAL),
-        tuple(rule for rule in rules if rule.row.kind == RuleKind.APPROVALS_REQUIRED),
-        tuple(rule for rule in rules if rule.row.kind == RuleKind.PRICE_COLLAR),
-    )
+    return Compiled(rows, tuple(_rule(row) for row in sorted(rows, key=_order)), {})
+
+
+def _stands_aside(case: Case, keys: tuple[str, ...]) -> Finding:
+    return OUT_OF_SCOPE
 
 
 def _rule(row: RuleRow) -> Rule:
@@ -100,7 +127,7 @@ def _rule(row: RuleRow) -> Rule:
 def _refusing(error: Invalid) -> Built:
     code, about = ReasonCode(error.code), error.field or ""
 
-    def check(case: Case) -> Finding:
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
         return Doubt(code, about).finding
 
     return Built(check, no_facts)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from apps.policies.rules.case import Case
 from apps.policies.rules.compiled import compiled
-from apps.policies.rules.judge import judge
+from apps.policies.rules.judge import answers, judge
 from apps.policies.rules.reading import fx_spec, instrument_spec, position_spec, quote_spec, trading_state_spec
 from apps.policies.rules.remedy import find
 from apps.policies.rules.wording import lines_of
@@ -33,13 +33,12 @@ def evaluate(
     a tier that needs nobody stand, on paper only.
     """
     ready = None if version is None else compiled(version)
-    case = Case(ask, facts, now, None if ready is None else ready.market_slippage_bps(ask))
+    case = Case(ask, facts, now, None if ready is None else ready.select(ask).market_slippage_bps)
     judgement = judge(ready, case, approval_may_be_waived)
-    priced = case.priced_or_none
-    answers = judgement.answers
+    priced = case.priced_or_none()
 
     def word_lines() -> tuple[RuleLine, ...]:
-        return lines_of(answers, ask)
+        return lines_of(answers(ready, case, approval_may_be_waived), ask)
 
     return Evaluation(
         outcome=judgement.outcome,

@@ -35,6 +35,7 @@ class Finding(NamedTuple):
     tier: Tier | None = None
 
 
+PASSED = Finding(LineVerdict.PASS, ReasonCode.WITHIN_LIMIT)
 OUT_OF_SCOPE = Finding(LineVerdict.NOT_APPLICABLE, ReasonCode.OUT_OF_SCOPE)
 
 
@@ -50,17 +51,3 @@ class Doubt(Exception):
     def finding(self) -> Finding:
         """The doubt as an answer: it denies."""
         return Finding(LineVerdict.ERROR, self.code, about=self.about)
-
-
-def at_most(observed: Decimal, limit: Decimal, unit: str, code: ReasonCode) -> Finding:
-    """Pass up to and including the limit."""
-    if observed <= limit:
-        return Finding(LineVerdict.PASS, ReasonCode.WITHIN_LIMIT, observed, "<=", limit, unit)
-    return Finding(LineVerdict.FAIL, code, observed, "<=", limit, unit)
-
-
-def at_least(observed: Decimal, limit: Decimal, unit: str, code: ReasonCode) -> Finding:
-    """Pass down to and including the limit."""
-    if observed >= limit:
-        return Finding(LineVerdict.PASS, ReasonCode.WITHIN_LIMIT, observed, ">=", limit, unit)
-    return Finding(LineVerdict.FAIL, code, observed, ">=", limit, unit)

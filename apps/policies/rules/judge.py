@@ -7,18 +7,18 @@ from apps.policies.rules.always import ALWAYS, APPROVAL_KEY, POLICY_KEY, SIZE_LI
 from apps.policies.rules.approvals import together
 from apps.policies.rules.built import Check
 from apps.policies.rules.case import Case
-from apps.policies.rules.compiled import Compiled
-from apps.policies.rules.finding import OUT_OF_SCOPE, Doubt, Finding
+from apps.policies.rules.compiled import Compiled, Selection
+from apps.policies.rules.finding import PASSED, Doubt, Finding
 from apps.policies.rules.reading import EXACT
 from apps.policies.types import LineVerdict, ReasonCode, Tier, Verdict
 
-_PASSED = Finding(LineVerdict.PASS, ReasonCode.WITHIN_LIMIT)
 NO_POLICY = Finding(LineVerdict.FAIL, ReasonCode.NO_ACTIVE_POLICY)
 _NO_LIMIT = Finding(LineVerdict.FAIL, ReasonCode.NO_LIMIT_SET)
 _NO_APPROVAL = Finding(LineVerdict.FAIL, ReasonCode.NO_APPROVAL_RULE)
 _CONFLICT = Finding(LineVerdict.FAIL, ReasonCode.APPROVAL_RULES_CONFLICT)
 _WAIVED = Finding(LineVerdict.PASS, ReasonCode.APPROVAL_WAIVED)
 _DENYING = (LineVerdict.FAIL, LineVerdict.ERROR)
+_ALWAYS_CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = tuple((check, ()) for _, _, check in ALWAYS)
 
 
 class Answered(NamedTuple):
@@ -30,10 +30,11 @@ class Answered(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The outcome and everything it rests on; `codes` are those that deny, each once, in the order of the lines."""
+    """The outcome, the codes that deny, each once, who must approve, and the findings: all of them, in the order of
+    `answers`, of a wordy case; of any other only those that say more than that they pass."""
 
     outcome: Verdict
-    answers: list[Answered]
+    findings: list[Finding]
     codes: tuple[ReasonCode, ...]
     tier: Tier | None
 
@@ -41,43 +42,55 @@ class Judgement(NamedTuple):
 def judge(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -> Judgement:
     """Consult everything about one case, with exact arithmetic whatever the thread's context is."""
     with localcontext(EXACT):
-        answers = [Answered(key, "always", _ask_rule(check, case)) for key, _, check in ALWAYS]
         if compiled is None:
-            answers.append(Answered(POLICY_KEY, "always", NO_POLICY))
-            return Judgement(Verdict.DENY, answers, _codes(answers), None)
-        tiers: list[Tier] = []
-        for rule in compiled.rules:
-            finding = _ask_rule(rule.check, case) if rule.covers(case.ask) else OUT_OF_SCOPE
-            if finding.tier is not None:
-                tiers.append(finding.tier)
-            answers.append(Answered(rule.row.key, rule.row.kind, finding))
-    covered = any(rule.covers(case.ask) for rule in compiled.size_limits)
-    answers.append(Answered(SIZE_LIMIT_KEY, "always", _PASSED if covered else _NO_LIMIT))
-    tier, finding = _approval(compiled, case, tiers, approval_may_be_waived)
-    answers.append(Answered(APPROVAL_KEY, "always", finding))
-    codes = _codes(answers)
+            findings = _consult(_ALWAYS_CHECKS, case)
+            findings.append(NO_POLICY)
+            return Judgement(Verdict.DENY, findings, _codes(findings), None)
+        selection = compiled.select(case.ask)
+        findings = _consult(_ALWAYS_CHECKS + selection.checks, case)
+    findings.append(PASSED if selection.has_size_limit else _NO_LIMIT)
+    tiers = [finding.tier for finding in findings if finding.tier is not None]
+    tier, finding = _approval(selection, case, tiers, approval_may_be_waived)
+    findings.append(finding)
+    codes = _codes(findings)
     if codes:
-        return Judgement(Verdict.DENY, answers, codes, tier)
-    return Judgement(Verdict.ALLOW if tier is None else Verdict.NEEDS_APPROVAL, answers, (), tier)
+        return Judgement(Verdict.DENY, findings, codes, tier)
+    return Judgement(Verdict.ALLOW if tier is None else Verdict.NEEDS_APPROVAL, findings, (), tier)
 
 
-def _ask_rule(check: Check, case: Case) -> Finding:
-    try:
-        return check(case)
-    except Doubt as doubt:
-        return doubt.finding
-    except Exception as error:  # noqa: BLE001  a rule that breaks down must deny, whatever broke it: silence is no yes
-        return Doubt(ReasonCode.RULE_FAILED, type(error).__name__).finding
+def answers(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -> list[Answered]:
+    """The same judgement with all that every rule saw. The rules are pure, so asking them again changes nothing."""
+    names = [(key, "always") for key, _, _ in ALWAYS]
+    if compiled is None:
+        names.append((POLICY_KEY, "always"))
+    else:
+        names.extend((rule.row.key, str(rule.row.kind)) for rule in compiled.rules)
+        names.extend(((SIZE_LIMIT_KEY, "always"), (APPROVAL_KEY, "always")))
+    findings = judge(compiled, case.in_words(), approval_may_be_waived).findings
+    return [Answered(key, kind, finding) for (key, kind), finding in zip(names, findings, strict=True)]
+
+
+def _consult(checks: tuple[tuple[Check, tuple[str, ...]], ...], case: Case) -> list[Finding]:
+    findings, wordy = [], case.wordy
+    for check, keys in checks:
+        try:
+            finding = check(case, keys)
+        except Doubt as doubt:
+            finding = doubt.finding
+        except Exception as error:  # noqa: BLE001  a rule that breaks down must deny, whatever broke it
+            finding = Doubt(ReasonCode.RULE_FAILED, type(error).__name__).finding
+        if wordy or finding is not PASSED:
+            findings.append(finding)
+    return findings
 
 
 def _approval(
-    compiled: Compiled, case: Case, tiers: list[Tier], approval_may_be_waived: bool
+    selection: Selection, case: Case, tiers: list[Tier], approval_may_be_waived: bool
 ) -> tuple[Tier | None, Finding]:
     """What all approval rules in scope ask for together; nobody only on paper, and where that is switched on."""
     if not tiers:
         # A rule in scope that denied for itself has its own line; only the absence of any is told here.
-        covered = any(rule.covers(case.ask) for rule in compiled.approvals)
-        return None, _PASSED if covered else _NO_APPROVAL
+        return None, PASSED if selection.has_approvals else _NO_APPROVAL
     tier = together(tiers)
     if not tier.roles:
         return None, _CONFLICT
@@ -88,5 +101,5 @@ def _approval(
     return tier, Finding(LineVerdict.REQUIRE, ReasonCode.APPROVAL_REQUIRED, tier=tier)
 
 
-def _codes(answers: list[Answered]) -> tuple[ReasonCode, ...]:
-    return tuple(dict.fromkeys(answer.finding.code for answer in answers if answer.finding.verdict in _DENYING))
+def _codes(findings: list[Finding]) -> tuple[ReasonCode, ...]:
+    return tuple(dict.fromkeys(finding.code for finding in findings if finding.verdict in _DENYING))

@@ -14,10 +14,10 @@ def allowed_instrument(params: Params) -> Built:
     instruments = params.words("instruments")
     shown = ", ".join(sorted(instruments))
 
-    def check(case: Case) -> Finding:
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
         code = case.ask.instrument
         if code in instruments:
-            return Finding(LineVerdict.PASS, ReasonCode.WITHIN_LIMIT, code, "in", shown)
+            return case.passed(code, "in", shown)
         return Finding(LineVerdict.FAIL, ReasonCode.INSTRUMENT_NOT_ALLOWED, code, "in", shown)
 
     return Built(check)
@@ -27,10 +27,10 @@ def restricted_list(params: Params) -> Built:
     instruments = params.words("instruments")
     shown = ", ".join(sorted(instruments))
 
-    def check(case: Case) -> Finding:
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
         code = case.ask.instrument
         if code not in instruments:
-            return Finding(LineVerdict.PASS, ReasonCode.WITHIN_LIMIT, code, "not in", shown)
+            return case.passed(code, "not in", shown)
         return Finding(LineVerdict.FAIL, ReasonCode.INSTRUMENT_RESTRICTED, code, "not in", shown)
 
     return Built(check)
@@ -41,7 +41,7 @@ def allowed_order_types(params: Params) -> Built:
     times_in_force = params.words("times_in_force", TIMES_IN_FORCE, needed=False) or TIMES_IN_FORCE
     shown_types, shown_times = ", ".join(sorted(order_types)), ", ".join(sorted(times_in_force))
 
-    def check(case: Case) -> Finding:
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
         ask = case.ask
         if ask.order_type not in order_types:
             return Finding(LineVerdict.FAIL, ReasonCode.ORDER_TYPE_NOT_ALLOWED, str(ask.order_type), "in", shown_types)
@@ -49,6 +49,6 @@ def allowed_order_types(params: Params) -> Built:
             return Finding(
                 LineVerdict.FAIL, ReasonCode.ORDER_TYPE_NOT_ALLOWED, str(ask.time_in_force), "in", shown_times
             )
-        return Finding(LineVerdict.PASS, ReasonCode.WITHIN_LIMIT, str(ask.order_type), "in", shown_types)
+        return case.passed(str(ask.order_type), "in", shown_types)
 
     return Built(check)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from apps.policies.rules.built import Built
 from apps.policies.rules.case import Case
-from apps.policies.rules.finding import Bps, Finding, Micros
+from apps.policies.rules.finding import PASSED, Bps, Finding, Micros
 from apps.policies.rules.params import Params
 from apps.policies.rules.reading import CLOCK_SKEW_S_MAX, FACT_AGE_S_MAX, Touch, micros
 from apps.policies.types import Ask, FactKind, LineVerdict, ReasonCode
@@ -21,7 +21,7 @@ def stale_quote(params: Params) -> Built:
     age_max, skew_max = timedelta(seconds=age_s_max), timedelta(seconds=skew_s_max)
     age_shown, skew_shown = Decimal(age_s_max), Decimal(skew_s_max)
 
-    def check(case: Case) -> Finding:
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
         touch = case.touch
         age = touch.age
         if age > age_max:
@@ -31,7 +31,7 @@ def stale_quote(params: Params) -> Built:
         if spread_bps_max is not None and (touch.ask - touch.bid) * _TEN_THOUSAND > spread_bps_max * touch.middle:
             spread = Bps(touch.middle + touch.ask - touch.bid, touch.middle)
             return Finding(LineVerdict.FAIL, ReasonCode.SPREAD_TOO_WIDE, spread, "<=", spread_bps_max, "bps")
-        return Finding(LineVerdict.PASS, ReasonCode.WITHIN_LIMIT, Micros(micros(age)), "<=", age_shown, "s")
+        return case.passed(Micros(micros(age)), "<=", age_shown, "s") if case.wordy else PASSED
 
     return Built(check)
 
@@ -47,7 +47,7 @@ def price_collar(params: Params) -> Built:
     away_bps = params.bps("away_bps")
     slippage_bps = params.bps_or_none("market_slippage_bps")
 
-    def check(case: Case) -> Finding:
+    def check(case: Case, keys: tuple[str, ...]) -> Finding:
         value, reference, far = _measured(case.ask, case.touch)
         middle = case.touch.middle
         worse = value - reference if case.ask.side == "BUY" else reference - value
@@ -59,8 +59,7 @@ def price_collar(params: Params) -> Built:
             return Finding(
                 LineVerdict.FAIL, ReasonCode.PRICE_TOO_FAR, Bps(middle + away, middle), "<=", away_bps, "bps"
             )
-        observed = Bps(reference + worse, reference)
-        return Finding(LineVerdict.PASS, ReasonCode.WITHIN_LIMIT, observed, "<=", aggressive_bps, "bps")
+        return case.passed(Bps(reference + worse, reference), "<=", aggressive_bps, "bps") if case.wordy else PASSED
 
     return Built(check, market_slippage_bps=slippage_bps)
 

@@ -4,10 +4,11 @@ Arithmetic here is exact: it runs under `EXACT`, where a result that would have 
 an exact number with a limit of at most 8 places says the same as comparing its minor units (1e-8), rounded up.
 """
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from apps.common.decimals import parse_decimal, parse_instant
@@ -18,10 +19,11 @@ from apps.policies.types import Ask, Fact, FactKind, Facts, FactSpec, ReasonCode
 
 EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero, Clamped])
 AMOUNT_MAX = from_minor(MINOR_MAX)
-ZERO = Decimal(0)
+ZERO, ONE = Decimal(0), Decimal(1)
+_STATES: Mapping[str, State] = {state.value: state for state in State}
 
 CLOCK_SKEW_S_MAX = 2
-_SKEW = timedelta(seconds=CLOCK_SKEW_S_MAX)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 # No rule can be set looser than these. What Aika reads from its own rows is read for the one evaluation, so a minute is
@@ -40,7 +42,29 @@ FACT_AGE_S_MAX: Mapping[FactKind, int] = {
     FactKind.DUPLICATES: 60,
     FactKind.FX: 60,
 }
-_AGE_MAX = {kind: timedelta(seconds=seconds) for kind, seconds in FACT_AGE_S_MAX.items()}
+_EARLY_MAX = timedelta(seconds=-CLOCK_SKEW_S_MAX)
+
+
+class Source:
+    """A kind of fact as it is read: the beginning of its key, and how old it may be."""
+
+    __slots__ = ("age_max", "prefix", "stale")
+
+    def __init__(self, kind: FactKind) -> None:
+        self.prefix = f"{kind}:"
+        self.age_max = timedelta(seconds=FACT_AGE_S_MAX[kind])
+        self.stale = ReasonCode.QUOTE_STALE if kind is FactKind.QUOTE else ReasonCode.FACT_STALE
+
+    def key(self, scope: str) -> str:
+        """The same as `FactSpec.key` of a fact without a window."""
+        return f"{self.prefix}{scope}:"
+
+
+TRADING_STATE, INSTRUMENT = Source(FactKind.TRADING_STATE), Source(FactKind.INSTRUMENT)
+QUOTE, POSITION, FX = Source(FactKind.QUOTE), Source(FactKind.POSITION), Source(FactKind.FX)
+BALANCES, FEES, GROSS = Source(FactKind.BALANCES), Source(FactKind.FEES), Source(FactKind.GROSS)
+DAY_NOTIONAL, DAY_LOSS = Source(FactKind.DAY_NOTIONAL), Source(FactKind.DAY_LOSS)
+ORDER_RATE, DUPLICATES = Source(FactKind.ORDER_RATE), Source(FactKind.DUPLICATES)
 
 
 class Instrument(NamedTuple):
@@ -57,6 +81,9 @@ class Instrument(NamedTuple):
     max_quantity: Decimal
     min_notional: Decimal
     max_notional: Decimal
+
+
+_INSTRUMENT_VALUES: Callable[[Mapping[str, str]], tuple[str, ...]] = itemgetter(*Instrument._fields)
 
 
 class Touch(NamedTuple):
@@ -87,62 +114,61 @@ def micros(span: timedelta) -> int:
     return span // _MICROSECOND
 
 
-def fresh(facts: Facts, spec: FactSpec, now: datetime, age_max: timedelta | None = None) -> Fact:
-    """The fact of that spec, not older than its kind may be (or `age_max`, if tighter) and not from the future."""
-    fact = facts.get(spec.key)
+def fresh(facts: Facts, source: Source, key: str, now: datetime, age_max: timedelta | None = None) -> Fact:
+    """The fact of that key, not older than its kind may be (or `age_max`, if tighter) and not from the future."""
+    fact = facts.get(key)
     if not isinstance(fact, Fact):
-        raise Doubt(ReasonCode.FACT_MISSING, spec.key)
-    as_of = fact.as_of
-    if not isinstance(as_of, datetime) or as_of.tzinfo is None:
-        raise Doubt(ReasonCode.FACT_MALFORMED, spec.key)
-    age = now - as_of
-    limit = _AGE_MAX[spec.kind]
-    if age > (limit if age_max is None or age_max > limit else age_max):
-        raise Doubt(ReasonCode.QUOTE_STALE if spec.kind is FactKind.QUOTE else ReasonCode.FACT_STALE, spec.key)
-    if -age > _SKEW:
-        raise Doubt(ReasonCode.FACT_FROM_FUTURE, spec.key)
+        raise Doubt(ReasonCode.FACT_MISSING, key)
+    if fact.as_of is now:
+        return fact  # read for this very evaluation, as Aika's own rows are
+    try:
+        age = now - fact.as_of
+    except TypeError:  # no time, or one without an offset
+        raise Doubt(ReasonCode.FACT_MALFORMED, key) from None
+    if age > source.age_max or (age_max is not None and age > age_max):
+        raise Doubt(source.stale, key)
+    if age < _EARLY_MAX:
+        raise Doubt(ReasonCode.FACT_FROM_FUTURE, key)
     return fact
 
 
-def signed(fact: Fact, name: str, spec: FactSpec) -> Decimal:
+def signed(fact: Fact, name: str, key: str) -> Decimal:
     """A finite number of either sign."""
-    text = fact.values.get(name)
-    if text is None:
-        raise Doubt(ReasonCode.FACT_MISSING, f"{spec.key} {name}")
-    if type(text) is not str:
-        raise Doubt(ReasonCode.FACT_MALFORMED, f"{spec.key} {name}")
     try:
-        return number(text)
-    except Invalid:
-        raise Doubt(ReasonCode.FACT_MALFORMED, f"{spec.key} {name}") from None
+        return number(fact.values[name])
+    except KeyError:
+        raise Doubt(ReasonCode.FACT_MISSING, f"{key} {name}") from None
+    except (Invalid, TypeError):
+        raise Doubt(ReasonCode.FACT_MALFORMED, f"{key} {name}") from None
 
 
-def amount(fact: Fact, name: str, spec: FactSpec) -> Decimal:
+def amount(fact: Fact, name: str, key: str) -> Decimal:
     """A finite number, zero or above."""
-    value = signed(fact, name, spec)
+    try:
+        value = number(fact.values[name])
+    except (KeyError, Invalid, TypeError):
+        value = signed(fact, name, key)  # it says in whose words
     if value < ZERO:
-        raise Doubt(ReasonCode.FACT_MALFORMED, f"{spec.key} {name}")
+        raise Doubt(ReasonCode.FACT_MALFORMED, f"{key} {name}")
     return value
 
 
-def positive(fact: Fact, name: str, spec: FactSpec) -> Decimal:
+def positive(fact: Fact, name: str, key: str) -> Decimal:
     """A finite number above zero."""
-    value = signed(fact, name, spec)
+    value = signed(fact, name, key)
     if value <= ZERO:
-        raise Doubt(ReasonCode.FACT_MALFORMED, f"{spec.key} {name}")
+        raise Doubt(ReasonCode.FACT_MALFORMED, f"{key} {name}")
     return value
 
 
-def flag(fact: Fact, name: str, spec: FactSpec) -> bool:
+def flag(fact: Fact, name: str, key: str) -> bool:
     """Exactly "true" or "false"."""
     text = fact.values.get(name)
-    if text is None:
-        raise Doubt(ReasonCode.FACT_MISSING, f"{spec.key} {name}")
     if text == "true":
         return True
     if text == "false":
         return False
-    raise Doubt(ReasonCode.FACT_MALFORMED, f"{spec.key} {name}")
+    raise Doubt(ReasonCode.FACT_MISSING if text is None else ReasonCode.FACT_MALFORMED, f"{key} {name}")
 
 
 def trading_state_spec(ask: Ask) -> FactSpec:
@@ -167,60 +193,71 @@ def fx_spec(ask: Ask) -> FactSpec:
 
 
 def read_trading_state(ask: Ask, facts: Facts, now: datetime) -> State:
-    spec = trading_state_spec(ask)
-    text = fresh(facts, spec, now).values.get("state")
+    key = TRADING_STATE.key(ask.connection)
+    text = fresh(facts, TRADING_STATE, key, now).values.get("state")
     if text is None:
-        raise Doubt(ReasonCode.FACT_MISSING, f"{spec.key} state")
-    try:
-        return State(text)
-    except ValueError:
-        raise Doubt(ReasonCode.FACT_MALFORMED, f"{spec.key} state") from None
+        raise Doubt(ReasonCode.FACT_MISSING, f"{key} state")
+    state = _STATES.get(text)
+    if state is None:
+        raise Doubt(ReasonCode.FACT_MALFORMED, f"{key} state")
+    return state
 
 
 def read_instrument(ask: Ask, facts: Facts, now: datetime) -> Instrument:
-    spec = instrument_spec(ask)
-    fact = fresh(facts, spec, now)
+    key = INSTRUMENT.key(ask.instrument)
+    fact = fresh(facts, INSTRUMENT, key, now)
+    try:
+        return _instrument(*_INSTRUMENT_VALUES(fact.values))
+    except (KeyError, TypeError, Doubt):
+        return _instrument_one_by_one(fact, key)  # it says which value is in doubt
+
+
+@lru_cache(maxsize=1024)
+def _instrument(*texts: str) -> Instrument:
+    """The texts as values. An instrument changes once in a while and is read with every ask: it is remembered."""
+    return _instrument_one_by_one(Fact(dict(zip(Instrument._fields, texts, strict=True)), _EPOCH), "")
+
+
+def _instrument_one_by_one(fact: Fact, key: str) -> Instrument:
     return Instrument(
-        flag(fact, "tradable", spec),
-        flag(fact, "cancel_only", spec),
-        flag(fact, "limit_only", spec),
-        flag(fact, "post_only", spec),
-        positive(fact, "price_increment", spec),
-        positive(fact, "quantity_increment", spec),
-        positive(fact, "quote_increment", spec),
-        amount(fact, "min_quantity", spec),
-        amount(fact, "max_quantity", spec),
-        amount(fact, "min_notional", spec),
-        amount(fact, "max_notional", spec),
+        flag(fact, "tradable", key),
+        flag(fact, "cancel_only", key),
+        flag(fact, "limit_only", key),
+        flag(fact, "post_only", key),
+        positive(fact, "price_increment", key),
+        positive(fact, "quantity_increment", key),
+        positive(fact, "quote_increment", key),
+        amount(fact, "min_quantity", key),
+        amount(fact, "max_quantity", key),
+        amount(fact, "min_notional", key),
+        amount(fact, "max_notional", key),
     )
 
 
 def read_touch(ask: Ask, facts: Facts, now: datetime) -> Touch:
     """Bid and ask that can be decided on: positive, not crossed, not old, not from the future."""
-    spec = quote_spec(ask)
-    fact = fresh(facts, spec, now)
+    key = QUOTE.key(ask.instrument)
+    fact = fresh(facts, QUOTE, key, now)
     try:
         occurred_at = parse_instant(fact.values.get("occurred_at"), field="occurred_at")
     except Invalid:
-        raise Doubt(ReasonCode.FACT_MALFORMED, f"{spec.key} occurred_at") from None
-    if occurred_at - now > _SKEW:
-        raise Doubt(ReasonCode.FACT_FROM_FUTURE, f"{spec.key} occurred_at")
-    bid, best_ask = positive(fact, "bid", spec), positive(fact, "ask", spec)
+        raise Doubt(ReasonCode.FACT_MALFORMED, f"{key} occurred_at") from None
+    if now - occurred_at < _EARLY_MAX:
+        raise Doubt(ReasonCode.FACT_FROM_FUTURE, f"{key} occurred_at")
+    bid, best_ask = positive(fact, "bid", key), positive(fact, "ask", key)
     if bid >= best_ask:
-        raise Doubt(ReasonCode.QUOTE_CROSSED, spec.key)
+        raise Doubt(ReasonCode.QUOTE_CROSSED, key)
     return Touch(bid, best_ask, (bid + best_ask) / 2, now - fact.as_of)
 
 
 def read_position(ask: Ask, facts: Facts, now: datetime) -> Position:
-    spec = position_spec(ask)
-    fact = fresh(facts, spec, now)
-    return Position(
-        signed(fact, "quantity", spec), amount(fact, "working_buy", spec), amount(fact, "working_sell", spec)
-    )
+    key = POSITION.key(ask.instrument)
+    fact = fresh(facts, POSITION, key, now)
+    return Position(signed(fact, "quantity", key), amount(fact, "working_buy", key), amount(fact, "working_sell", key))
 
 
 def read_fx(ask: Ask, facts: Facts, now: datetime) -> Decimal:
     if ask.quote_currency == ask.reporting_currency:
-        return Decimal(1)
-    spec = fx_spec(ask)
-    return positive(fresh(facts, spec, now), "rate", spec)
+        return ONE
+    key = FX.key(f"{ask.quote_currency}/{ask.reporting_currency}")
+    return positive(fresh(facts, FX, key, now), "rate", key)
