@@ -144,8 +144,9 @@ def propose(
             if also is not None:
                 also(proposal)
     except IntegrityError as error:
-        # Both databases name the constraint or its column; anything else is a defect and stays one.
-        if "idempotency_key" not in str(error):
+        # Asked, not read from the error: databases and guards word it differently. Anything else stays a defect.
+        used = Proposal.objects.filter(principal_key=principal.reference, idempotency_key=idempotency_key)
+        if not idempotency_key or not used.exists():
             raise
         raise KeyUsed(
             "IDEMPOTENCY_KEY_USED", "A proposal was made with this key before.", fix="Send a new key."
