@@ -1,0 +1,119 @@
+"""Decisions on record: replayed byte for byte, never changed, and a changed one is found."""
+
+import json
+from datetime import datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import IntegrityError, transaction
+
+from apps.accounts.models import Desk, User
+from apps.policies.models import Decision
+from apps.policies.rules import evaluate
+from apps.policies.selectors import decisions_of, rules_of
+from apps.policies.services import decisions, versions
+from apps.policies.types import Gate
+from tests.policies.cases import ALL_KINDS, NOW, ask, facts
+from tests.policies.rows import activated
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def recorded(desk: Desk, risk: User, approver: User, now: datetime) -> list[Decision]:
+    """One that needs people, one denied with a remedy, one denied for want of a version."""
+    made = versions.create_set(slug="main", name="Main", desk_id=desk.pk, author=risk, now=now)
+    policy = rules_of(activated(made, ALL_KINDS, risk, approver, now))
+    found = []
+    for version, wanted in ((policy, ask()), (policy, ask(quantity="500")), (None, ask())):
+        known = facts(wanted, version)
+        evaluation = evaluate(version, wanted, known, NOW)
+        found.append(
+            decisions.record(
+                gate=Gate.PROPOSAL,
+                subject="p-1",
+                version=version,
+                ask=wanted,
+                facts=known,
+                evaluation=evaluation,
+                now=NOW,
+            )
+        )
+    return found
+
+
+def _replay(*options: str) -> tuple[int, Any]:
+    out = StringIO()
+    try:
+        call_command("replay_decisions", "--json", *options, stdout=out)
+    except SystemExit as end:
+        return int(end.code or 0), json.loads(out.getvalue())
+    return 0, json.loads(out.getvalue())
+
+
+def test_every_stored_decision_is_reproduced(recorded: list[Decision]) -> None:
+    assert [row.outcome for row in recorded] == ["NEEDS_APPROVAL", "DENY", "DENY"]
+    assert _replay() == (0, {"checked": 3, "differing": [], "other_evaluator": 0})
+    assert list(decisions_of("p-1")) == sorted(recorded, key=lambda row: row.pk)
+
+
+def test_since_leaves_out_the_older(recorded: list[Decision]) -> None:
+    later = (NOW + timedelta(seconds=1)).isoformat()
+    assert _replay("--since", later)[1]["checked"] == 0
+
+
+def test_one_that_cannot_be_reproduced_is_named(recorded: list[Decision]) -> None:
+    first = recorded[0]
+    forged = Decision.objects.create(
+        gate=first.gate,
+        subject=first.subject,
+        version=first.version,
+        inputs=first.inputs,
+        inputs_digest=first.inputs_digest,
+        outcome="ALLOW",
+        results=first.results,
+        evaluator_version=first.evaluator_version,
+        decided_at=first.decided_at,
+    )
+    status, report = _replay()
+    assert (status, [row["decision"] for row in report["differing"]]) == (1, [str(forged.pk)])
+
+
+def test_one_of_another_evaluator_is_left_alone(recorded: list[Decision]) -> None:
+    first = recorded[1]
+    Decision.objects.create(
+        gate=first.gate,
+        subject="old",
+        version=first.version,
+        inputs=first.inputs,
+        inputs_digest=first.inputs_digest,
+        outcome=first.outcome,
+        results=b"{}",
+        evaluator_version=99,
+        decided_at=first.decided_at,
+    )
+    assert _replay() == (0, {"checked": 3, "differing": [], "other_evaluator": 1})
+
+
+def test_a_decision_never_changes(recorded: list[Decision]) -> None:
+    rows = Decision.objects.filter(pk=recorded[1].pk)
+    for attempt in (lambda: rows.update(outcome="ALLOW"), lambda: rows.delete()):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            attempt()
+
+
+def test_only_a_denial_can_do_without_a_version(recorded: list[Decision]) -> None:
+    bare = recorded[2]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Decision.objects.create(
+            gate=bare.gate,
+            subject="x",
+            inputs=bare.inputs,
+            inputs_digest=bare.inputs_digest,
+            outcome="ALLOW",
+            results=bare.results,
+            evaluator_version=1,
+            decided_at=bare.decided_at,
+        )
