@@ -18,6 +18,7 @@ from celery import Celery
 from celery.beat import Service
 from celery.worker import WorkController, state
 from django.conf import settings
+from django.utils import timezone
 from django.utils.module_loading import import_string
 from django_celery_beat.schedulers import DatabaseScheduler
 from starlette.routing import Router
@@ -63,7 +64,7 @@ class Desk:
             self._part("worker-execution", lambda: work(app, "execution", EXECUTION_THREADS)),
             self._part("worker-default", lambda: work(make_app(current=False), "default", DEFAULT_THREADS)),
             self._part("beat", self._beat.start),
-            self._part("quotes", lambda: poll_quotes(self._stop)),
+            self._part("quotes", lambda: poll_quotes(self._stop, clock=timezone.now)),
         ]
 
     def _part(self, name: str, target: Callable[[], None]) -> Part:

@@ -1,6 +1,7 @@
-"""gunicorn in a container: threads, because a request waits for the database and not for the processor."""
+"""gunicorn in a server installation: threads, because a request waits for the database and not for the processor."""
 
-bind = "0.0.0.0:8000"
+# A container's own loopback is reached by nobody: docker-compose.yml, and nothing else, says --bind 0.0.0.0:8000.
+bind = "127.0.0.1:8000"
 workers = 2
 threads = 8
 worker_class = "gthread"

@@ -85,7 +85,15 @@ def test_the_web_server_finds_its_application_and_settings(name: str, words: lis
 
     assert callable(import_string(f"{module}.{attribute}")), name
     assert ended.returncode == 0, ended.stderr
-    assert gunicorn.bind.endswith(":8000")
+    assert words[words.index("--bind") + 1].rpartition(":")[2] == gunicorn.bind.rpartition(":")[2], "the probe's port"
+
+
+def test_servers_bind_to_this_machine_and_the_compose_file_alone_says_otherwise() -> None:
+    assert gunicorn.bind == "127.0.0.1:8000"
+    places = (*(ROOT / "config").rglob("*.py"), ROOT / "Dockerfile")
+    elsewhere = [path for path in places if re.search(r"^[^#]*0\.0\.0\.0", path.read_text(), re.MULTILINE)]
+
+    assert elsewhere == []
 
 
 @pytest.mark.parametrize("words", [words for _name, words in ALL if words[0] == "python"])
@@ -98,13 +106,13 @@ def test_each_script_or_module_is_there(words: list[str]) -> None:
 @pytest.mark.django_db
 def test_the_probe_tells_an_answer_from_none(monkeypatch: pytest.MonkeyPatch, live_server: Any) -> None:
     port = urlsplit(live_server.url).port
-    monkeypatch.setattr(gunicorn, "bind", f"0.0.0.0:{port}")
+    monkeypatch.setattr(gunicorn, "bind", f"127.0.0.1:{port}")
 
     assert probe.main("/healthz") == 0
     assert probe.main("/no-such-page") == 1
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(gunicorn, "bind", f"0.0.0.0:{silent.getsockname()[1]}")
+        monkeypatch.setattr(gunicorn, "bind", f"127.0.0.1:{silent.getsockname()[1]}")
         assert probe.main("/healthz") == 1
 
 

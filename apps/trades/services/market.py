@@ -2,13 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 from django.db import close_old_connections
-from django.utils import timezone
 
 from apps.common.errors import AikaError, Unavailable
 from apps.connectors.selectors import active_connections
@@ -24,6 +22,8 @@ BALANCES_AGE_MAX: Final = timedelta(seconds=10)
 INSTRUMENTS_AGE_MAX: Final = timedelta(minutes=30)
 FEES_AGE_MAX: Final = timedelta(hours=1)
 POLL_INTERVAL_S: Final = 1.0
+
+Clock = Callable[[], datetime]
 
 logger = logging.getLogger(__name__)
 
@@ -73,27 +73,28 @@ def poll_once(connection: "Connection", *, now: datetime) -> None:
         sync.refresh_balances(connection, now=now)
 
 
-def run_poller(stop: threading.Event) -> None:
+def run_poller(stop: threading.Event, *, clock: Clock) -> None:
     """Poll every active connection once a second until `stop` is set. One per venue: run it in one process only."""
-    failing: set[UUID] = set()
+    failing: set[str] = set()
     while not stop.is_set():
         try:
-            for connection in active_connections():
-                _poll_and_tell(connection, failing)
+            poll_all(failing, clock=clock)
         finally:
             close_old_connections()
         stop.wait(POLL_INTERVAL_S)
 
 
-def _poll_and_tell(connection: "Connection", failing: set[UUID]) -> None:
-    try:
-        poll_once(connection, now=timezone.now())
-    except AikaError as error:
-        # Said once per outage: the age of every number says the rest, and old numbers decide nothing.
-        if connection.pk not in failing:
-            logger.warning("%s: prices are not refreshed (%s).", connection.slug, error.code)
-            failing.add(connection.pk)
-    else:
-        if connection.pk in failing:
-            logger.info("%s: prices are refreshed again.", connection.slug)
-            failing.discard(connection.pk)
+def poll_all(failing: set[str], *, clock: Clock) -> None:
+    """One round over every active connection. `failing` holds the slugs of those that did not answer, over rounds."""
+    for connection in active_connections():
+        try:
+            poll_once(connection, now=clock())
+        except AikaError as error:
+            # Said once per outage: the age of every number says the rest, and old numbers decide nothing.
+            if connection.slug not in failing:
+                logger.warning("%s: prices are not refreshed (%s).", connection.slug, error.code)
+                failing.add(connection.slug)
+        else:
+            if connection.slug in failing:
+                logger.info("%s: prices are refreshed again.", connection.slug)
+                failing.discard(connection.slug)
