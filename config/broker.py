@@ -13,6 +13,7 @@ from queue import Empty
 from typing import Any
 
 from kombu.transport import filesystem
+from kombu.transport.virtual import BrokerState
 from kombu.utils.json import dumps, loads
 
 
@@ -46,6 +47,11 @@ class Transport(filesystem.Transport):
     """kombu's file transport with the channel above."""
 
     Channel = Channel
+
+    def __init__(self, client: Any, **options: Any) -> None:
+        super().__init__(client, **options)
+        # kombu remembers bindings per process and then trusts that they are in the files, whichever folder that was.
+        self.state = BrokerState()
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_options: Any) -> None:
         """Wait for one message, a fifth of a second at most: a worker looks whether it should stop between waits."""

@@ -39,15 +39,19 @@ def test_each_message_is_taken_whole_by_one_reader_while_writers_write(broker: d
     taken: Counter[int] = Counter()
     lock = threading.Lock()
     start = threading.Barrier(READERS + 1)
+    all_written = threading.Event()
 
     def read() -> None:
         with connect(broker) as connection, connection.SimpleQueue("default") as queue:
             start.wait()
             while True:
+                nothing_will_follow = all_written.is_set()
                 try:
-                    message = queue.get(timeout=0.5)
+                    message = queue.get(timeout=0.05)
                 except queue.Empty:
-                    return
+                    if nothing_will_follow:
+                        return
+                    continue
                 with lock:
                     taken[message.payload["n"]] += 1
                 message.ack()
@@ -59,6 +63,7 @@ def test_each_message_is_taken_whole_by_one_reader_while_writers_write(broker: d
         start.wait()
         for number in range(MESSAGES):
             queue.put({"n": number, "text": "x" * 2000})
+        all_written.set()
         for thread in threads:
             thread.join()
 
