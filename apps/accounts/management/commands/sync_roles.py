@@ -16,6 +16,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print what changed, one line a role."""
         changes = roles.sync_roles(now=timezone.now())
+        if options["verbosity"] == 0:
+            return
         for role, (added, removed) in changes.items():
             self.stdout.write(
                 " ".join([f"{role}:", *(f"+{name}" for name in added), *(f"-{name}" for name in removed)])
