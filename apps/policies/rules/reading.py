@@ -19,7 +19,7 @@ from apps.policies.types import Ask, Fact, FactKind, Facts, FactSpec, ReasonCode
 
 EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero, Clamped])
 AMOUNT_MAX = from_minor(MINOR_MAX)
-ZERO, ONE = Decimal(0), Decimal(1)
+ZERO, ONE, _HALF = Decimal(0), Decimal(1), Decimal("0.5")
 _STATES: Mapping[str, State] = {state.value: state for state in State}
 
 CLOCK_SKEW_S_MAX = 2
@@ -247,7 +247,7 @@ def read_touch(ask: Ask, facts: Facts, now: datetime) -> Touch:
     bid, best_ask = positive(fact, "bid", key), positive(fact, "ask", key)
     if bid >= best_ask:
         raise Doubt(ReasonCode.QUOTE_CROSSED, key)
-    return Touch(bid, best_ask, (bid + best_ask) / 2, now - fact.as_of)
+    return Touch(bid, best_ask, (bid + best_ask) * _HALF, now - fact.as_of)
 
 
 def read_position(ask: Ask, facts: Facts, now: datetime) -> Position:

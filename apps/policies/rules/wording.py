@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
+from functools import lru_cache
 
 from apps.common import words
 from apps.common.decimals import PLACES_MAX, decimal_text
@@ -79,8 +80,13 @@ def _places(value: Decimal) -> int:
     return -exponent if isinstance(exponent, int) else 0
 
 
+# Limits and increments come again with every ask; equal numbers have equal texts, so these are remembered.
+_decimal_text = lru_cache(maxsize=4096)(decimal_text)
+_grouped = lru_cache(maxsize=4096)(words.grouped)
+
+
 def _text(shown: Decimal | str) -> str:
-    return decimal_text(shown) if isinstance(shown, Decimal) else shown
+    return _decimal_text(shown) if isinstance(shown, Decimal) else shown
 
 
 def _used(observed: Decimal, limit: Decimal) -> str | None:
@@ -137,12 +143,12 @@ def _shown(value: Decimal | str, finding: Finding, ask: Ask, *, up: bool) -> str
         return value
     rounding = ROUND_CEILING if up else ROUND_FLOOR
     if finding.unit == "bps":
-        return words.grouped(value, places=1, rounding=rounding)
+        return _grouped(value, places=1, rounding=rounding)
     if finding.operator == "multiple of":
-        return words.grouped(value)
+        return _grouped(value)
     if finding.unit == ask.reporting_currency:
-        return words.grouped(value, places=2, rounding=rounding)
-    return words.grouped(value, places=MINOR_PLACES, rounding=rounding) if _long(value) else words.grouped(value)
+        return _grouped(value, places=2, rounding=rounding)
+    return _grouped(value, places=MINOR_PLACES, rounding=rounding) if _long(value) else _grouped(value)
 
 
 def _long(value: Decimal) -> bool:
