@@ -1,0 +1,167 @@
+"""The desk: its bar, its index, halting, searching, signing in and out, and ledgers that nobody writes."""
+
+from decimal import Decimal
+
+import pytest
+from django.contrib import admin
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.policies.models import TradingState
+from apps.trades.models import Fill, Order, Outcome, Position, Proposal
+from tests.factories.accounts import UserFactory
+from tests.factories.desk import PaperDesk
+
+pytestmark = pytest.mark.django_db
+
+
+def enter(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache() -> None:
+    cache.clear()
+
+
+def test_the_bar_says_environment_and_state_in_words(paper: PaperDesk) -> None:
+    paper.propose()
+    text = enter(paper.approver).get(reverse("admin:index")).content.decode()
+    assert "<title>PAPER ·" in text
+    assert 'class="env-paper' in text
+    assert "Simulated venue" in text and "no real money" in text
+    assert "Trading ACTIVE" in text
+    assert "One proposal waits. It needs you." in text
+    assert "style=" not in text and "<style" not in text and "onclick" not in text
+
+
+def test_one_live_connection_makes_the_desk_live(paper: PaperDesk) -> None:
+    from django.utils import timezone
+
+    from apps.connectors.models import Connection
+
+    now = timezone.now()
+    Connection.objects.create(
+        slug="real", name="Coinbase", desk=paper.desk, environment="live", api_base="https://api.coinbase.com",
+        is_active=True, verified_at=now, created_at=now,
+    )  # fmt: skip
+    text = enter(paper.approver).get(reverse("admin:index")).content.decode()
+    assert "<title>LIVE ·" in text and "Real money" in text
+    proposal = paper.propose()
+    page = enter(paper.approver).get(reverse("decide:page", args=[proposal.pk])).content.decode()
+    assert "<title>PAPER ·" in page, "a page about a paper proposal says paper"
+
+
+def test_the_queue_has_no_verb_and_no_checkbox(paper: PaperDesk) -> None:
+    paper.propose()
+    text = enter(paper.approver).get(reverse("admin:index")).content.decode()
+    queue = text[text.index('class="grid queue') : text.index("</table>")]
+    assert "<form" not in queue and "checkbox" not in queue and "<button" not in queue
+    assert "Review" in queue
+
+
+def test_the_asker_is_told_that_others_decide(paper: PaperDesk) -> None:
+    paper.propose()
+    text = enter(paper.trader).get(reverse("admin:index")).content.decode()
+    assert "You asked, so others decide" in text
+    assert "None needs you." in text
+
+
+def test_halt_stops_everything_and_goes_back(paper: PaperDesk) -> None:
+    client = enter(paper.trader)
+    answer = client.post(reverse("admin:halt"), {"next": reverse("admin:watch")})
+    assert (answer.status_code, answer["Location"]) == (303, reverse("admin:watch"))
+    assert TradingState.objects.get(scope="global").state == "HALTED"
+    text = client.get(reverse("admin:watch")).content.decode()
+    assert "Trading HALTED" in text
+    assert "Halt<span" not in text, "what is halted is not offered to be halted"
+
+
+def test_halt_goes_nowhere_else(paper: PaperDesk) -> None:
+    answer = enter(paper.trader).post(reverse("admin:halt"), {"next": "https://elsewhere.example/"})
+    assert answer["Location"] == reverse("admin:index")
+
+
+def test_halting_needs_the_permission(paper: PaperDesk, auditor: User) -> None:
+    client = enter(auditor)
+    assert b"Halt<span" not in client.get(reverse("admin:index")).content
+    assert client.post(reverse("admin:halt")).status_code == 403
+    assert TradingState.objects.get(scope="global").state == "ACTIVE"
+
+
+def test_status_is_for_staff(paper: PaperDesk) -> None:
+    assert enter(paper.approver).get(reverse("admin:status")).json()["state"] == "ACTIVE"
+    assert Client().get(reverse("admin:status")).status_code == 302
+
+
+def test_there_is_one_door(paper: PaperDesk) -> None:
+    answer = Client().get(reverse("admin:index"), follow=True)
+    assert answer.redirect_chain[-1][0].startswith(reverse("account_login"))
+    plain = UserFactory(is_staff=False)
+    assert enter(plain).get(reverse("admin:login")).status_code == 403
+    client = enter(paper.approver)
+    assert client.get(reverse("admin:logout")).status_code == 405
+    assert client.post(reverse("admin:logout"))["Location"] == reverse("account_login")
+    assert client.get(reverse("admin:index")).status_code == 302
+
+
+def test_search_finds_by_the_head_of_an_id(paper: PaperDesk) -> None:
+    proposal = paper.propose()
+    client = enter(paper.approver)
+    answer = client.get(reverse("admin:search"), {"q": proposal.label})
+    assert answer["Location"] == reverse("decide:story", args=[proposal.pk])
+    assert b"1 proposal for" in client.get(reverse("admin:search"), {"q": "btc"}).content
+    for text in ("", "x", "%", "\x00", "ff" * 60, "<script>"):
+        assert client.get(reverse("admin:search"), {"q": text}).status_code == 200
+    stranger = enter(UserFactory(role="approver"))
+    assert b"Nothing found" in stranger.get(reverse("admin:search"), {"q": proposal.label}).content
+
+
+LEDGERS = (Proposal, Order, Fill, Position, Outcome)
+
+
+@pytest.mark.parametrize("model", LEDGERS, ids=lambda model: model.__name__)
+def test_ledgers_are_read_only_for_everyone(paper: PaperDesk, admin_user: User, model: type) -> None:
+    proposal = paper.propose()
+    paper.approve(proposal)
+    paper.execute(proposal)
+    paper.poll(proposal)
+    base = f"admin:trades_{model.__name__.lower()}"
+    client = enter(admin_user)
+    assert client.get(reverse(f"{base}_changelist")).status_code == 200
+    assert client.get(reverse(f"{base}_add")).status_code == 403
+    row = model.objects.first()  # type: ignore[attr-defined]
+    if row is None:
+        return
+    assert client.get(reverse(f"{base}_change", args=[row.pk])).status_code == 200
+    assert client.post(reverse(f"{base}_change", args=[row.pk]), {"state": "FILLED"}).status_code == 403
+    assert client.post(reverse(f"{base}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert model.objects.filter(pk=row.pk).exists()  # type: ignore[attr-defined]
+
+
+def test_ledgers_show_only_ones_own_desks(paper: PaperDesk) -> None:
+    proposal = paper.propose()
+    stranger = enter(UserFactory(role="approver"))
+    assert b"No proposals yet" in stranger.get(reverse("admin:trades_proposal_changelist")).content
+    assert stranger.get(reverse("admin:trades_proposal_change", args=[proposal.pk])).status_code == 302
+    assert enter(UserFactory()).get(reverse("admin:trades_proposal_changelist")).status_code == 403
+
+
+def test_nothing_is_deleted_in_bulk() -> None:
+    assert "delete_selected" not in dict(admin.site.actions)
+
+
+def test_a_missing_page_says_so_in_our_words(paper: PaperDesk) -> None:
+    answer = enter(paper.approver).get("/admin/nowhere/")
+    assert answer.status_code == 404
+    assert b"There is nothing here." in answer.content
+
+
+def test_numbers_on_the_queue_are_rounded_against_us(paper: PaperDesk) -> None:
+    paper.propose(quantity=Decimal("0.01000001"), limit_price=Decimal("66000.01"))
+    text = enter(paper.approver).get(reverse("admin:index")).content.decode()
+    assert "660.01" in text  # 660.0007601: never less than it can cost
