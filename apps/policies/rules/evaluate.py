@@ -43,7 +43,7 @@ def evaluate(
     return Evaluation(
         outcome=judgement.outcome,
         tier=judgement.tier,
-        remedy=find(ready, case, judgement, approval_may_be_waived),
+        remedy=find(ready, case, judgement, approval_may_be_waived) if judgement.codes else None,
         codes=tuple(map(str, judgement.codes)),
         notional=None if priced is None else priced.notional,
         worst_price=None if priced is None else priced.worst_price,

@@ -87,12 +87,7 @@ def _wrong_numbers(ask: Ask) -> str:
         return "quantity"
     if ask.quote_quantity is not None and ask.order_type != "MARKET":
         return "quote_quantity"
-    for name, value in (
-        ("quantity", ask.quantity),
-        ("quote_quantity", ask.quote_quantity),
-        ("limit_price", ask.limit_price),
-        ("stop_price", ask.stop_price),
-    ):
+    for value in (ask.quantity, ask.quote_quantity, ask.limit_price, ask.stop_price):
         if value is not None and not (type(value) is Decimal and value.is_finite() and value > ZERO):
-            return name
+            return "quantity, quote_quantity, limit_price, stop_price"
     return ""

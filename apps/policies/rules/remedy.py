@@ -15,7 +15,7 @@ from apps.policies.rules.compiled import Compiled
 from apps.policies.rules.finding import Doubt
 from apps.policies.rules.judge import Judgement, judge
 from apps.policies.rules.reading import EXACT
-from apps.policies.types import Ask, ReasonCode, Remedy, Verdict
+from apps.policies.types import Ask, ReasonCode, Remedy
 
 _STEPS_MAX = 140
 _REASONS_MAX = 3
@@ -81,10 +81,8 @@ class _Grid:
         return self.codes[count]
 
 
-def find(compiled: Compiled | None, case: Case, judgement: Judgement, approval_may_be_waived: bool) -> Remedy | None:
-    """The remedy of a denial; None where nothing was denied."""
-    if judgement.outcome is not Verdict.DENY:
-        return None
+def find(compiled: Compiled | None, case: Case, judgement: Judgement, approval_may_be_waived: bool) -> Remedy:
+    """The remedy of a denial."""
     stuck = [code for code in judgement.codes if code not in _TOO_MUCH | _TOO_LITTLE | _GRID]
     if compiled is None or stuck:
         return _none(stuck or list(judgement.codes))
