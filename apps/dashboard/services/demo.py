@@ -33,28 +33,30 @@ class SimulatedVenue:
     secret: str = field(repr=False)
 
 
-def seed(*, venue: SimulatedVenue, url: str, file: Path, now: datetime) -> list[str]:
+def seed(*, venue: SimulatedVenue, url: str, file: Path, clock: demo_trades.Clock) -> list[str]:
     """Make or refresh the desk and write `file`. Returns what could not be asked for, in words; usually nothing.
 
-    Raises Misconfigured where the desk was made for a simulator at another address.
+    `clock` gives the time at each step: the venue is asked in between. Raises Misconfigured where the desk was made
+    for a simulator at another address.
     """
+    now = clock()
     earlier = demo_people.read_demo_file(file)
     passwords = demo_people.new_passwords(earlier)
+    known_key = str(earlier.get("api_key") or "")
+    # Before the people: a start that is killed half-way must not leave passwords that nobody knows.
+    demo_people.write_demo_file(file, url=url, passwords=passwords, api_key=known_key)
     team = demo_people.seat_people(passwords, now=now)
     books = [_connect(team, venue, slug, name, now) for slug, name in CONNECTIONS]
-    fresh = active_version(books[0].pk) is None
-    if fresh:
+    if active_version(books[0].pk) is None:
         _activate_policy(team, now)
-    principal, secret = _program(team, books, str(earlier.get("api_key") or ""), now)
+    principal, secret = _program(team, books, known_key, now)
     demo_people.write_demo_file(file, url=url, passwords=passwords, api_key=secret)
     for book in books:
-        sync.refresh_instruments(book, now=now)
-        sync.refresh_balances(book, now=now)
-        sync.refresh_fees(book, now=now)
-    if fresh:
-        demo_trades.fill_one(books[0], principal, team.users["approver"])
-        demo_trades.ask(demo_trades.DENIED, books[0], principal)
-    return demo_trades.top_up(books[0], principal)
+        sync.refresh_instruments(book, now=clock())
+        sync.refresh_balances(book, now=clock())
+        sync.refresh_fees(book, now=clock())
+    demo_trades.begin(books[0], principal, team.users["approver"], clock=clock)
+    return demo_trades.top_up(books[0], principal, clock=clock)
 
 
 def _connect(team: DemoPeople, venue: SimulatedVenue, slug: str, name: str, now: datetime) -> "Connection":

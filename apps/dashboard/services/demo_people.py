@@ -55,16 +55,19 @@ def read_demo_file(path: Path) -> dict[str, object]:
 
 
 def write_demo_file(path: Path, *, url: str, passwords: dict[str, str], api_key: str) -> None:
-    """Where to go, whom to sign in as, and the key; readable by this user only."""
+    """Where to go, whom to sign in as, and the key; readable by this user only, and whole whenever it is there."""
     content = {
         "url": url,
         "users": {part: {"username": part, "password": password} for part, password in passwords.items()},
         "api_key": api_key,
     }
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(content, file, indent=2)
         file.write("\n")
+    draft.replace(path)
 
 
 @transaction.atomic

@@ -22,6 +22,11 @@ def waiting_of(connection_id: UUID) -> list[Proposal]:
     return list(rows.order_by("created_at"))
 
 
+def first_of(connection_id: UUID, *, limit: int) -> list[Proposal]:
+    """The first proposals ever made on a connection, oldest first."""
+    return list(Proposal.objects.filter(connection_id=connection_id).order_by("created_at")[:limit])
+
+
 def order_of(proposal_id: UUID) -> Order | None:
     """The newest order of a proposal; None before it was approved."""
     return Order.objects.filter(proposal_id=proposal_id).order_by("-attempt").first()

@@ -35,7 +35,7 @@ class Command(BaseCommand):
         venue = demo.SimulatedVenue(url=options["simulator_url"], key_name=key["name"], secret=key["privateKey"])
         try:
             troubles = demo.seed(
-                venue=venue, url=options["url"], file=Path(settings.DATA_DIR) / "demo.json", now=timezone.now()
+                venue=venue, url=options["url"], file=Path(settings.DATA_DIR) / "demo.json", clock=timezone.now
             )
         except AikaError as error:
             raise CommandError(f"{error.message} {error.fix}".strip()) from error
