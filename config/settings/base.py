@@ -156,7 +156,16 @@ if not REDIS_URL:
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # its queues are files that nobody would read
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     # A message not acknowledged for this long is delivered again, also while its task still runs: far above the limits.
-    {"visibility_timeout": 3600, "socket_connect_timeout": 2, "socket_keepalive": True}
+    {
+        "visibility_timeout": 3600,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        # Whoever publishes gives up soon: a person waits for that request, and a sweep finds what was not published.
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.2,
+        "interval_max": 0.2,
+    }
     if REDIS_URL
     else {
         "data_folder_in": str(BROKER_DIR / "queue"),

@@ -52,7 +52,8 @@ def test_not_ready_while_the_broker_is_away(client: Client, monkeypatch: pytest.
     away = current_app.connection_for_write
 
     def nobody_there() -> object:
-        return away("redis://127.0.0.1:1/0", transport="redis")
+        soon = {"max_retries": 1, "interval_start": 0}
+        return away("redis://127.0.0.1:1/0", transport="redis", transport_options=soon)
 
     monkeypatch.setattr(current_app, "connection_for_write", nobody_there)
 
