@@ -77,7 +77,7 @@ class RuleKind(StrEnum):
 
 
 class FactKind(StrEnum):
-    """What a fact is about. Which values of each are read, and how strictly, stands in rules/reading.py and the rules."""
+    """What a fact is about. Which values of each are read, and how strictly, stands in rules/reading.py."""
 
     TRADING_STATE = "TRADING_STATE"
     INSTRUMENT = "INSTRUMENT"
