@@ -1,11 +1,12 @@
 """What a connection holds and may still do, read from our own rows: the raw material of facts."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Q, Sum
+from django.db.models import Count, Q, Sum
 
 from apps.common.money import from_minor
 from apps.connectors.types import Side
@@ -78,35 +79,30 @@ def loss_latched(connection_id: UUID, day: date) -> bool:
     return LossLatch.objects.filter(connection_id=connection_id, date=day, reset_at__isnull=True).exists()
 
 
-def asked_between(
+def asked_by(
     since: datetime, until: datetime, *, proposer_id: UUID | None = None, connection_id: UUID | None = None
-) -> int:
-    """How many proposals were made in [since, until) by a person (keys included) or on a connection."""
-    rows = Proposal.objects.filter(created_at__gte=since, created_at__lt=until)
+) -> Q:
+    """Proposals made in [since, until) by a person (keys included) or on a connection."""
+    found = Q(created_at__gte=since, created_at__lt=until)
     if proposer_id is not None:
-        rows = rows.filter(proposer_id=proposer_id)
-    if connection_id is not None:
-        rows = rows.filter(connection_id=connection_id)
-    return rows.count()
+        found &= Q(proposer_id=proposer_id)
+    return found & Q(connection_id=connection_id) if connection_id is not None else found
 
 
-def same_between(
-    since: datetime,
-    until: datetime,
-    *,
-    connection_id: UUID,
-    proposer_id: UUID,
-    terms_like: dict[str, object],
-) -> int:
-    """How many proposals in [since, until) asked for the very same and were not denied."""
+def same_asked(
+    since: datetime, until: datetime, *, connection_id: UUID, proposer_id: UUID, terms_like: Mapping[str, object]
+) -> Q:
+    """Proposals in [since, until) that asked for the very same and were not denied."""
     return (
-        Proposal.objects.filter(
-            connection_id=connection_id,
-            proposer_id=proposer_id,
-            created_at__gte=since,
-            created_at__lt=until,
-            **terms_like,
-        )
-        .exclude(state=ProposalState.DENIED)
-        .count()
+        asked_by(since, until, proposer_id=proposer_id, connection_id=connection_id)
+        & Q(**terms_like)
+        & ~Q(state=ProposalState.DENIED)
     )
+
+
+def counts(questions: Mapping[str, Q], *, since: datetime, until: datetime) -> dict[str, int]:
+    """How many proposals answer each question, all counted in one query over [since, until)."""
+    rows = Proposal.objects.filter(created_at__gte=since, created_at__lt=until)
+    names = {f"n{number}": key for number, key in enumerate(questions)}
+    found = rows.aggregate(**{name: Count("pk", filter=questions[key]) for name, key in names.items()})
+    return {names[name]: count for name, count in found.items()}

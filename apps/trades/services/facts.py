@@ -1,13 +1,15 @@
 """Answers to the questions policy asks. A question without an answer stays out of the result, and that denies."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from datetime import timedelta as span
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
+
+from django.db.models import Q
 
 from apps.common.decimals import decimal_text, instant_text
 from apps.common.money import minor_up
@@ -67,6 +69,7 @@ class Gathering:
     now: datetime
     asked_at: datetime
     proposal_id: UUID | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def balances(self) -> Mapping[str, Balance]:
@@ -142,13 +145,31 @@ class Gathering:
 
 def gather(specs: Iterable[FactSpec], gathering: Gathering) -> Facts:
     """Every spec that can be answered, by its key."""
+    wanted = tuple(specs)
+    gathering.counts = _counts(gathering, wanted)
     facts: dict[str, Fact] = {}
-    for spec in specs:
+    for spec in wanted:
         answer = _ANSWERS.get(spec.kind)
         fact = answer(gathering, spec) if answer else None
         if fact is not None:
             facts[spec.key] = fact
     return facts
+
+
+def _counts(g: Gathering, specs: Sequence[FactSpec]) -> dict[str, int]:
+    """Rates and duplicates, counted together."""
+    windows = {
+        spec: g.asked_at - span(seconds=spec.window_s or 0)
+        for spec in specs
+        if spec.kind in {FactKind.ORDER_RATE, FactKind.DUPLICATES}
+    }
+    if not windows:
+        return {}
+    questions = {
+        spec.key: (_asked if spec.kind is FactKind.ORDER_RATE else _asked_alike)(g, spec, since)
+        for spec, since in windows.items()
+    }
+    return exposure.counts(questions, since=min(windows.values()), until=g.asked_at)
 
 
 def _trading_state(g: Gathering, spec: FactSpec) -> Fact | None:
@@ -275,30 +296,27 @@ def _day_loss(g: Gathering, spec: FactSpec) -> Fact | None:
     return Fact(values=values, as_of=as_of)
 
 
-def _order_rate(g: Gathering, spec: FactSpec) -> Fact | None:
+def _count(g: Gathering, spec: FactSpec) -> Fact | None:
+    count = g.counts.get(spec.key)
+    return None if count is None else Fact(values={"count": str(count)}, as_of=g.now)
+
+
+def _asked(g: Gathering, spec: FactSpec, since: datetime) -> Q:
     what, _, which = spec.scope.partition(":")
-    since = g.asked_at - span(seconds=spec.window_s or 0)
     if what == "proposer":
-        count = exposure.asked_between(since, g.asked_at, proposer_id=UUID(which))
-    else:
-        count = exposure.asked_between(since, g.asked_at, connection_id=UUID(which))
-    return Fact(values={"count": str(count)}, as_of=g.now)
+        return exposure.asked_by(since, g.asked_at, proposer_id=UUID(which))
+    return exposure.asked_by(since, g.asked_at, connection_id=UUID(which))
 
 
-def _duplicates(g: Gathering, spec: FactSpec) -> Fact | None:
+def _asked_alike(g: Gathering, spec: FactSpec, since: datetime) -> Q:
     ask = g.ask
     terms_like: dict[str, object] = {"instrument": ask.instrument, "side": ask.side, "order_type": ask.order_type}
     for name in ("quantity", "quote_quantity", "limit_price", "stop_price"):
         value = getattr(ask, name)
         terms_like[f"{name}__isnull" if value is None else name] = True if value is None else value
-    count = exposure.same_between(
-        g.asked_at - span(seconds=spec.window_s or 0),
-        g.asked_at,
-        connection_id=g.connection.pk,
-        proposer_id=UUID(ask.proposer),
-        terms_like=terms_like,
+    return exposure.same_asked(
+        since, g.asked_at, connection_id=g.connection.pk, proposer_id=UUID(ask.proposer), terms_like=terms_like
     )
-    return Fact(values={"count": str(count)}, as_of=g.now)
 
 
 def _fx(g: Gathering, spec: FactSpec) -> Fact | None:
@@ -323,7 +341,7 @@ _ANSWERS: Final[Mapping[FactKind, Callable[[Gathering, FactSpec], Fact | None]]]
     FactKind.GROSS: _gross,
     FactKind.DAY_NOTIONAL: _day_notional,
     FactKind.DAY_LOSS: _day_loss,
-    FactKind.ORDER_RATE: _order_rate,
-    FactKind.DUPLICATES: _duplicates,
+    FactKind.ORDER_RATE: _count,
+    FactKind.DUPLICATES: _count,
     FactKind.FX: _fx,
 }

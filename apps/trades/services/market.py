@@ -12,7 +12,7 @@ from apps.common.errors import AikaError, Unavailable
 from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
 from apps.quotes.services import quotes
-from apps.trades.selectors.watch import watched_codes
+from apps.trades.selectors.watch import known_watched_codes, watched_codes
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
@@ -53,7 +53,7 @@ def _refresh_old(connection: "Connection", codes: tuple[str, ...], now: datetime
         sync.refresh_fees(connection, now=now)
     if _older(connection.balances_as_of, BALANCES_AGE_MAX, now):
         sync.refresh_balances(connection, now=now)
-    wanted = sorted({*codes, *watched_codes(connection)})
+    wanted = sorted({*codes, *known_watched_codes(connection)})
     known = quotes.latest_of(connection.pk, wanted)
     if any(code not in known or now - known[code].received_at > QUOTE_AGE_MAX for code in wanted):
         known = dict(quotes.refresh(connection, wanted))
