@@ -272,7 +272,7 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 
-# No page needs more than this. docs/threat-model.md says what it stops.
+# No page needs more than this. An injected script, style, frame or form target has nowhere to come from or go to.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
