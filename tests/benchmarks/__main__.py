@@ -1,0 +1,138 @@
+"""`python -m tests.benchmarks [NAME ...]`: run the benchmarks and write docs/benchmarks.md.
+
+`intake` needs PostgreSQL and Redis: BENCH_DATABASE_URL (a database it may create and drop) and BENCH_REDIS_URL.
+"""
+
+import os
+import sys
+from datetime import timedelta
+from decimal import Decimal
+from urllib.parse import urlsplit, urlunsplit
+
+DATABASE_URL = os.environ.get("BENCH_DATABASE_URL", "postgres://root@127.0.0.1/aika_bench")
+REDIS_URL = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/7")
+NAMES = ("policy", "intake", "approve")
+PACKAGES = (
+    "django",
+    "djangorestframework",
+    "gunicorn",
+    "uvicorn",
+    "psycopg",
+    "celery",
+    "fastapi",
+    "sqlalchemy",
+    "cedarpy",
+)
+
+
+def say(line: str) -> None:
+    """Progress, for who waits."""
+    sys.stderr.write(line + "\n")
+
+
+def create_database() -> None:
+    """A fresh database under the name in the URL."""
+    import psycopg
+
+    parts = urlsplit(DATABASE_URL)
+    name = parts.path.lstrip("/")
+    admin = urlunsplit(parts._replace(scheme="postgresql", path="/postgres"))
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+
+
+def intake() -> object:
+    """Prepare a desk on PostgreSQL whose limits do not get in the way, then measure."""
+    os.environ |= {
+        "DATABASE_URL": DATABASE_URL,
+        "REDIS_URL": REDIS_URL,
+        "DJANGO_SETTINGS_MODULE": "tests.benchmarks.settings",
+        "ORDINARY_DATABASE_URL": DATABASE_URL.replace("postgres://", "postgresql+psycopg://"),
+    }
+    create_database()
+    import django
+
+    django.setup()
+    from django.core.cache import cache
+    from django.core.management import call_command
+    from django.utils import timezone
+
+    call_command("migrate", verbosity=0)
+    call_command("sync_roles", verbosity=0)
+    cache.clear()
+    from apps.policies.types import RuleKind
+    from apps.quotes.services import quotes
+    from tests.benchmarks import intake as benchmark
+    from tests.benchmarks.ordinary import Base, engine
+    from tests.factories.desk import paper_desk
+    from tests.venues.simulator_process import SimulatorProcess
+
+    Base.metadata.create_all(engine)
+    engine.dispose()
+    simulator = SimulatorProcess().start()
+    try:
+        desk = paper_desk(simulator, rules=roomy_rules(RuleKind.ORDER_RATE, RuleKind.DUPLICATE))
+        quote = quotes.fresh(desk.connection, "BTC-USD", now=timezone.now(), max_age=timedelta(seconds=1))
+        assert quote is not None
+        simulator.pin_price("BTC-USD", quote.mid.quantize(Decimal("0.01")))
+        return benchmark.measure(
+            database_url=DATABASE_URL,
+            redis_url=REDIS_URL,
+            authorization=desk.authorization,
+            connection=desk.connection.slug,
+            price=quote.ask.quantize(Decimal("0.01")),
+        )
+    finally:
+        simulator.stop()
+
+
+def roomy_rules(*kinds: object) -> list[object]:
+    """The demo policy with rates that a load may reach; the rules stay, their bounds are wider."""
+    from dataclasses import replace
+
+    from apps.dashboard.services.demo_policy import DEMO_RULES
+
+    wider = {"max_count": "100000"}
+    return [
+        replace(rule, params={**rule.params, **wider}) if rule.kind in kinds and "max_count" in rule.params else rule
+        for rule in DEMO_RULES
+    ]
+
+
+def run(name: str) -> object:
+    """One benchmark by name."""
+    say(f"{name} ...")
+    if name == "intake":
+        return intake()
+    if name == "policy":
+        from tests.benchmarks import policy
+
+        return policy.measure()
+    from tests.benchmarks import approve
+
+    return approve.measure()
+
+
+def main(names: list[str]) -> int:
+    """Run what is named, or everything; write the page when everything ran."""
+    from tests.benchmarks.report import PAGE, Found, page
+
+    unknown = set(names) - set(NAMES)
+    if unknown:
+        say(f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(NAMES)}.")
+        return 2
+    # `intake` last: it sets Django up on PostgreSQL for the rest of the process.
+    order = [name for name in ("policy", "approve", "intake") if not names or name in names]
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.benchmarks.settings")
+    found = [one for name in order if isinstance(one := run(name), Found)]
+    text = page(found, PACKAGES)
+    sys.stdout.write(text)
+    if not names:
+        PAGE.write_text(text, encoding="utf-8")
+        say(f"Written to {PAGE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,183 @@
+"""`intake`: HTTP proposal to stored verdict, approval row and audit, durable on PostgreSQL, 16 clients."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from uuid import uuid4
+
+from tests.benchmarks.load import Load, post_all
+from tests.benchmarks.report import Found, Row
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+PATH = "/api/v1/trades/proposals"
+CLIENTS = 16
+POSTS = 1_500
+WARM_UP = 200
+RUNS = 1
+START_S_MAX = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A way to serve: its name on the page, its command (with PORT to be put in) and its variables."""
+
+    name: str
+    command: Sequence[str]
+    variables: dict[str, str]
+
+
+def servers(database_url: str, redis_url: str) -> dict[str, Server]:
+    """Aika three ways, and the ordinary endpoint; two processes each, since the machine has two cores."""
+    aika = {
+        "DJANGO_SETTINGS_MODULE": "tests.benchmarks.settings",
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+    }
+    ordinary = {"ORDINARY_DATABASE_URL": database_url.replace("postgres://", "postgresql+psycopg://")}
+    gunicorn = [
+        str(BIN / "gunicorn"),
+        "--no-control-socket",
+        "--bind",
+        "127.0.0.1:PORT",
+        "--workers",
+        "2",
+        "--log-level",
+        "error",
+    ]
+    uvicorn = [str(BIN / "uvicorn"), "--host", "127.0.0.1", "--port", "PORT", "--workers", "2", "--log-level", "error"]
+    return {
+        "gthread": Server(
+            name="gunicorn, 2 workers of 8 threads",
+            command=[*gunicorn, "--worker-class", "gthread", "--threads", "8", "config.wsgi:application"],
+            variables=aika,
+        ),
+        "sync": Server(
+            name="gunicorn, 2 sync workers",
+            command=[*gunicorn, "--worker-class", "sync", "config.wsgi:application"],
+            variables=aika,
+        ),
+        "uvicorn": Server(
+            name="uvicorn, 2 processes (ASGI)", command=[*uvicorn, "config.asgi:application"], variables=aika
+        ),
+        "ordinary": Server(
+            name="FastAPI and SQLAlchemy on uvicorn, 2 processes",
+            command=[*uvicorn, "tests.benchmarks.ordinary:app"],
+            variables=ordinary,
+        ),
+    }
+
+
+@contextmanager
+def running(server: Server) -> Iterator[int]:
+    """The server on a free port, until the block ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [part.replace("PORT", str(port)) for part in server.command]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | server.variables, stdout=subprocess.DEVNULL)
+    try:
+        _wait(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_S_MAX
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"The server ended at once: {process.args!r}")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError("The server did not start.")
+
+
+def bodies(count: int, *, connection: str, price: Decimal) -> list[bytes]:
+    """Different asks of one kind: 0.001 BTC and a little more each time, at a price that passes the collar."""
+    mark = uuid4().int % 10_000
+    return [
+        json.dumps(
+            {
+                "connection": connection,
+                "instrument": "BTC-USD",
+                "side": "BUY",
+                "order_type": "LIMIT",
+                "time_in_force": "GTC",
+                "quantity": f"0.001{mark:04d}{number % 10_000:04d}"[:10],
+                "limit_price": str(price),
+                "rationale": "Benchmark of the intake.",
+            }
+        ).encode()
+        for number in range(count)
+    ]
+
+
+def run(port: int, *, authorization: str, connection: str, price: Decimal, count: int) -> Load:
+    """Post `count` proposals and insist that each was stored."""
+    headers = [{"Authorization": authorization, "Idempotency-Key": str(uuid4())} for _ in range(count)]
+    load = post_all(
+        port=port,
+        path=PATH,
+        headers=headers,
+        bodies=bodies(count, connection=connection, price=price),
+        clients=CLIENTS,
+    )
+    if set(load.statuses) != {201}:
+        raise RuntimeError(f"Not every proposal was stored: {load.statuses}")
+    return load
+
+
+def measure(*, database_url: str, redis_url: str, authorization: str, connection: str, price: Decimal) -> Found:
+    """Each server in turn, RUNS rounds, so that a slow minute of the machine hits all of them."""
+    ways = servers(database_url, redis_url)
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    tails: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(RUNS):
+        for name, server in ways.items():
+            with running(server) as port:
+                run(port, authorization=authorization, connection=connection, price=price, count=WARM_UP)
+                load = run(port, authorization=authorization, connection=connection, price=price, count=POSTS)
+            rates[name].append(load.per_second)
+            tails[name].append(load.percentile(0.95))
+    other = ways["ordinary"].name
+    rows = [
+        Row(
+            what=f"proposals, {ways[name].name}",
+            unit="a second",
+            aika=rates[name],
+            other=other,
+            others=rates["ordinary"],
+            aim="1.5x" if name == "gthread" else "",
+        )
+        for name in ("gthread", "sync", "uvicorn")
+    ]
+    rows.append(
+        Row(
+            what="p95 of one proposal, gunicorn threads",
+            unit="ms",
+            aika=tails["gthread"],
+            other=other,
+            others=tails["ordinary"],
+            lower_is_better=True,
+        )
+    )
+    return Found(
+        name="intake",
+        work=f"{CLIENTS} clients post {POSTS} different proposals, each with its own Idempotency-Key. Aika "
+        "authenticates the key, reads its facts, consults 20 rules, and commits decision with inputs, proposal, event of "
+        "the hash chain and stored answer in one transaction. The ordinary endpoint checks two limits and commits order, "
+        "approval, audit and state one by one.",
+        rows=rows,
+    )
