@@ -106,9 +106,7 @@ def test_policy_that_says_no_by_then_refuses_the_vote(
     assert (status, ballot["now"]["outcome"], ballot["vote"]) == (200, "DENY", None)
 
 
-def test_declining_needs_a_sentence_and_ends_it(
-    bot: Caller, body: Make, paper: PaperDesk, signed_in: SignIn
-) -> None:
+def test_declining_needs_a_sentence_and_ends_it(bot: Caller, body: Make, paper: PaperDesk, signed_in: SignIn) -> None:
     _, proposal = bot.propose(body())
     path, mara = f"/approvals/{proposal['id']}/decline", signed_in(paper.approver)
     status, said = mara.post(path, {"digest": proposal["digest"], "comment": "  "})

@@ -93,9 +93,7 @@ def test_a_withdrawal_may_be_repeated_with_a_key(bot: Caller, body: Make) -> Non
     assert bot.post(path, {"reason": "Late."})[0] == 409
 
 
-def test_who_loses_the_race_gets_the_winners_answer(
-    bot: Caller, body: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_loses_the_race_gets_the_winners_answer(bot: Caller, body: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loser has looked and found nothing; the winner commits while the loser is being judged."""
     asked, key = body(), str(uuid4())
     real, winner = proposals.propose, {}
