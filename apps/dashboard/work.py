@@ -14,6 +14,7 @@ from apps.common import words
 from apps.connectors.selectors import active_connections
 from apps.connectors.types import Environment
 from apps.dashboard.types import Link, WorkGroup, kind_of_work
+from apps.policies.types import ReasonCode
 from apps.trades.selectors import pages
 
 if TYPE_CHECKING:
@@ -101,4 +102,6 @@ def just_happened(*, viewer: "User", now: datetime) -> tuple[Happened, ...]:
 def _detail(row: "Proposal", order: "Order | None") -> str:
     if order is not None and order.average_fill_price is not None:
         return f"at {words.price(order.average_fill_price)} on average"
-    return row.end_reason
+    if row.end_reason or row.end_code not in set(ReasonCode):
+        return row.end_reason
+    return ReasonCode(row.end_code).sentence

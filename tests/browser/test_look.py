@@ -74,3 +74,32 @@ def test_pages_fit(
             wide[name] = sideways(page)
     assert wide == {}
     assert page.troubles == []  # type: ignore[attr-defined]
+
+
+def test_states_fit(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn, shots: Path | None) -> None:
+    """A page whose price has grown old, one that is halted, one that needs two people, and signing in."""
+    large = desk_live.propose(quantity=Decimal("0.05"))
+    page = sign_in(desk_live.approver)
+    phone = sign_in(desk_live.approver2, viewport=PHONE, scheme="dark")
+    desk_live.approve(large, desk_live.risk)
+
+    def look(name: str) -> None:
+        for kind, each in (("wide", page), ("phone", phone)):
+            each.goto(f"/admin/decide/{large.pk}/")
+            each.wait_for_timeout(1200)
+            if shots is not None:
+                each.screenshot(path=shots / f"{name}-{kind}.png", full_page=True)
+            assert sideways(each) <= 0
+
+    look("second")
+    ticking.silence()
+    page.wait_for_timeout(11_000)
+    look("stale")
+    page.get_by_role("button", name="Halt").click()
+    look("halted")
+    page.context.clear_cookies()
+    page.goto("/accounts/login/")
+    if shots is not None:
+        page.screenshot(path=shots / "login-wide.png")
+    assert sideways(page) <= 0
+    assert page.troubles == []  # type: ignore[attr-defined]

@@ -27,7 +27,7 @@ from apps.common import words
 from apps.common.errors import NotFound
 from apps.connectors.types import Quote
 from apps.policies.rules import replay
-from apps.policies.types import Evaluation, Facts, LineVerdict, RuleKind, Tier, Verdict
+from apps.policies.types import Evaluation, Facts, LineVerdict, ReasonCode, RuleKind, RuleLine, Tier, Verdict
 from apps.trades.rules.drift import drift_bps
 from apps.trades.selectors.pages import PageRows, ProposerRecord, proposal_rows, record_of
 from apps.trades.services.approval import judge_again
@@ -160,11 +160,11 @@ def decision_page(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Sig
         request=bytes(proposal.request_body),
         request_digest=proposal.request_digest,
     )
-    changes = page_rules.changes(evaluation, terms, judgement.facts, quantity=worst.quantity)
+    changes = page_rules.changes(evaluation, terms, judgement.facts, quantity=worst.quantity, is_stale=price.is_stale)
     drift_bound = tier.drift_bps if tier is not None else None
     drift = page_money.drift_tile(terms, drift=known.drift, bound=drift_bound, price=price, asked_mid=known.asked_mid)
     loss = page_money.loss_tile(terms, worst, quote, is_stale=price.is_stale)
-    tight = page_rules.tight_tile(evaluation, terms, changes)
+    tight = page_rules.tight_tile(evaluation, terms, changes, is_stale=price.is_stale)
     ballot = _ballot(known, price, is_intact=sent.is_intact)
     seconds_left = int(max(words.seconds_between(now, proposal.expires_at), Decimal(0)))
     return DecisionPage(
@@ -187,12 +187,18 @@ def decision_page(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Sig
         ballot=ballot,
         tiles=(drift, loss, tight, page_money.memory_tile()) if known.is_open else (),
         changes=changes if known.is_open else (),
-        rules=page_rules.rules(evaluation, terms, note=judgement.note, is_now=known.is_open),
+        rules=page_rules.rules(
+            evaluation,
+            terms,
+            note=judgement.note,
+            is_now=known.is_open,
+            is_stale=known.is_open and price.is_stale,
+        ),
         costs=page_money.costs(terms, worst) if known.is_open else None,
         record=_record(proposal, now),
         sent=sent,
         statement=_statement(proposal),
-        version=_version(known),
+        version=_version(known, price),
         policy_version=judgement.version_id,
         tier=tier_text(tier.needed, tier.roles) if tier is not None else "",
         callout=_callout(known, price, is_intact=sent.is_intact),
@@ -211,10 +217,10 @@ def _asker(proposal: "Proposal") -> str:
     return proposal.api_key.name if proposal.api_key is not None else proposal.proposer.shown_name
 
 
-def _version(known: Gathered) -> str:
+def _version(known: Gathered, price: Price) -> str:
     """Names everything a click could have moved: when it differs, the page is drawn again."""
     order, tier = known.rows.order, known.tier
-    parts = [known.proposal.state, str(known.is_open), str(len(known.votes))]
+    parts = [known.proposal.state, str(known.is_open), str(len(known.votes)), str(price.is_stale and known.is_open)]
     parts += [order.state, str(order.filled_quantity), str(order.average_fill_price)] if order is not None else []
     parts += [known.judgement.version_id, tier_text(tier.needed, tier.roles) if tier else ""]
     parts += [line.rule + line.verdict for line in known.judgement.evaluation.lines if _stands_still(line.kind)]
@@ -275,7 +281,7 @@ def _ballot(known: Gathered, price: Price, *, is_intact: bool) -> Ballot:
     missing = max(known.needed - known.standing - 1, 0)
     may_vote = known.is_open and not why_not
     lead, rest = page_money.consequence(
-        known.rows.terms, known.judgement.quote, is_last=missing == 0, still_needed=missing
+        known.rows.terms, known.judgement.quote, is_last=missing == 0, still_needed=missing, is_stale=price.is_stale
     )
     return Ballot(
         have=known.standing,
@@ -321,13 +327,13 @@ def _off(known: Gathered, price: Price, *, is_intact: bool) -> Off | None:
         return Off(
             code="DIGEST_CHANGED", sentence="Approve is off: the stored bytes do not match their digest.", help=help_
         )
-    if price.is_stale:
+    others = [line for line in _failing(evaluation) if line.kind != RuleKind.STALE_QUOTE and not _is_about_age(line)]
+    if price.is_stale and not others:
         late = f"the price is {price.age} old" if price.age else "no price is known"
         help_ = "It comes back by itself with the next price. You may decline now."
         return Off(code="QUOTE_STALE", sentence=f"Approve is off: {late}.", help=help_, passes=True)
     if evaluation.outcome is Verdict.DENY or tier is None:
-        failing = [line for line in evaluation.lines if line.verdict in {LineVerdict.FAIL, LineVerdict.ERROR}]
-        why = failing[0].message if failing else "No active policy covers this."
+        why = others[0].message if others else "No active policy covers this."
         help_ = "It comes back by itself if this changes. You may decline now."
         return Off(code="POLICY_DENIES", sentence="Approve is off: policy denies this now.", help=f"{why} {help_}")
     if not roles_of(known.viewer) & set(tier.roles):
@@ -339,6 +345,15 @@ def _off(known: Gathered, price: Price, *, is_intact: bool) -> Off | None:
         help_ = "It comes back by itself if the price does. An approval now would void the proposal."
         return Off(code="DRIFTED", sentence=f"Approve is off: the price has moved {moved}.", help=help_)
     return None
+
+
+def _failing(evaluation: Evaluation) -> list[RuleLine]:
+    return [line for line in evaluation.lines if line.verdict in {LineVerdict.FAIL, LineVerdict.ERROR}]
+
+
+def _is_about_age(line: RuleLine) -> bool:
+    """An old or missing price makes rules doubt that have nothing else against the order."""
+    return line.verdict is LineVerdict.ERROR and line.code in {ReasonCode.FACT_STALE, ReasonCode.FACT_MISSING}
 
 
 def _callout(known: Gathered, price: Price, *, is_intact: bool) -> Callout | None:
@@ -360,6 +375,11 @@ def _callout(known: Gathered, price: Price, *, is_intact: bool) -> Callout | Non
     )
     if ended is not None or not known.is_open:
         return ended
+    if any(line.code in {ReasonCode.TRADING_HALTED, ReasonCode.ONLY_REDUCING} for line in _failing(evaluation)):
+        lead = "Trading is halted, so this cannot be approved."
+        if not any(line.code == ReasonCode.TRADING_HALTED for line in _failing(evaluation)):
+            lead = "Only orders that shrink a position may leave now, and this one does not."
+        return Callout(kind="stop", icon="halt", lead=lead, text="Resuming takes two people. You may decline now.")
     if price.is_stale:
         silent = f"has sent no price for {price.age}" if price.age else "has sent no price yet"
         lead = f"{page_words.venue_name(known.rows.terms)} {silent}, so this cannot be approved."

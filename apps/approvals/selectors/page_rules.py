@@ -1,5 +1,6 @@
 """What policy says of a proposal now, written out: the rules tightest first, and the limits before and after."""
 
+from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Final
 
@@ -68,9 +69,30 @@ def name_of(line: RuleLine, terms: Terms) -> str:
     return title_of_line(line.rule, line.kind)
 
 
-def rules(evaluation: Evaluation, terms: Terms, *, note: str, is_now: bool) -> Rules:
+def at_a_price(line: RuleLine, terms: Terms) -> bool:
+    """Whether the number of this line was computed at the price of the market: it is as old as that price."""
+    if line.kind == RuleKind.MAX_POSITION:
+        return line.unit != terms.base_currency
+    if line.kind in {RuleKind.PRICE_COLLAR, RuleKind.MAX_GROSS_EXPOSURE, RuleKind.DAILY_LOSS}:
+        return True
+    sized = {RuleKind.MAX_ORDER_NOTIONAL, RuleKind.DAILY_NOTIONAL, RuleKind.FUNDS}
+    return line.kind in sized and terms.limit_price is None and terms.quantity is not None
+
+
+def doubted(line: RuleLine, terms: Terms, *, is_stale: bool) -> RuleLine:
+    """The line as it may be shown: what was computed at an old price is not known."""
+    if not is_stale or line.verdict is not LineVerdict.PASS or not at_a_price(line, terms):
+        return line
+    return line._replace(verdict=LineVerdict.ERROR, observed="", used_fraction=None, room_left=None)
+
+
+def rules(evaluation: Evaluation, terms: Terms, *, note: str, is_now: bool, is_stale: bool = False) -> Rules:
     """Every rule: failing ones first, then by how much is used; the passing ones without a number in one sentence."""
-    lines = [line for line in evaluation.lines if line.verdict is not LineVerdict.NOT_APPLICABLE]
+    lines = [
+        doubted(line, terms, is_stale=is_stale)
+        for line in evaluation.lines
+        if line.verdict is not LineVerdict.NOT_APPLICABLE
+    ]
     judged = [line for line in lines if line.verdict is not LineVerdict.REQUIRE]
     shown = [line for line in judged if not _folds(line)]
     shown.sort(key=_tightness)
@@ -78,10 +100,15 @@ def rules(evaluation: Evaluation, terms: Terms, *, note: str, is_now: bool) -> R
     return Rules(
         title=_title(judged, is_now=is_now),
         note=f"Tightest first. {note}".strip(),
-        rows=tuple(_row(line, terms) for line in shown),
+        rows=_once(tuple(_row(line, terms) for line in shown)),
         folded=_folded(folded, any_shown=bool(shown)),
         asks=_asks(evaluation) if is_now else "",
     )
+
+
+def _once(rows: tuple[RuleRow, ...]) -> tuple[RuleRow, ...]:
+    """A rule that says what a check says that always runs takes one line, not two."""
+    return tuple({(row.name, row.observed, row.limit, row.verdict): row for row in reversed(rows)}.values())[::-1]
 
 
 def _folds(line: RuleLine) -> bool:
@@ -197,10 +224,13 @@ def tightest(evaluation: Evaluation) -> RuleLine | None:
     return max(lines, key=lambda line: number(line.used_fraction) or Decimal(0), default=None)
 
 
-def tight_tile(evaluation: Evaluation, terms: Terms, changes: tuple[Change, ...]) -> Tile:
+def tight_tile(evaluation: Evaluation, terms: Terms, changes: tuple[Change, ...], *, is_stale: bool) -> Tile:
     """Which limit gets tight, or that none is known."""
     question = "What gets tight?"
     line = tightest(evaluation)
+    if line is not None and is_stale and at_a_price(line, terms):
+        note = f"{name_of(line, terms)} is computed at a price that is old."
+        return Tile(key="tight", question=question, answer="Not known", icon="unsure", kind="stale", note=note)
     percent = used_percent(line) if line is not None else None
     if line is None or percent is None:
         note = "No rule of this policy measures this order against a limit."
@@ -229,7 +259,9 @@ def tight_tile(evaluation: Evaluation, terms: Terms, changes: tuple[Change, ...]
     )
 
 
-def changes(evaluation: Evaluation, terms: Terms, facts: Facts, *, quantity: Decimal | None) -> tuple[Change, ...]:
+def changes(
+    evaluation: Evaluation, terms: Terms, facts: Facts, *, quantity: Decimal | None, is_stale: bool = False
+) -> tuple[Change, ...]:
     """The limits that count what is held and traded, before and after this order, tightest first.
 
     `quantity`: the base quantity that changes hands at most.
@@ -241,7 +273,9 @@ def changes(evaluation: Evaluation, terms: Terms, facts: Facts, *, quantity: Dec
             continue
         before_after = _before_after(line, terms, evaluation, facts, quantity, after, limit)
         if before_after is not None:
-            found.append((max(before_after) / limit, _change(line, terms, *before_after, limit)))
+            change = _change(line, terms, *before_after, limit)
+            old = is_stale and at_a_price(line, terms)
+            found.append((max(before_after) / limit, replace(change, is_stale=old)))
     return tuple(change for _, change in sorted(found, key=lambda pair: -pair[0]))
 
 

@@ -25,7 +25,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One limit before and after this order. `kind` is "" or "stale" (computed at a price that is old)."""
+    """One limit before and after this order; `is_stale` where it was computed at a price that is old."""
 
     name: str
     sub: str
@@ -36,6 +36,7 @@ class Change:
     add: str
     used: str
     left: str
+    is_stale: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

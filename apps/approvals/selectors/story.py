@@ -285,7 +285,7 @@ def _filled(rows: PageRows) -> list[Step]:
                     at=f"{fill.occurred_at:%H:%M:%S}.{fill.occurred_at.microsecond // 1000:03d}",
                     quantity=words.grouped(fill.quantity),
                     price=words.price(fill.price),
-                    fee=words.price(fill.fee),
+                    fee=words.cost(fill.fee),
                 )
                 for fill in rows.fills
             ),

@@ -38,7 +38,7 @@ function stepAge(left) {
   price.classList.toggle("is-stale", stale);
   document.querySelector("[data-age-fresh]").hidden = stale;
   document.querySelector("[data-age-stale]").hidden = !stale;
-  setText(document.querySelector("[data-age]"), `${span(Math.round(age * 10) / 10)} old`);
+  setText(document.querySelector("[data-age]"), `${age < 10 ? `${age.toFixed(1)} s` : span(Math.floor(age))} old`);
   setText(
     document.querySelector("[data-age-late]"),
     known ? `${span(Math.floor(age))} old, the bound is ${bound} s` : "no price yet",
