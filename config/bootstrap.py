@@ -37,7 +37,8 @@ TEST_STEPS = (
     ("import contracts", (str(VENV / "bin" / "lint-imports"), "--no-logo")),
     ("missing migrations", (str(PYTHON), "manage.py", "makemigrations", "--check", "--dry-run")),
     ("system check", (str(PYTHON), "manage.py", "check", "--fail-level", "WARNING")),
-    ("pytest", (str(PYTHON), "-m", "pytest", "-n", "2")),
+    # tests/browser imports what only requirements/browser.txt installs.
+    ("pytest", (str(PYTHON), "-m", "pytest", "-n", "2", "--ignore=tests/browser")),
 )
 
 
