@@ -155,9 +155,9 @@ def measure() -> Found:
     p95 = arrived[int(len(arrived) * 0.95)]
     return Found(
         name="approve to venue",
-        work=f"{ROUNDS * APPROVALS_A_ROUND} approvals on the embedded run (one process, SQLite, filesystem broker): from "
-        "the approving POST until the simulator has the order. In between: judged again under a lock, vote, authority, "
-        "order, commit, publish, claim with a third judgement, commit, HTTP.",
+        work=f"{ROUNDS * APPROVALS_A_ROUND} approvals on the embedded run (one process, SQLite, filesystem broker): "
+        "from the approving POST until the simulator has the order. In between: judged again under a lock, vote, "
+        "authority, order, commit, publish, claim with a third judgement, commit, HTTP.",
         rows=(
             Row(what="POST to order at the venue", unit="ms", aika=arrived, aim="p95 under 150"),
             Row(what="POST to its own answer", unit="ms", aika=answered),

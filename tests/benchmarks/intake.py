@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PATH = "/api/v1/trades/proposals"
 CLIENTS = 16
-POSTS = 1_500
-WARM_UP = 200
-RUNS = 1
+POSTS = 600
+WARM_UP = 100
+RUNS = 3
 START_S_MAX = 30
 
 
@@ -175,9 +175,9 @@ def measure(*, database_url: str, redis_url: str, authorization: str, connection
     )
     return Found(
         name="intake",
-        work=f"{CLIENTS} clients post {POSTS} different proposals, each with its own Idempotency-Key. Aika "
-        "authenticates the key, reads its facts, consults 20 rules, and commits decision with inputs, proposal, event of "
-        "the hash chain and stored answer in one transaction. The ordinary endpoint checks two limits and commits order, "
-        "approval, audit and state one by one.",
+        work=f"{CLIENTS} clients post {POSTS} different proposals, each with an Idempotency-Key. "
+        "Aika authenticates the key, reads its facts, consults 20 rules, and commits decision with inputs, proposal, "
+        "event of the hash chain and stored answer in one transaction. The ordinary endpoint checks two limits and commits "
+        "order, approval, audit and state one by one.",
         rows=rows,
     )
