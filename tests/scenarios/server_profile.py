@@ -1,0 +1,246 @@
+"""The server profile as processes of this machine: the commands are those of docker-compose.yml, word for word."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import httpx
+import psycopg
+import redis
+import yaml
+from celery import Celery
+
+from tests.scenarios.callers import Person, Program, eventually
+from tests.venues.simulator_process import SimulatorProcess
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+OURS = ("web", "worker", "worker-execution", "beat", "feed")
+# Beside the one of .ci/run, which is the last; nothing in it is touched but what this run wrote.
+REDIS_DATABASE = 14
+STOP_S_MAX = 90
+RELEASE_S_MAX = 300
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def local(words: list[str]) -> list[str]:
+    """A command of the image as this environment runs it."""
+    programs = {"python": [sys.executable], "celery": [sys.executable, "-m", "celery"]}
+    programs["gunicorn"] = [sys.executable, "-m", "gunicorn"]
+    return [*programs[words[0]], *words[1:]]
+
+
+class Service:
+    """One process of the profile, with its own group, so that a signal may take the children too."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str], log: Path) -> None:
+        self.name, self.log = name, log
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def send(self, number: signal.Signals) -> None:
+        """To the whole group."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it as compose does (one signal to the first process), by force at last; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(STOP_S_MAX)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not stop:\n{self.said}") from None
+
+    def kill(self) -> None:
+        """As a machine that loses power."""
+        self.send(signal.SIGKILL)
+        self.process.wait(STOP_S_MAX)
+
+    @property
+    def said(self) -> str:
+        """Its log."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+class Server:
+    """A database, a part of Redis, a simulator and the processes, from `start` to `stop`."""
+
+    def __init__(self, database_url: str, redis_url: str) -> None:
+        self._maintenance = database_url
+        self._mark = uuid4().hex[:10]
+        self._database = f"aika_scenario_{self._mark}"
+        self._folder = tempfile.TemporaryDirectory(prefix="aika-scenario-")
+        self.home = Path(self._folder.name)
+        self.prefix = f"scenario-{self._mark}-"
+        self.database_url = urlsplit(database_url)._replace(path=f"/{self._database}").geturl()
+        self.redis_url = urlsplit(redis_url)._replace(path=f"/{REDIS_DATABASE}").geturl()
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.services: dict[str, Service] = {}
+        self.simulator = SimulatorProcess()
+        self.redis = redis.Redis.from_url(self.redis_url)
+        self._celery = Celery("scenario", broker=self.redis_url, set_as_current=False)
+        self._celery.conf.broker_transport_options = {"global_keyprefix": self.prefix}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process gets, and nothing of the tests' own."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "PYTHONUNBUFFERED": "1",
+            "DJANGO_SETTINGS_MODULE": "tests.scenarios.server_settings",
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "AIKA_SCENARIO": self.prefix,
+            "AIKA_DATA_DIR": str(self.home),
+        }
+
+    def start(self) -> "Server":
+        """Everything, in the order compose would; what was begun is ended where it does not come up."""
+        try:
+            with psycopg.connect(self._maintenance, autocommit=True) as connection:
+                connection.execute(f'CREATE DATABASE "{self._database}"'.encode())
+            self.simulator.start()
+            self.release()
+            key_file = self.home / "simulator-key.json"
+            key_file.write_text(json.dumps({"name": self.simulator.key_name, "privateKey": self.simulator.secret}))
+            seeded = ("--simulator-url", self.simulator.url, "--simulator-key-file", str(key_file))
+            assert self.manage("seed_demo", "--url", self.url, *seeded) == 0
+            for name in OURS:
+                self.start_service(name)
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def release(self) -> None:
+        """The release service's steps but the check of a deployment: that one is about production."""
+        script = shlex.split(SERVICES["release"]["command"])[-1]
+        for line in script.split("&&"):
+            words = shlex.split(line)
+            if words[2] != "check":
+                assert self.manage(*words[2:]) == 0, line
+
+    def start_service(self, name: str, *, named: str = "") -> Service:
+        """One more process of a service; `named` for a second one beside the first."""
+        words = list(SERVICES[name]["command"])
+        if "--bind" in words:
+            words[words.index("--bind") + 1] = urlsplit(self.url).netloc
+        if named and "--hostname" in words:
+            words[words.index("--hostname") + 1] = f"{named}@%h"
+        log = self.home / f"{named or name}.log"
+        self.services[named or name] = service = Service(named or name, local(words), self.environment, log)
+        return service
+
+    def wait_until_ready(self) -> None:
+        """The web server says it is ready and both kinds of worker answer."""
+        ready = eventually(lambda: self._answers("/readyz"))
+        assert ready, self.services["web"].said
+        for name in ("worker", "worker-execution"):
+            self.wait_for_worker(name)
+
+    def wait_for_worker(self, name: str) -> None:
+        """Until it says that it takes messages."""
+        service = self.services[name]
+        assert eventually(lambda: " ready." in service.said), service.said
+
+    def _answers(self, path: str) -> bool:
+        try:
+            return httpx.get(f"{self.url}{path}", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def manage(self, *words: str) -> int:
+        """A management command's exit code; its output goes to a log."""
+        with (self.home / "manage.log").open("ab") as out:
+            ended = subprocess.run(
+                [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
+                stdout=out, stderr=out, timeout=RELEASE_S_MAX, check=False,
+            )  # fmt: skip
+        return ended.returncode
+
+    @property
+    def managed(self) -> str:
+        """What the management commands said."""
+        return (self.home / "manage.log").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def demo(self) -> dict[str, Any]:
+        """Names, passwords and the key."""
+        return dict(json.loads((self.home / "demo.json").read_text(encoding="utf-8")))
+
+    def person(self, part: str) -> Person:
+        """One of the desk's people, signed in."""
+        user = self.demo["users"][part]
+        return Person(self.url, user["username"], user["password"])
+
+    def program(self) -> Program:
+        """The trader's script."""
+        return Program(self.url, self.demo["api_key"])
+
+    def publish(self, order_id: str, *, times: int = 1) -> None:
+        """The execution message of an order, again."""
+        for _ in range(times):
+            self._celery.send_task("trades.execute_trade", kwargs={"order_id": order_id}, queue="execution")
+
+    def waiting_messages(self) -> int:
+        """Execution messages that nobody has taken yet."""
+        return int(self.redis.llen(f"{self.prefix}execution"))  # type: ignore[arg-type]
+
+    def taken_messages(self) -> int:
+        """Messages of any queue that somebody took and has not acknowledged."""
+        return int(self.redis.hlen(f"{self.prefix}unacked"))  # type: ignore[arg-type]
+
+    def lose_messages(self) -> int:
+        """Drop what waits in the execution queue, as a broker that lost its memory; 1 where something was there."""
+        return int(self.redis.delete(f"{self.prefix}execution"))  # type: ignore[arg-type]
+
+    def venue_orders(self, client_order_id: str) -> int:
+        """How many orders the venue has under that name."""
+        return sum(order["client_order_id"] == client_order_id for order in self.simulator.orders())
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """What the database says, for what no page or API shows."""
+        with psycopg.connect(self.database_url) as connection:
+            return list(connection.execute(query.encode(), values))
+
+    def stop(self) -> None:
+        """End every process, drop the database, remove what was written to Redis."""
+        for service in self.services.values():
+            service.send(signal.SIGCONT)
+            service.send(signal.SIGTERM)
+        try:
+            for service in self.services.values():
+                service.stop()
+        finally:
+            for service in self.services.values():
+                service.send(signal.SIGKILL)
+            self.simulator.stop()
+            self._celery.close()
+            for key in self.redis.scan_iter(match=f"{self.prefix}*", count=1000):
+                self.redis.delete(key)
+            self.redis.close()
+            with psycopg.connect(self._maintenance, autocommit=True) as connection:
+                connection.execute(f'DROP DATABASE IF EXISTS "{self._database}" WITH (FORCE)'.encode())
+            self._folder.cleanup()

@@ -1,0 +1,181 @@
+"""The same path on PostgreSQL and Redis, in the processes of a server installation, and what breaks in them."""
+
+import re
+import signal
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from itertools import count
+
+import pytest
+from django.conf import settings
+
+from tests.scenarios.callers import Person, Program, eventually
+from tests.scenarios.server_profile import Server, Service
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+REPEATS = 5
+_sizes = count(1001)
+
+
+def quantity() -> str:
+    """A size nobody asked for before, so that nothing is a duplicate."""
+    return f"0.00{next(_sizes):04d}"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One server installation for this module."""
+    if not settings.DATABASE_URL or not settings.REDIS_URL:
+        pytest.fail("Set DATABASE_URL and REDIS_URL; .ci/run does.")
+    started = Server(settings.DATABASE_URL, settings.REDIS_URL).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def program(server: Server) -> Iterator[Program]:
+    """The trader's script."""
+    caller = server.program()
+    yield caller
+    caller.close()
+
+
+@pytest.fixture
+def approver(server: Server) -> Iterator[Person]:
+    """The first approver, signed in through the page."""
+    person = server.person("approver")
+    yield person
+    person.close()
+
+
+@pytest.fixture
+def venue_behaves(server: Server) -> Iterator[None]:
+    """No fault outlives the test that made it."""
+    yield
+    server.simulator.clear_faults()
+
+
+def test_a_proposal_becomes_a_filled_order_through_the_processes_of_a_server(
+    server: Server, program: Program, approver: Person
+) -> None:
+    before = {row["instrument"]: row for row in program.client.get("/positions").json()["items"]}
+    asked = program.propose(quantity())
+    assert asked["id"] in {item["id"] for item in approver.waiting()}
+    assert server.venue_orders(asked["client_order_id"]) == 0
+
+    vote = approver.approve(asked["id"])
+    story = program.followed_to(asked["id"], "FILLED")
+
+    assert (vote["state"], vote["approvals"], vote["needed"]) == ("APPROVED", 1, 1)
+    assert [(one["verb"], one["approver"]) for one in story["votes"]] == [("APPROVE", "Marta Lind")]
+    bought = sum(Decimal(fill["quantity"]) for fill in story["fills"])
+    assert bought == Decimal(asked["terms"]["quantity"])
+    assert server.venue_orders(asked["client_order_id"]) == 1
+    after = {row["instrument"]: row for row in program.client.get("/positions").json()["items"]}
+    earlier = Decimal(before["BTC-USD"]["quantity"]) if "BTC-USD" in before else Decimal(0)
+    assert Decimal(after["BTC-USD"]["quantity"]) == earlier + bought
+    kinds = [
+        kind
+        for (kind,) in server.rows("SELECT kind FROM audit_event WHERE stream LIKE %s ORDER BY id", f"%{asked['id']}%")
+    ]
+    assert kinds[0] == "proposal.proposed"
+    assert {"order.submitted", "order.accepted", "order.fill", "order.filled"} <= set(kinds)
+    page = approver.browser.get(f"/admin/decide/{asked['id']}/")
+    assert page.status_code == 200
+    assert server.manage("audit_verify") == 0, server.managed
+    assert server.manage("replay_decisions") == 0, server.managed
+
+
+def received(workers: Iterable[Service]) -> int:
+    """How many execution messages came to these workers so far."""
+    return sum(len(re.findall(r"trades\.execute_trade\[\S+\] received", worker.said)) for worker in workers)
+
+
+def test_two_workers_and_one_message_six_times_make_one_order(
+    server: Server, program: Program, approver: Person
+) -> None:
+    second = server.start_service("worker-execution", named="execution2")
+    server.wait_for_worker("execution2")
+    workers = (server.services["worker-execution"], second)
+    before = received(workers)
+    asked = program.propose(quantity())
+    # Both stand still while the messages come, so that they go for them at the same moment.
+    for worker in workers:
+        worker.send(signal.SIGSTOP)
+    order_id = approver.approve(asked["id"])["order_id"]
+    server.publish(order_id, times=REPEATS)
+    for worker in workers:
+        worker.send(signal.SIGCONT)
+
+    program.followed_to(asked["id"], "FILLED")
+    assert eventually(lambda: server.waiting_messages() == 0)
+    assert eventually(lambda: received(workers) == before + REPEATS + 1)
+    assert server.venue_orders(asked["client_order_id"]) == 1
+    assert program.order_state(asked["id"]) == "FILLED"
+    assert second.stop() == 0
+    del server.services["execution2"]
+
+
+def test_a_worker_killed_after_its_claim_leaves_an_unknown_order_an_alarm_and_never_a_second_order(
+    server: Server, program: Program, approver: Person, venue_behaves: None
+) -> None:
+    held = server.taken_messages()
+    server.simulator.add_fault("create", "timeout-after", seconds="300", count=1)
+    asked = program.propose(quantity())
+    order_id = approver.approve(asked["id"])["order_id"]
+    assert eventually(lambda: server.venue_orders(asked["client_order_id"]) == 1)
+
+    server.services["worker-execution"].kill()
+    assert program.order_state(asked["id"]) == "SUBMITTED"
+    server.start_service("worker-execution")
+    server.wait_for_worker("worker-execution")
+    server.publish(order_id, times=REPEATS)
+    program.followed_to(asked["id"], "UNKNOWN")
+    server.publish(order_id, times=REPEATS)
+    assert eventually(lambda: server.waiting_messages() == 0)
+    # The message in the killed worker's hands is never acknowledged; all later ones are.
+    assert eventually(lambda: server.taken_messages() <= held + 1)
+
+    assert program.order_state(asked["id"]) == "UNKNOWN"
+    assert server.venue_orders(asked["client_order_id"]) == 1
+    alarms = server.rows("SELECT code FROM audit_alarm WHERE subject = %s AND cleared_at IS NULL", f"order:{order_id}")
+    assert alarms == [("ORDER_UNKNOWN",)]
+    operator = server.person("admin")
+    assert f"order:{order_id}" in operator.browser.get("/admin/audit/alarm/").text
+    operator.close()
+    assert server.manage("audit_verify") == 0, server.managed
+
+
+def test_a_message_that_was_lost_is_found_by_the_sweep(server: Server, program: Program, approver: Person) -> None:
+    server.services["worker-execution"].stop()
+    asked = program.propose(quantity())
+    approver.approve(asked["id"])
+    assert eventually(lambda: server.waiting_messages() == 1)
+    assert server.lose_messages() == 1
+    assert program.order_state(asked["id"]) == "INITIALIZED"
+
+    server.start_service("worker-execution")
+    program.followed_to(asked["id"], "FILLED")
+
+    assert server.venue_orders(asked["client_order_id"]) == 1
+
+
+def test_a_redis_that_forgets_everything_loses_no_order(server: Server, program: Program, approver: Person) -> None:
+    """Not only the queue: bindings, cache and unacknowledged messages too."""
+    asked = program.propose(quantity())
+    for key in server.redis.scan_iter(match=f"{server.prefix}*", count=1000):
+        server.redis.delete(key)
+    approver.approve(asked["id"])
+
+    program.followed_to(asked["id"], "FILLED")
+
+    assert server.venue_orders(asked["client_order_id"]) == 1
+
+
+def test_the_feed_says_one_line_and_stops_when_told(server: Server) -> None:
+    feed = server.services.pop("feed")
+
+    assert feed.said.splitlines()[0].startswith("Prices are asked for every")
+    assert feed.stop() == 0
+    server.start_service("feed")
