@@ -7,7 +7,6 @@ from config.env import env
 from config.settings.base import *  # noqa: F403  settings modules build on each other
 from config.settings.base import (
     CACHES,
-    CELERY_BROKER_TRANSPORT_OPTIONS,
     DATABASE_URL,
     INSTALLED_APPS,
     REDIS_URL,
@@ -28,11 +27,13 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-# Every test process has its own part of one Redis: a key or a task of another would make a test lie.
-_own = f"test-{env.text('PYTEST_XDIST_WORKER', 'main')}-"
+# Every test process has two of Redis's databases to itself, counted down from the one in REDIS_URL: clearing a cache
+# empties a whole database, and must take neither the keys of another process nor the tasks that wait.
 if REDIS_URL:
-    CACHES = {"default": {**CACHES["default"], "KEY_PREFIX": _own}}
-    CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "global_keyprefix": _own}
+    _server, _, _last = REDIS_URL.rpartition("/")
+    _first = int(_last) - 2 * int(env.text("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    CELERY_BROKER_URL = f"{_server}/{_first}"
+    CACHES = {"default": {**CACHES["default"], "LOCATION": f"{_server}/{_first - 1}"}}
 else:
     CELERY_BROKER_URL = "memory://"
     CELERY_BROKER_TRANSPORT = "memory"
