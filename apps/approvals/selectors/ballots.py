@@ -28,13 +28,14 @@ Record = dict[str, Any]
 
 def decidable(*, viewer: "User", now: datetime) -> list[Record]:
     """The waiting proposals this person may decide now: at their desks, asked by somebody else, in a role that counts,
-    without a vote of theirs that stands. The soonest deadline first, at most 200."""
+    without a vote of theirs (one taken back cannot be cast again). The soonest deadline first, at most 200."""
     if not holds(viewer, "decide_proposal"):
         return []
     desks = list(desks_of(viewer.pk).values_list("pk", flat=True))
     rows = listing.waiting_for(desks, not_by=viewer.pk, now=now, limit=WAITING_MAX)
     votes = list(Vote.objects.filter(proposal__in=[row.pk for row in rows]))
     roles = roles_of(viewer)
+    voted = {vote.proposal_id for vote in votes if vote.approver_id == viewer.pk}
     approvals = _standing(votes)
     return [
         {
@@ -45,7 +46,7 @@ def decidable(*, viewer: "User", now: datetime) -> list[Record]:
             "roles": row.roles,
         }
         for row in rows
-        if viewer.pk not in approvals.get(row.pk, ()) and (not row.roles or roles & set(row.roles))
+        if row.pk not in voted and (not row.roles or roles & set(row.roles))
     ]
 
 
@@ -89,7 +90,7 @@ def ballot(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Callable[[
         "may_vote": (
             known.is_open
             and viewer.pk != proposal.proposer_id
-            and viewer.pk not in _standing(known.votes).get(proposal.pk, ())
+            and all(vote.approver_id != viewer.pk for vote in known.votes)
             and holds(viewer, "decide_proposal")
         ),
         "vote": vote,
