@@ -27,11 +27,11 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-# Every test process has two of Redis's databases to itself, counted down from the one in REDIS_URL: clearing a cache
-# empties a whole database, and must take neither the keys of another process nor the tasks that wait.
+# Every test process has two of Redis's databases to itself: clearing a cache empties a whole one, and must take neither
+# the keys of another process nor tasks that wait. The two highest stay free for tests that start a whole installation.
 if REDIS_URL:
     _server, _, _last = REDIS_URL.rpartition("/")
-    _first = int(_last) - 2 * int(env.text("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    _first = int(_last) - 2 - 2 * int(env.text("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     CELERY_BROKER_URL = f"{_server}/{_first}"
     CACHES = {"default": {**CACHES["default"], "LOCATION": f"{_server}/{_first - 1}"}}
 else:
