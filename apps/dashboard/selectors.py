@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from django.core.cache import cache
-from django.http import HttpRequest
 from django.urls import reverse
 
 from apps.accounts.selectors import roles_of
@@ -75,12 +74,9 @@ def forget_status() -> None:
     cache.delete_many([_EPOCH_KEY])
 
 
-def role_words(request: HttpRequest) -> str:
-    """`approver and risk` of the person who is signed in; asked once per request."""
-    user: Any = request.user
-    if not user.is_authenticated:
-        return ""
-    return words.listed(sorted(roles_of(user)))
+def role_words(user: Any) -> str:
+    """`approver and risk`; nothing for somebody who is not signed in."""
+    return words.listed(sorted(roles_of(user))) if user.is_authenticated else ""
 
 
 _EPOCH_KEY: Final = "desk:status"

@@ -283,3 +283,21 @@ def test_the_story_tells_it_to_the_fill(paper: PaperDesk) -> None:
     assert any(title.endswith("approved") for title in titles)
     assert titles[-1].startswith("Filled")
     assert story.context["story"].events
+
+
+def test_an_approval_is_taken_back_until_the_order_leaves(paper: PaperDesk) -> None:
+    proposal, client = paper.propose(quantity=Decimal("0.05")), enter(paper.approver)
+    client.post(at("approve", proposal), carried(client, proposal))
+    assert b"Take my approval back" in client.get(at("page", proposal)).content
+    assert client.post(at("revoke", proposal)).status_code == 303
+    page = client.get(at("page", proposal)).content.decode()
+    assert "took the approval back" in page and "Votes: 0 of 2" in page
+    assert enter(paper.approver2).post(at("revoke", proposal)).status_code == 404
+
+
+def test_what_has_left_cannot_be_taken_back(paper: PaperDesk) -> None:
+    proposal, client = paper.propose(), enter(paper.approver)
+    paper.approve(proposal)
+    paper.execute(proposal)
+    assert b"Take my approval back" not in client.get(at("page", proposal)).content
+    assert client.post(at("revoke", proposal)).status_code == 409

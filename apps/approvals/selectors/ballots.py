@@ -8,7 +8,7 @@ from uuid import UUID
 
 from apps.accounts.selectors import desks_of, holds, roles_of
 from apps.approvals.models import Vote
-from apps.approvals.selectors import page
+from apps.approvals.selectors import page_gather
 from apps.approvals.types import tier_text
 from apps.common.decimals import instant_text
 from apps.common.errors import NotFound
@@ -66,7 +66,7 @@ def ballot(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Callable[[
 
     `vote` is null where there is nothing to approve: it has ended, policy denies it now, or no price is known.
     """
-    known = page.gather(proposal_id=proposal_id, viewer=viewer, now=now)
+    known = page_gather.gather(proposal_id=proposal_id, viewer=viewer, now=now)
     judgement, proposal = known.judgement, known.proposal
     tier, version_id, quote = known.tier, judgement.version_id, judgement.quote
     vote = None

@@ -210,16 +210,12 @@ def costs(terms: Terms, worst: Worst) -> Sheet:
     return Sheet(title="Worst case, added up", aside=currency, lines=lines, note=note)
 
 
-def consequence(
-    terms: Terms, quote: Quote | None, *, is_last: bool, still_needed: int, is_stale: bool
-) -> tuple[str, str]:
+def consequence(terms: Terms, quote: Quote | None, *, is_last: bool, still_needed: int) -> tuple[str, str]:
     """What the click on Approve does, in a bold sentence and the rest."""
     if not is_last:
         people = "One more approval is" if still_needed == 1 else f"{words.count(still_needed).capitalize()} more are"
         return "Yours is not the last vote.", f"{people} needed after it. Nothing is sent before."
     lead = "Yours is the last vote."
-    if is_stale:
-        return "", "The server refuses an approval on an old price, too."
     if quote is None:
         return lead, "The order leaves at once. A fill cannot be undone."
     if is_marketable(terms, bid=quote.bid, ask=quote.ask):

@@ -93,22 +93,25 @@ def rules(evaluation: Evaluation, terms: Terms, *, note: str, is_now: bool, is_s
         for line in evaluation.lines
         if line.verdict is not LineVerdict.NOT_APPLICABLE
     ]
-    judged = [line for line in lines if line.verdict is not LineVerdict.REQUIRE]
+    judged = _once([line for line in lines if line.verdict is not LineVerdict.REQUIRE], terms)
     shown = [line for line in judged if not _folds(line)]
     shown.sort(key=_tightness)
     folded = [line for line in judged if _folds(line)]
     return Rules(
         title=_title(judged, is_now=is_now),
         note=f"Tightest first. {note}".strip(),
-        rows=_once(tuple(_row(line, terms) for line in shown)),
+        rows=tuple(_row(line, terms) for line in shown),
         folded=_folded(folded, any_shown=bool(shown)),
         asks=_asks(evaluation) if is_now else "",
     )
 
 
-def _once(rows: tuple[RuleRow, ...]) -> tuple[RuleRow, ...]:
-    """A rule that says what a check says that always runs takes one line, not two."""
-    return tuple({(row.name, row.observed, row.limit, row.verdict): row for row in reversed(rows)}.values())[::-1]
+def _once(lines: list[RuleLine], terms: Terms) -> list[RuleLine]:
+    """A rule that says what a check says that always runs takes one line, not two, and counts once."""
+    seen: dict[tuple[str, str, str, str], RuleLine] = {}
+    for line in lines:
+        seen.setdefault((name_of(line, terms), line.verdict, line.observed, line.limit), line)
+    return list(seen.values())
 
 
 def _folds(line: RuleLine) -> bool:

@@ -197,6 +197,7 @@ class Ballot:
     may_vote: bool
     off: Off | None
     why_no_vote: str = ""
+    may_revoke: bool = False
     consequence: str = ""
     consequence_lead: str = ""
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from apps.approvals.models import Vote
 from apps.approvals.selectors import page_follow, page_words
-from apps.approvals.selectors.page import may_see
+from apps.approvals.selectors.page_gather import may_see
 from apps.approvals.selectors.page_values import Statement, SumLine
 from apps.audit.selectors import events_of
 from apps.common import canonical, words

@@ -114,6 +114,22 @@ def decline(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
     return _cast(request, proposal_id, vote)
 
 
+@never_cache
+@require_POST
+def revoke(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
+    """An approver takes back their word, as long as the order has not left."""
+
+    def vote(form: VoteForm) -> object:
+        return decide.revoke(
+            proposal_id=proposal_id,
+            approver=_person(request),
+            comment=form.cleaned_data["comment"],
+            now=timezone.now(),
+        )
+
+    return _cast(request, proposal_id, vote)
+
+
 def _cast(request: HttpRequest, proposal_id: UUID, vote: Callable[[VoteForm], object]) -> HttpResponse:
     form = VoteForm(request.POST)
     _page(request, proposal_id)  # 404 for another desk's proposal, before anything is said about it

@@ -168,7 +168,7 @@ def desk_status(context: Context) -> Status:
 def desk_roles(context: Context) -> str:
     """`approver and risk`: the groups of the person who is signed in."""
     request: HttpRequest | None = context.get("request")
-    return "" if request is None else selectors.role_words(request)
+    return "" if request is None else selectors.role_words(request.user)
 
 
 @register.filter
