@@ -133,6 +133,12 @@ def approve(
     if moved != 1:
         raise Misconfigured("PROPOSAL_MOVED", f"{proposal.label} moved under its lock.")
     proposal.state = ProposalState.APPROVED
+    _write_down(proposal, authority, order, actor, now)
+    publish("trades.execute_trade", order_id=order.pk)
+    return order
+
+
+def _write_down(proposal: Proposal, authority: Authority, order: Order, actor: Actor, now: datetime) -> None:
     events.record(
         stream=stream_of(proposal.pk),
         kind="proposal.approved",
@@ -144,7 +150,7 @@ def approve(
             "request_digest": authority.request_digest,
             "authority": authority.pk,
             "order": order.pk,
-            "decision": decision.pk,
+            "decision": authority.decision_id,
             "needed": authority.needed,
             "roles": authority.roles,
             "approvers": authority.approvers,
@@ -154,8 +160,6 @@ def approve(
         },
         now=now,
     )
-    publish("trades.execute_trade", order_id=order.pk)
-    return order
 
 
 def _initialize(proposal: Proposal, authority: Authority, judgement: Judgement, now: datetime) -> Order:

@@ -215,7 +215,6 @@ def _store(
         now=now,
     )
     denied = evaluation.outcome is Verdict.DENY
-    quote, tier = judged.quote, evaluation.tier
     proposal = Proposal.objects.create(
         id=proposal_id,
         connection=judged.connection,
@@ -229,14 +228,8 @@ def _store(
         request_body=body,
         request_digest=canonical.digest(body),
         **columns_of(terms),
+        **_judged_columns(judged),
         decision=decision,
-        notional=evaluation.notional,
-        worst_price=evaluation.worst_price,
-        needed=tier.needed if tier else 0,
-        roles=list(tier.roles) if tier else [],
-        reference_bid=quote.bid if quote else None,
-        reference_ask=quote.ask if quote else None,
-        reference_at=quote.received_at if quote else None,
         rationale=narrative.rationale,
         confidence=narrative.confidence,
         tags=list(narrative.tags),
@@ -247,17 +240,38 @@ def _store(
         ended_at=now if denied else None,
         end_code=evaluation.codes[0] if denied and evaluation.codes else "",
     )
+    _write_down(proposal, evaluation, principal, now)
+    if denied:
+        latches.keep_loss(judged.connection.pk, evaluation, now)
+    return proposal
+
+
+def _judged_columns(judged: Judged) -> dict[str, object]:
+    """The columns that repeat what policy said and what the market was."""
+    evaluation, quote, tier = judged.evaluation, judged.quote, judged.evaluation.tier
+    return {
+        "notional": evaluation.notional,
+        "worst_price": evaluation.worst_price,
+        "needed": tier.needed if tier else 0,
+        "roles": list(tier.roles) if tier else [],
+        "reference_bid": quote.bid if quote else None,
+        "reference_ask": quote.ask if quote else None,
+        "reference_at": quote.received_at if quote else None,
+    }
+
+
+def _write_down(proposal: Proposal, evaluation: Evaluation, principal: Principal, now: datetime) -> None:
     events.record(
         stream=stream_of(proposal.pk),
-        kind="proposal.denied" if denied else "proposal.proposed",
+        kind="proposal.denied" if evaluation.outcome is Verdict.DENY else "proposal.proposed",
         actor=principal.actor(),
         subject=str(proposal.pk),
         payload={
             "state": proposal.state,
             "digest": proposal.digest,
             "request_digest": proposal.request_digest,
-            "client_order_id": order_id,
-            "decision": decision.pk,
+            "client_order_id": proposal.client_order_id,
+            "decision": proposal.decision_id,
             "codes": list(evaluation.codes),
             "needed": proposal.needed,
             "roles": proposal.roles,
@@ -265,9 +279,6 @@ def _store(
         },
         now=now,
     )
-    if denied:
-        latches.keep_loss(judged.connection.pk, evaluation, now)
-    return proposal
 
 
 def columns_of(terms: Terms) -> dict[str, object]:
