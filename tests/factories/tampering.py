@@ -3,13 +3,17 @@
 Only for tests: the guards of a table are lifted, the row is changed by SQL, and the guards stand again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
-from django.db import connection
+from django.db import connection, models
 from django.db.models import Model
+from django.utils import timezone
 
 from apps.common import guard_triggers
 from apps.common.guards import InstallGuards, expected_guards
@@ -60,6 +64,28 @@ def sql_update(row: Model, **columns: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f'UPDATE "{meta.db_table}" SET {names} WHERE "{meta.pk.column}" = %s', [*values, key])  # noqa: S608  a test's own names
         assert cursor.rowcount == 1
+
+
+def another(row: Model, name: str, targets: Mapping[type[Model], Model]) -> object:
+    """Another value the column could hold; `targets` has a row for each kind of foreign key that cannot be empty."""
+    field = next(field for field in row._meta.concrete_fields if field.attname == name)
+    value = getattr(row, name)
+    if field.related_model is not None:
+        target = targets.get(field.related_model)  # type: ignore[arg-type]
+        return None if target is None else target.pk
+    if isinstance(field, models.UUIDField):
+        return uuid4()
+    if isinstance(field, models.BinaryField):
+        return bytes(value)[:-2] + b" }"
+    if isinstance(field, models.DateTimeField):
+        return value + timedelta(microseconds=1) if value else timezone.now()
+    if isinstance(field, models.JSONField):
+        return [*value, "more"]
+    if isinstance(field, models.IntegerField):
+        return value + 1
+    if isinstance(field, models.CharField | models.TextField):
+        return value[:-1] + ("x" if value[-1] != "x" else "y") if value else "x"
+    return value + Decimal("0.00000001") if value is not None else Decimal(1)
 
 
 @contextmanager

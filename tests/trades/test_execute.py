@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from django.db import models
 from django.utils import timezone
 
-from apps.accounts.models import ApiKey, User
+from apps.accounts.models import User
 from apps.approvals.services import decide
 from apps.audit.models import Alarm
 from apps.common import canonical
@@ -29,7 +29,7 @@ from apps.trades.services import facts, market, orders, seal, sweeps
 from apps.trades.services.approval import judge_again
 from apps.trades.types import OrderState, ProposalState
 from tests.factories.desk import BTC, PaperDesk, connect_paper
-from tests.factories.tampering import guards_lifted, sql_update, tamper, undone
+from tests.factories.tampering import another, guards_lifted, sql_update, tamper, undone
 from tests.factories.trading import (
     TWO_NEEDED,
     change_connection,
@@ -192,27 +192,6 @@ class TestContent:
             User: paper.approver2,
         }
 
-    def changed(self, row: models.Model, name: str, others: dict[type[models.Model], models.Model]) -> object:
-        field = next(field for field in row._meta.concrete_fields if field.attname == name)
-        value = getattr(row, name)
-        if field.related_model is ApiKey:
-            return None
-        if field.related_model is not None:
-            return others[field.related_model].pk  # type: ignore[index]
-        if isinstance(field, models.UUIDField):
-            return uuid4()
-        if isinstance(field, models.BinaryField):
-            return bytes(value)[:-2] + b" }"
-        if isinstance(field, models.DateTimeField):
-            return value + timedelta(microseconds=1) if value else timezone.now()
-        if isinstance(field, models.JSONField):
-            return [*value, "more"]
-        if isinstance(field, models.IntegerField):
-            return value + 1
-        if isinstance(field, models.CharField | models.TextField):
-            return value[:-1] + ("x" if value[-1] != "x" else "y") if value else "x"
-        return value + Decimal("0.00000001") if value is not None else Decimal(1)
-
     @pytest.mark.parametrize("model", [Proposal, Authority, Order])
     def test_no_frozen_column_can_change(self, paper: PaperDesk, approved: Proposal, model: type[models.Model]) -> None:
         others = self.others(paper, timezone.now())
@@ -224,7 +203,7 @@ class TestContent:
         market.make_fresh(paper.connection, [BTC], now=timezone.now())
         with guards_lifted(Proposal._meta.db_table, Authority._meta.db_table, Order._meta.db_table):
             for name in names:
-                change = {name: self.changed(row, name, others)}
+                change = {name: another(row, name, others)}
                 if name in {"quantity", "quote_quantity"} and model is Proposal:
                     change = {"quantity": None, "quote_quantity": Decimal(700)}
                 with undone():

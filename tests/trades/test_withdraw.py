@@ -1,0 +1,56 @@
+"""The proposer takes a waiting proposal back; nobody else does, and not later."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from apps.accounts.types import Principal
+from apps.common.errors import Conflict, NotFound
+from apps.trades.models import Proposal
+from apps.trades.services import endings
+from apps.trades.types import ProposalState
+from tests.factories.desk import PaperDesk
+from tests.factories.trading import kinds
+
+pytestmark = pytest.mark.django_db
+
+
+def withdraw(paper: PaperDesk, proposal: Proposal, principal: Principal | None = None, after_s: int = 0) -> Proposal:
+    return endings.withdraw(
+        proposal_id=proposal.pk,
+        principal=principal or paper.principal,
+        reason="Changed my mind.",
+        now=timezone.now() + timedelta(seconds=after_s),
+    )
+
+
+def test_the_proposer_may(paper: PaperDesk) -> None:
+    proposal = withdraw(paper, paper.propose())
+    proposal.refresh_from_db()
+    assert (proposal.state, proposal.end_reason) == (ProposalState.WITHDRAWN, "Changed my mind.")
+    assert kinds(proposal) == ["proposal.proposed", "proposal.withdrawn"]
+    with pytest.raises(Conflict, match="PROPOSAL_NOT_WAITING"):
+        withdraw(paper, proposal)
+
+
+def test_the_human_behind_the_key_may_and_others_may_not(paper: PaperDesk) -> None:
+    proposal = paper.propose()
+    for person in (paper.approver, paper.risk):
+        with pytest.raises(NotFound, match="PROPOSAL_UNKNOWN"):
+            withdraw(paper, proposal, Principal(user_id=person.pk, api_key_id=None, name="Other"))
+    withdraw(paper, proposal, Principal(user_id=paper.trader.pk, api_key_id=None, name="Trader"))
+
+
+def test_not_once_it_is_approved(paper: PaperDesk) -> None:
+    proposal = paper.propose()
+    paper.approve(proposal)
+    with pytest.raises(Conflict, match="PROPOSAL_NOT_WAITING"):
+        withdraw(paper, proposal)
+
+
+def test_not_once_its_time_is_over(paper: PaperDesk) -> None:
+    proposal = paper.propose(valid_for_s=30)
+    with pytest.raises(Conflict, match="PROPOSAL_EXPIRED"):
+        withdraw(paper, proposal, after_s=31)
+    withdraw(paper, proposal)
