@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -101,10 +102,22 @@ class Desk(RuleBasedStateMachine):
                 raise
             return None
 
-    @initialize(hundredths=st.integers(1, 3))
-    def begin_with_one_on_its_way(self, hundredths: int) -> None:
-        self.propose(Side.BUY, hundredths, False)
-        self.approve(0, "approver")
+    @initialize(far=st.integers(0, 3))
+    def begin_somewhere(self, far: int) -> None:
+        self.a_trade(Side.BUY, far)
+
+    @rule(side=st.sampled_from(list(Side)), far=st.integers(1, 3))
+    def a_trade(self, side: Side, far: int) -> None:
+        """One proposal, approved by as many as it takes, sent and booked, as far as the desk lets it and `far` says."""
+        self.propose(side, 1, False)
+        proposal = Proposal.objects.filter(connection=self.paper.connection).latest("created_at")
+        for person in (self.paper.approver, self.paper.risk) if far else ():
+            self.refused(partial(self.paper.approve, proposal, by=person))
+        order = Order.objects.filter(proposal=proposal).first()
+        if order is not None and far > 1:
+            orders.execute(order_id=order.pk, clock=timezone.now)
+        if order is not None and far > 2:
+            fills.poll_order(order_id=order.pk, now=self.now)
 
     @rule(side=st.sampled_from(list(Side)), hundredths=st.integers(1, 3), resting=st.booleans())
     def propose(self, side: Side, hundredths: int, resting: bool) -> None:
@@ -333,7 +346,7 @@ def run(simulator: SimulatorProcess, *, days: int, steps: int) -> set[str]:
 
 def test_a_few_days(db: None, simulator: SimulatorProcess) -> None:
     """A few short ones, and proof that they came anywhere."""
-    assert {ProposalState.APPROVED, OrderState.INITIALIZED, OrderState.ACCEPTED} <= run(simulator, days=6, steps=16)
+    assert {ProposalState.APPROVED, OrderState.INITIALIZED, OrderState.FILLED} <= run(simulator, days=6, steps=16)
 
 
 @pytest.mark.slow
