@@ -1,12 +1,14 @@
 """The schema is what the API does: it validates, says every refusal, and holds against generated requests."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from django.test import Client
 from django.urls import get_resolver
 
@@ -167,10 +169,20 @@ def _in_plain_json_schema(described: Any) -> Any:
     return {"anyOf": [plain, {"type": "null"}]} if described.get("nullable") is True else plain
 
 
+@pytest.fixture
+def connection_kept() -> Iterator[None]:
+    """The WSGI application would close the test's own connection after a request; Django's test client does this."""
+    for moment in (request_started, request_finished):
+        moment.disconnect(close_old_connections)
+    yield
+    for moment in (request_started, request_finished):
+        moment.connect(close_old_connections)
+
+
 @pytest.mark.slow
 @pytest.mark.django_db
 def test_generated_requests_meet_only_what_the_schema_says(
-    bot: Caller, paper: PaperDesk, body: Make, signed_in: Callable[..., Caller]
+    bot: Caller, paper: PaperDesk, body: Make, signed_in: Callable[..., Caller], request: pytest.FixtureRequest
 ) -> None:
     """No answer 500, none undocumented, each of the shape the schema names. Seeded, and bounded in number."""
     import schemathesis
@@ -189,6 +201,7 @@ def test_generated_requests_meet_only_what_the_schema_says(
     cookies = {settings.SESSION_COOKIE_NAME: session, settings.CSRF_COOKIE_NAME: token}
     rates = dict(api_settings.DEFAULT_THROTTLE_RATES)
     api_settings.DEFAULT_THROTTLE_RATES.update({"read": "1000000/min", "write": "1000000/min"})
+    request.getfixturevalue("connection_kept")  # now: each use of the test client above puts the closing back
     loaded = schemathesis.openapi.from_wsgi("/api/v1/schema", application)
     met: dict[str, set[int]] = {}
     try:

@@ -111,7 +111,11 @@ def test_three_proposals_wait_a_plain_one_one_near_a_limit_and_one_for_two_peopl
     assert closest["plain"] < Decimal("0.9") <= closest["near"] <= 1
 
 
-def test_one_was_denied_and_its_remedy_would_pass(home: Path) -> None:
+def test_one_was_denied_and_its_remedy_would_pass(tmp_path: Path, simulator: SimulatorProcess) -> None:
+    # At a price that stands still: the remedy is exact, and a tick up would be too much.
+    simulator.pin_price("ADA-USD", "0.6")
+    cache.clear()
+    seed(simulator, tmp_path)
     denied = tagged("demo-denied")
     assert denied.state == ProposalState.DENIED
     results = json.loads(bytes(denied.decision.results))
