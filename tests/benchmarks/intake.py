@@ -175,8 +175,8 @@ def measure(*, database_url: str, redis_url: str, authorization: str, connection
     )
     return Found(
         name="intake",
-        work=f"{CLIENTS} clients post {POSTS} different proposals, each with an Idempotency-Key. Aika authenticates the "
-        "key, reads its facts, consults 20 rules, and commits decision with inputs, proposal, event of the hash chain "
+        work=f"{CLIENTS} clients post {POSTS} different proposals, each with an Idempotency-Key. Aika authenticates "
+        "the key, reads its facts, consults 20 rules, and commits decision with inputs, proposal, event of the chain "
         "and stored answer in one transaction. The ordinary endpoint checks two limits and commits order, approval, "
         "audit and state one by one.",
         rows=rows,
