@@ -20,6 +20,7 @@ from apps.trades.services import proposals
 from apps.trades.types import Narrative, ProposalState
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
+from tests.factories.tampering import guards_lifted, tamper
 
 pytestmark = pytest.mark.django_db
 
@@ -196,10 +197,7 @@ def test_the_page_is_drawn_from_the_frozen_bytes(paper: PaperDesk) -> None:
     """Somebody with the database in hand changes every column that repeats the terms: the page says what it said."""
     proposal, client = paper.propose(quantity=Decimal("0.02"), limit_price=Decimal(66_000)), enter(paper.approver)
     before = client.get(at("page", proposal)).context["page"]
-    with connection.cursor() as cursor:
-        names = [name for name in _triggers(cursor) if "trades_proposal" in name]
-        for name in names:
-            cursor.execute(f'DROP TRIGGER "{name}"')
+    with guards_lifted("trades_proposal"), connection.cursor() as cursor:
         cursor.execute(
             "UPDATE trades_proposal SET instrument='DOGE-USD', side='SELL', quantity='9', limit_price='1', "
             "base_currency='DOGE', quote_currency='EUR', order_type='MARKET', worst_price='1', notional='9'"
@@ -210,19 +208,10 @@ def test_the_page_is_drawn_from_the_frozen_bytes(paper: PaperDesk) -> None:
     assert [tile.answer for tile in after.tiles[1:]] == [tile.answer for tile in before.tiles[1:]]
 
 
-def _triggers(cursor: object) -> list[str]:
-    cursor.execute("SELECT name FROM sqlite_master WHERE type='trigger' AND tbl_name='trades_proposal'")  # type: ignore[attr-defined]
-    return [row[0] for row in cursor.fetchall()]  # type: ignore[attr-defined]
-
-
 def test_bytes_that_were_changed_are_not_approved(paper: PaperDesk) -> None:
     proposal, client = paper.propose(), enter(paper.approver)
     form = carried(client, proposal)
-    with connection.cursor() as cursor:
-        for name in _triggers(cursor):
-            cursor.execute(f'DROP TRIGGER "{name}"')
-    changed = bytes(proposal.terms).replace(b'"0.01"', b'"0.09"')
-    Proposal.objects.filter(pk=proposal.pk).update(terms=changed)
+    tamper(proposal, terms=bytes(proposal.terms).replace(b'"0.01"', b'"0.09"'))
     page = client.get(at("page", proposal)).content.decode()
     assert "The stored bytes do not match their digest." in page
     assert client.post(at("approve", proposal), form).status_code == 409
