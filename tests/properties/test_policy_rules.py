@@ -15,7 +15,7 @@ from apps.policies.rules import evaluate, inputs_bytes, replay, results_bytes
 from apps.policies.types import SEVERITY, Ask, Evaluation, Fact, RuleRow, Verdict
 from tests.policies.cases import APPROVALS, COLLAR, NOTIONAL, NOW, ask, facts, rule, version
 
-EXAMPLES = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 def _decimals(low: str, high: str, places: int) -> st.SearchStrategy[str]:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.connectors.simulator.clock import Clock
@@ -84,7 +84,6 @@ def check(exchange: Exchange) -> None:
     assert reversed_any or all(balance.available >= 0 for balance in exchange.store.balances())
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(actions, max_size=14))
 def test_balances_are_what_fills_moved(steps: list[tuple[str, Any]]) -> None:
     clock = Clock()
