@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PATH = "/api/v1/trades/proposals"
 CLIENTS = 16
-POSTS = 600
-WARM_UP = 100
+POSTS = 300
+WARM_UP = 50
 RUNS = 3
 START_S_MAX = 30
 
