@@ -41,7 +41,7 @@ def rules_with(**changes: dict[str, Any] | None) -> tuple[RuleRow, ...]:
 
 def change_policy(paper: PaperDesk, rules: Sequence[RuleRow] = DEMO_RULES) -> PolicyVersion:
     """Another version becomes active, as two people do it."""
-    return activate_policy(paper.desk, paper.risk, paper.approver2, rules, timezone.now())
+    return activate_policy(paper.desk, paper.risk, paper.approver, rules, timezone.now())
 
 
 def move(paper: PaperDesk, mid: str | Decimal, instrument: str = BTC) -> None:
