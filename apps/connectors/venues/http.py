@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 
 import httpcore
 import httpx
@@ -135,12 +136,18 @@ class _Body(httpx.SyncByteStream):
             close()
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Shared by all pools of the process: reading the system's certificates takes longer than most requests."""
+    return ssl.create_default_context()
+
+
 class _Transport(httpx.BaseTransport):
     """httpx over a pool of our backend. No proxy, no netrc, no redirect, no retry; certificates are checked."""
 
     def __init__(self, *, plain: bool) -> None:
         self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl.create_default_context(),
+            ssl_context=_certificates(),
             max_connections=CONNECTIONS_MAX,
             max_keepalive_connections=CONNECTIONS_MAX,
             # Shorter than servers keep an idle connection: one closed under a create would leave its outcome unknown.
