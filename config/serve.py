@@ -13,6 +13,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING, cast
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 REQUESTS_STOP_S_MAX = 1
+UNWIND_S_MAX = 2
+
+_asked_to_stop = threading.Event()
 
 
 class Trouble(Exception):
@@ -133,8 +138,18 @@ def serve(port: int) -> None:
 
 
 def end(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM outside the server's own handling ends us as Ctrl-C does."""
+    """Ctrl-C or SIGTERM outside the server's own handling."""
+    _asked_to_stop.set()
     raise KeyboardInterrupt
+
+
+def end_at_last() -> None:
+    """End the process where the exception of `end` did not: Python drops one that is raised inside a finalizer, and a
+    call that hangs lets none through. The simulator ends with its parent; the next run finds the rest."""
+    _asked_to_stop.wait()
+    time.sleep(UNWIND_S_MAX)
+    os.write(sys.stdout.fileno(), b"\nStopped.\n")
+    os._exit(0)
 
 
 def main(arguments: list[str]) -> int:
@@ -142,7 +157,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="config.serve", description=__doc__)
     parser.add_argument("--port", type=int, default=8000)
     chosen = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    threading.Thread(target=end_at_last, name="end-at-last", daemon=True).start()
     try:
         serve(chosen.port)
     except (Trouble, VenueUnavailable, ImproperlyConfigured, CommandError, SystemCheckError) as trouble:

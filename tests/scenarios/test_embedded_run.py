@@ -214,7 +214,8 @@ def test_two_on_one_folder_is_one_line(start: Callable[..., Desk], tmp_path: Pat
     assert len(said.splitlines()) == 1
     assert "Aika runs already" in said
     assert first.process.poll() is None
-    first.end(signal.SIGINT)
+    assert first.end(signal.SIGINT)[0] == 0
+    assert eventually(lambda: not processes_of(tmp_path), seconds=20)
 
 
 def test_trouble_at_the_start_is_one_line_and_not_a_trace(start: Callable[..., Desk], tmp_path: Path) -> None:
