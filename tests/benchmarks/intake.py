@@ -22,7 +22,7 @@ PATH = "/api/v1/trades/proposals"
 CLIENTS = 16
 POSTS = 300
 WARM_UP = 50
-RUNS = 3
+RUNS = 2
 START_S_MAX = 30
 
 
@@ -36,7 +36,7 @@ class Server:
 
 
 def servers(database_url: str, redis_url: str) -> dict[str, Server]:
-    """Aika three ways, and the ordinary endpoint; two processes each, since the machine has two cores."""
+    """Aika two ways, and the ordinary endpoint; two processes each, since the machine has two cores."""
     aika = {
         "DJANGO_SETTINGS_MODULE": "tests.benchmarks.settings",
         "DATABASE_URL": database_url,
@@ -58,11 +58,6 @@ def servers(database_url: str, redis_url: str) -> dict[str, Server]:
         "gthread": Server(
             name="gunicorn, 2 workers of 8 threads",
             command=[*gunicorn, "--worker-class", "gthread", "--threads", "8", "config.wsgi:application"],
-            variables=aika,
-        ),
-        "sync": Server(
-            name="gunicorn, 2 sync workers",
-            command=[*gunicorn, "--worker-class", "sync", "config.wsgi:application"],
             variables=aika,
         ),
         "uvicorn": Server(
@@ -161,7 +156,7 @@ def measure(*, database_url: str, redis_url: str, authorization: str, connection
             others=rates["ordinary"],
             aim="1.5x" if name == "gthread" else "",
         )
-        for name in ("gthread", "sync", "uvicorn")
+        for name in ("gthread", "uvicorn")
     ]
     rows.append(
         Row(
