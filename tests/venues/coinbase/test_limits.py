@@ -79,7 +79,7 @@ def test_waiting_ends_with_room_for_every_thread() -> None:
 
     def work() -> None:
         try:
-            limiter.acquire(Priority.READ, deadline=time.monotonic() + 10)
+            limiter.acquire(Priority.READ, deadline=time.monotonic() + 60)
         except RateLimited as error:
             failures.append(error)
 
