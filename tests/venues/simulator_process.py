@@ -99,6 +99,18 @@ class SimulatorProcess:
         """Something to go wrong: `add_fault("create", "timeout-after", seconds="1", count=1)`."""
         self._post("faults", {"endpoint": endpoint, "kind": kind, **numbers})
 
+    def release(self) -> int:
+        """Late requests arrive now, and lists know every order; how many of either."""
+        return int(self._post("release", {})["released"])
+
+    def options(self, **options: str | int) -> None:
+        """Switch `duplicate_mode`, `pending_ms`, `visible_ms`, `cancel_ms` until the next reset."""
+        self._post("options", dict(options))
+
+    def creates(self) -> list[dict[str, Any]]:
+        """Per client_order_id: create requests that arrived, different bodies, and the order there is of it."""
+        return list(self._call("GET", "creates")["creates"])
+
     def clear_faults(self) -> None:
         self._call("DELETE", "faults")
 

@@ -1,6 +1,7 @@
 """The operator's side door under /simulator/: for tests and demos, never for the product's connector."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from starlette.routing import Route
 from apps.connectors.simulator import faults, wire
 from apps.connectors.simulator.amounts import parse_plain, text_of
 from apps.connectors.simulator.errors import ApiError, invalid_argument
+from apps.connectors.simulator.exchange import DUPLICATE_MODES
 from apps.connectors.simulator.order_rest import read_object
 from apps.connectors.simulator.products import FLAGS, OPENING_BALANCES, PRODUCTS, Product
 from apps.connectors.simulator.records import OrderFilter
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 Handler = Callable[[Request], Awaitable[Response]]
 MAX_STEP = 2**33
 """A second in the year 2242: enough for tests, and dates still exist there."""
+
+TIMES = ("pending_ms", "visible_ms", "cancel_ms")
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 
@@ -40,6 +44,9 @@ def routes(app: "VenueApp") -> list[Route]:
         ("POST", "/fills/correction", door.correct_fill),
         ("GET", "/requests", door.requests),
         ("GET", "/orders", door.orders),
+        ("GET", "/creates", door.creates),
+        ("POST", "/options", door.options),
+        ("POST", "/release", door.release),
     ]
     return [Route(f"/simulator{path}", _local(handler), methods=[method]) for method, path, handler in table]
 
@@ -89,7 +96,7 @@ class Admin:
                 "frozen": clock.frozen,
                 "key_name": self._app.key.name,
                 "orders": len(self._exchange.store.orders(OrderFilter())),
-                "requests": len(self._app.log),
+                "requests": len(self._app.traffic.log),
             }
         )
 
@@ -148,8 +155,7 @@ class Admin:
         if "cash" in body:
             wanted["USD"] = _amount_of(body["cash"], "cash")
         self._exchange.reset(wanted)
-        self._app.faults.clear()
-        self._app.log.clear()
+        self._app.reset()
         return await self.health(request)
 
     async def product(self, request: Request) -> Response:
@@ -173,10 +179,43 @@ class Admin:
 
     async def requests(self, request: Request) -> Response:
         """GET requests: what reached the venue, oldest first."""
-        return JSONResponse({"requests": [entry.as_json() for entry in self._app.log]})
+        return JSONResponse({"requests": [entry.as_json() for entry in self._app.traffic.log]})
 
     async def orders(self, request: Request) -> Response:
         """GET orders: every order there ever was since the last reset, oldest first, visible or not."""
         exchange = self._exchange
         rows = reversed(exchange.store.orders(OrderFilter()))
         return JSONResponse({"orders": [wire.order(row, exchange.user_id, exchange.portfolio_id) for row in rows]})
+
+    async def creates(self, request: Request) -> Response:
+        """GET creates: per client_order_id how often it was asked for, with how many bodies, and what there is of it.
+
+        A request that a fault stopped before it was served counts as asked.
+        """
+        placed = {order.client_order_id: order for order in self._exchange.store.orders(OrderFilter())}
+        asked = self._app.traffic.asked()
+        rows = [
+            {
+                "client_order_id": name,
+                **asked.get(name, {"requests": 0, "bodies": 0}),
+                "order_id": placed[name].order_id if name in placed else "",
+                "status": placed[name].status if name in placed else "",
+            }
+            for name in sorted(asked.keys() | placed.keys())
+        ]
+        return JSONResponse({"creates": rows})
+
+    async def options(self, request: Request) -> Response:
+        """POST options: how the venue behaves until the next reset."""
+        body = await read_object(request)
+        times = {name: value for name, value in body.items() if name != "duplicate_mode"}
+        if not times.keys() <= set(TIMES) or not all(type(value) is int and value >= 0 for value in times.values()):
+            raise invalid_argument(f"{', '.join(TIMES)} are whole numbers of milliseconds")
+        if body.get("duplicate_mode", "replay") not in DUPLICATE_MODES:
+            raise invalid_argument(f"duplicate_mode is one of {', '.join(DUPLICATE_MODES)}")
+        self._exchange.options = options = replace(self._exchange.options, **body)
+        return JSONResponse({name: getattr(options, name) for name in ("duplicate_mode", *TIMES)})
+
+    async def release(self, request: Request) -> Response:
+        """POST release: late requests arrive now, and lists know every order."""
+        return JSONResponse({"released": await self._app.release()})

@@ -1,68 +1,36 @@
 """The outermost layer: every request is logged with its bytes, may be struck by a fault, and sees a current market."""
 
 import asyncio
-import base64
 import traceback
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
-from apps.connectors.simulator import admin, rest
-from apps.connectors.simulator.clock import Clock, rfc3339
+from apps.connectors.simulator import admin, mischief, rest
+from apps.connectors.simulator.clock import Clock
 from apps.connectors.simulator.errors import ApiError, Unauthorized
 from apps.connectors.simulator.exchange import Exchange
-from apps.connectors.simulator.faults import Fault, Faults, Kind, endpoint_of
+from apps.connectors.simulator.faults import MODIFIERS, Faults, Kind, endpoint_of
 from apps.connectors.simulator.keys import ApiKey
+from apps.connectors.simulator.traffic import LoggedRequest, Traffic
 
-LOG_LENGTH = 10_000
 MAX_BODY_BYTES = 1_000_000
 TICK_S = 0.25
-_BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
-@dataclass
-class LoggedRequest:
-    """What reached the venue, byte for byte, and what came of it. Handlers fill in the last fields."""
+@dataclass(frozen=True)
+class _Late:
+    """A request whose connection is gone and that is still on its way."""
 
-    micros: int
-    method: str
-    path: str
-    query: str
-    endpoint: str
-    body: bytes
-    created_order: bool = False
-    order_id: str = ""
-    status: int | None = None
-    fault: str = ""
-    note: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """As GET /simulator/requests shows it; `status` is null where no answer was sent."""
-        return {
-            "time": rfc3339(self.micros),
-            "method": self.method,
-            "path": self.path,
-            "query": self.query,
-            "endpoint": self.endpoint,
-            "body": base64.b64encode(self.body).decode(),
-            "created_order": self.created_order,
-            "order_id": self.order_id,
-            "status": self.status,
-            "fault": self.fault,
-            "note": self.note,
-        }
-
-
-class ConnectionDropped(Exception):
-    """Raised where the connection cannot be cut under the protocol (an in-process test client)."""
+    due: int
+    scope: Scope
+    entry: LoggedRequest
 
 
 class VenueApp:
@@ -73,7 +41,8 @@ class VenueApp:
         self.key = key
         self.faults = faults
         self.latency_ms = latency_ms
-        self.log: deque[LoggedRequest] = deque(maxlen=LOG_LENGTH)
+        self.traffic = Traffic()
+        self._late: list[_Late] = []
         self._inner = Starlette(
             routes=[*rest.routes(self.exchange, key), *admin.routes(self)],
             exception_handlers={
@@ -83,6 +52,16 @@ class VenueApp:
             },
             lifespan=self._lifespan,
         )
+
+    def reset(self) -> None:
+        """Forget requests, faults and what is still on its way."""
+        self.faults.clear()
+        self.traffic.clear()
+        self._late.clear()
+
+    async def release(self) -> int:
+        """Let what was held back happen now: late arrivals come, orders show in lists. The number of either."""
+        return await self._arrive(now=None) + self.exchange.store.show_orders(Clock.micros())
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -97,6 +76,7 @@ class VenueApp:
             await asyncio.sleep(TICK_S)
             with _told():
                 self.exchange.advance()
+                await self._arrive(now=Clock.micros())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
@@ -115,7 +95,7 @@ class VenueApp:
             body=body,
         )
         if not scope["path"].startswith("/simulator/"):
-            self.log.append(entry)
+            self.traffic.note(entry)
         scope["venue.request"] = entry
         if len(body) > MAX_BODY_BYTES:
             entry.status = 413
@@ -124,31 +104,59 @@ class VenueApp:
         await self._serve(scope, receive, send, entry)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, entry: LoggedRequest) -> None:
-        """Answer, unless a fault has other plans. New kinds of faults find their place here."""
-        struck = self.faults.strike(entry.endpoint)
-        entry.fault = ",".join(fault.kind for fault in struck)
-        delay_ms = self.latency_ms * bool(entry.endpoint)
-        delay_ms += sum(fault.milliseconds for fault in struck if fault.kind is Kind.LATENCY)
+        """Answer, unless a fault has other plans."""
+        entry.struck = self.faults.strike(entry.endpoint)
+        latency = entry.fault(Kind.LATENCY)
+        delay_ms = self.latency_ms * bool(entry.endpoint) + (latency.milliseconds if latency else 0)
         if delay_ms:
             await asyncio.sleep(delay_ms / 1000)
-        fault = next((fault for fault in struck if fault.kind is not Kind.LATENCY), None)
-        if fault is not None and fault.kind is Kind.TIMEOUT_BEFORE:
-            await _hang_and_drop(fault, receive, send)
+        fault = next((fault for fault in entry.struck if fault.kind not in MODIFIERS), None)
+        if fault is None:
+            answer = await self._answer(scope, entry)
+            entry.status = answer.status
+            for message in answer.messages:
+                await send(message)
             return
-        answer = _Answer(entry.body)
+        if fault.kind is Kind.LATE_ARRIVAL:
+            self._late.append(_Late(entry.micros + fault.micros, scope, entry))
+            await mischief.reset(send)
+            return
+        if fault.kind in mischief.BEFORE:
+            response = mischief.refusal(fault.kind)
+        else:
+            answer = await self._answer(scope, entry)
+            response = mischief.spoilt(fault.kind, answer)
+        if response is not None:
+            entry.status = response.status_code
+            await response(scope, receive, send)
+        elif fault.kind is Kind.CUT_SHORT:
+            await mischief.send_half(answer, send)
+        elif fault.kind in (Kind.RESET_BEFORE, Kind.RESET_AFTER):
+            await mischief.reset(send)
+        else:
+            await mischief.hang(fault.seconds, receive, send)
+
+    async def _answer(self, scope: Scope, entry: LoggedRequest) -> mischief.Answer:
+        """Do what is asked, and keep the answer back."""
         with _told():
+            await self._arrive(now=Clock.micros())
             self.exchange.advance()
-            await self._inner(scope, answer.receive, answer.keep)
-        if fault is not None and fault.kind is Kind.TIMEOUT_AFTER:
-            await _hang_and_drop(fault, receive, send)
-            return
-        if fault is not None and fault.kind is Kind.SERVER_ERROR_AFTER:
-            entry.status = 502
-            await HTMLResponse(_BAD_GATEWAY, 502)(scope, receive, send)
-            return
-        entry.status = answer.status
-        for message in answer.messages:
-            await send(message)
+            return await self._do(scope, entry)
+
+    async def _do(self, scope: Scope, entry: LoggedRequest) -> mischief.Answer:
+        answer = mischief.Answer(entry.body)
+        await self._inner(scope, answer.receive, answer.keep)
+        return answer
+
+    async def _arrive(self, *, now: int | None) -> int:
+        """Serve the late requests that are due, oldest first; without `now`, all of them. How many they were."""
+        due = [late for late in self._late if now is None or late.due <= now]
+        self._late = [late for late in self._late if now is not None and late.due > now]
+        for late in due:
+            self.exchange.advance()
+            answer = await self._do(late.scope, late.entry)
+            late.entry.note = f"arrived late, status {answer.status}"
+        return len(due)
 
 
 @contextmanager
@@ -159,27 +167,6 @@ def _told() -> Iterator[None]:
     except Exception:
         traceback.print_exc()
         raise
-
-
-class _Answer:
-    """Feeds the request's bytes to the inner application and keeps its answer back."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body: bytes | None = body
-        self.messages: list[Message] = []
-
-    async def receive(self) -> Message:
-        body, self._body = self._body, None
-        if body is None:
-            return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def keep(self, message: Message) -> None:
-        self.messages.append(message)
-
-    @property
-    def status(self) -> int:
-        return int(self.messages[0]["status"]) if self.messages else 500
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -196,21 +183,6 @@ async def _read(receive: Receive) -> bytes | None:
             parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
-
-
-async def _hang_and_drop(fault: Fault, receive: Receive, send: Send) -> None:
-    """Say nothing for the fault's time or until the client gives up, then cut the connection."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(fault.seconds.numerator / fault.seconds.denominator):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-    # ASGI has no word for "hang up": an application that returns silently makes the server send a 500. The server's
-    # `send` is a method of its request cycle, which holds the transport.
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    if transport is None:
-        raise ConnectionDropped
-    transport.abort()
-    await asyncio.sleep(0.01)
 
 
 async def _api_error(request: Request, error: Exception) -> Response:

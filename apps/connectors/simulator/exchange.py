@@ -21,6 +21,8 @@ MAX_CATCH_UP_STEPS = 3600
 
 CANCEL_BATCH_LIMIT = 100
 
+DUPLICATE_MODES = ("replay", "reject")
+
 _INSUFFICIENT = ("INSUFFICIENT_FUND", "PREVIEW_INSUFFICIENT_FUND", "Insufficient balance in source account")
 
 
@@ -64,7 +66,7 @@ class Exchange:
     def __init__(self, store: Store, market: Market, options: Options) -> None:
         self.store = store
         self.market = market
-        self.options = options
+        self._configured = self.options = options
         self.fees = options.fees
         self._matcher = Matcher(store, market, options.fees)
         self._step = market.clock.step
@@ -74,7 +76,8 @@ class Exchange:
         self.portfolio_id = store.meta("portfolio_id", str(uuid.uuid4()))
 
     def reset(self, balances: dict[str, Decimal] | None = None) -> None:
-        """A fresh account with no orders; balances not named start as configured."""
+        """A fresh account with no orders; balances not named and switched options are as configured again."""
+        self.options = self._configured
         self.market.clock.release()
         self.market.reset()
         self.store.open_account(self.options.balances | (balances or {}))
@@ -107,8 +110,11 @@ class Exchange:
                 for order in orders:
                     self._matcher.advance(order, step, now)
 
-    def create(self, body: dict[str, Any]) -> Created:
-        """Take an order, or say why not. The same client_order_id makes one order for ever."""
+    def create(self, body: dict[str, Any], *, hidden_us: int = 0) -> Created:
+        """Take an order, or say why not. The same client_order_id makes one order for ever.
+
+        `hidden_us` is how much later than usual get and list learn of it, in microseconds.
+        """
         client_order_id = body.get("client_order_id")
         if not isinstance(client_order_id, str) or not client_order_id or len(client_order_id) > 128:
             raise invalid_argument("client_order_id is required")
@@ -118,7 +124,7 @@ class Exchange:
         try:
             terms = order_terms.read(body)
             order_terms.check(terms, self.market)
-            order = self._new_order(client_order_id, terms)
+            order = self._new_order(client_order_id, terms, hidden_us)
             cost = self._check_funds(order)
         except Refused as refused:
             return Created(refused.refusal.envelope(body.get("order_configuration")))
@@ -137,7 +143,7 @@ class Exchange:
             return Created(refusal.envelope(body.get("order_configuration")))
         return Created(success_envelope(known), known.order_id)
 
-    def _new_order(self, client_order_id: str, terms: Terms) -> Order:
+    def _new_order(self, client_order_id: str, terms: Terms, hidden_us: int = 0) -> Order:
         now = Clock.micros()
         return Order(
             order_id=str(uuid.uuid4()),
@@ -149,7 +155,7 @@ class Exchange:
             configuration=terms.configuration,
             created=now,
             updated=now,
-            visible_at=now + self.options.visible_ms * 1000,
+            visible_at=now + self.options.visible_ms * 1000 + hidden_us,
             open_at=now + self.options.pending_ms * 1000,
             base_size=terms.base_size,
             quote_size=terms.quote_size if terms.base_size is None else None,

@@ -12,11 +12,12 @@ from apps.connectors.simulator import query, wire
 from apps.connectors.simulator.clock import Clock
 from apps.connectors.simulator.errors import ApiError, invalid_argument
 from apps.connectors.simulator.exchange import Exchange
+from apps.connectors.simulator.faults import Kind
 from apps.connectors.simulator.products import PRODUCTS
 from apps.connectors.simulator.records import FillFilter, OrderFilter
 
 if TYPE_CHECKING:
-    from apps.connectors.simulator.app import LoggedRequest
+    from apps.connectors.simulator.traffic import LoggedRequest
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _STATUSES = frozenset(
@@ -53,8 +54,9 @@ class OrderRest:
 
     async def create(self, request: Request) -> Response:
         """POST orders: HTTP 200 either way; `success` decides."""
-        created = self._exchange.create(await read_object(request))
         entry: LoggedRequest = request.scope["venue.request"]
+        slow = entry.fault(Kind.SLOW_LISTING)
+        created = self._exchange.create(await read_object(request), hidden_us=slow.micros if slow else 0)
         entry.created_order, entry.order_id = created.is_new, created.order_id
         return JSONResponse(created.envelope)
 
@@ -109,16 +111,22 @@ class OrderRest:
 
     async def fills(self, request: Request) -> Response:
         """GET orders/historical/fills: no has_next; an empty cursor ends it."""
+        entry: LoggedRequest = request.scope["venue.request"]
         limit = query.limit(request.query_params, 100, 3000)
+        before = query.cursor(request.query_params, "fills")
         rows = self._exchange.store.fills(
-            _fill_filter(request.query_params),
-            visible_at=Clock.micros(),
-            before=query.cursor(request.query_params, "fills"),
-            limit=limit + 1,
+            _fill_filter(request.query_params), visible_at=Clock.micros(), before=before, limit=limit + 1
         )
         page, exchange = rows[:limit], self._exchange
-        cursor = query.cursor_at("fills", page[-1].seq) if len(rows) > limit else ""
-        body = [wire.fill(fill, exchange.user_id, exchange.portfolio_id) for fill in page]
+        last, times = (page[-1].seq if len(rows) > limit else None), 1
+        if entry.fault(Kind.DUPLICATE_FILLS):
+            times = 2
+            # The next page begins with the row that ended this one, where a page has room for one more.
+            last = last + 1 if last is not None and limit > 1 else last
+        if (lost := entry.fault(Kind.LOST_FILLS)) and before is None:
+            page = page[lost.rows :]
+        cursor = "" if last is None else query.cursor_at("fills", last)
+        body = [wire.fill(fill, exchange.user_id, exchange.portfolio_id) for fill in page for _ in range(times)]
         return JSONResponse({"fills": body, "cursor": cursor})
 
 

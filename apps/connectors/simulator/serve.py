@@ -24,7 +24,7 @@ from apps.connectors.simulator.amounts import parse_plain
 from apps.connectors.simulator.app import VenueApp
 from apps.connectors.simulator.clock import Clock
 from apps.connectors.simulator.errors import StartError
-from apps.connectors.simulator.exchange import Exchange, Options
+from apps.connectors.simulator.exchange import DUPLICATE_MODES, Exchange, Options
 from apps.connectors.simulator.keys import load_or_create
 from apps.connectors.simulator.market import Market
 from apps.connectors.simulator.products import OPENING_BALANCES
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pending-ms", type=_milliseconds, default=0, help="orders stay PENDING this long")
     parser.add_argument("--visible-ms", type=_milliseconds, default=0, help="get and list learn of orders this late")
     parser.add_argument("--cancel-ms", type=_milliseconds, default=0, help="orders stay CANCEL_QUEUED this long")
-    parser.add_argument("--duplicate-mode", choices=("replay", "reject"), default="replay")
+    parser.add_argument("--duplicate-mode", choices=DUPLICATE_MODES, default="replay")
     parser.add_argument(
         "--fault", action="append", type=_fault, default=[], metavar="ENDPOINT:KIND[:NAME=N,...]",
         help="e.g. create:timeout-after:count=1,seconds=5; may be repeated",

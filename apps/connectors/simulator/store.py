@@ -156,6 +156,18 @@ class Store:
             (order.status, _state_of(order), order.order_id),
         )
 
+    def show_orders(self, now: int) -> int:
+        """Let get and list know every order from now on; how many they did not know."""
+        hidden = self._db.execute("SELECT * FROM orders WHERE visible_at > ?", (now,)).fetchall()
+        with self.transaction():
+            for order in (Order(**_values_of(row)) for row in hidden):
+                order.visible_at = now
+                self._db.execute(
+                    "UPDATE orders SET visible_at = ?, state = ? WHERE order_id = ?",
+                    (now, _state_of(order), order.order_id),
+                )
+        return len(hidden)
+
     def order(self, order_id: str) -> Order | None:
         """By the venue's id."""
         row = self._db.execute("SELECT * FROM orders WHERE order_id = ?", (order_id,)).fetchone()

@@ -10,6 +10,7 @@ from tests.connectors.simulator.conftest import STEP
 DOORS = [
     ("GET", "/health"), ("POST", "/faults"), ("DELETE", "/faults"), ("POST", "/price"), ("POST", "/clock"),
     ("POST", "/reset"), ("POST", "/product"), ("POST", "/fills/correction"), ("GET", "/requests"), ("GET", "/orders"),
+    ("GET", "/creates"), ("POST", "/options"), ("POST", "/release"),
 ]  # fmt: skip
 
 
@@ -68,3 +69,46 @@ def test_reset_starts_afresh(venue: Client) -> None:
 
 def test_reset_takes_an_empty_body(venue: Client) -> None:
     assert venue.http.post("/simulator/reset").status_code == 200
+
+
+LIMIT = {"limit_limit_gtc": {"base_size": "0.01", "limit_price": "1000.00"}}
+MORE = {"limit_limit_gtc": {"base_size": "0.02", "limit_price": "1000.00"}}
+
+
+def test_creates_are_counted_per_client_order_id(venue: Client) -> None:
+    first = venue.create(LIMIT, client_order_id="one")["success_response"]["order_id"]
+    venue.create(LIMIT, client_order_id="one")
+    venue.create(MORE, client_order_id="one")
+    venue.admin("POST", "/faults", {"endpoint": "create", "kind": "429"})
+    assert venue.call("POST", "/orders", json=venue.body(LIMIT, "BUY", "BTC-USD", "two")).status_code == 429
+    assert venue.admin("GET", "/creates")["creates"] == [
+        {"client_order_id": "one", "requests": 3, "bodies": 2, "order_id": first, "status": "OPEN"},
+        {"client_order_id": "two", "requests": 1, "bodies": 1, "order_id": "", "status": ""},
+    ]
+    venue.admin("POST", "/reset", {})
+    assert venue.admin("GET", "/creates")["creates"] == []
+
+
+def test_a_known_client_order_id_gives_the_original_whatever_the_body_says(venue: Client) -> None:
+    first = venue.create(LIMIT, client_order_id="one")
+    assert venue.create(MORE, "SELL", "ETH-USD", client_order_id="one") == first
+    assert venue.create({}, client_order_id="one") == first
+    assert venue.admin("POST", "/options", {"duplicate_mode": "reject"})["duplicate_mode"] == "reject"
+    refused = venue.create(LIMIT, client_order_id="one")
+    assert refused["error_response"]["new_order_failure_reason"] == "DUPLICATE_CLIENT_ORDER_ID"
+    assert [order["order_id"] for order in venue.admin("GET", "/orders")["orders"]] == [first["order_id"]]
+
+
+def test_options_hold_until_the_next_reset(venue: Client) -> None:
+    venue.admin("POST", "/options", {"visible_ms": 3_600_000, "pending_ms": 3_600_000})
+    hidden = venue.place(LIMIT)
+    assert venue.call("GET", f"/orders/historical/{hidden}").status_code == 404
+    assert venue.admin("POST", "/release") == {"released": 1}
+    assert venue.order(hidden)["status"] == "PENDING"
+    venue.admin("POST", "/reset", {})
+    assert venue.order(venue.place(LIMIT))["status"] == "OPEN"
+
+
+@pytest.mark.parametrize("body", [{"duplicate_mode": "ignore"}, {"visible_ms": -1}, {"visible_ms": True}, {"x": 1}])
+def test_an_option_that_makes_no_sense_is_refused(venue: Client, body: dict[str, Any]) -> None:
+    assert venue.http.post("/simulator/options", json=body).status_code == 400

@@ -113,6 +113,10 @@ def test_faults_are_taken_back(venue: Client) -> None:
         {"endpoint": "any", "kind": "latency", "probability": "2"},
         {"endpoint": "any", "kind": "latency", "milliseconds": -1},
         {"endpoint": "any", "kind": "latency", "when": "now"},
+        {"endpoint": "list", "kind": "late-arrival"},
+        {"endpoint": "any", "kind": "lost-fills"},
+        {"kind": "lost-fills", "rows": -1},
+        {"kind": "lost-fills", "lasts": "soon"},
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(venue: Client, body: dict[str, Any]) -> None:
@@ -125,6 +129,7 @@ def test_the_command_line_form() -> None:
     fault = faults.parse_words("create:timeout-after:count=3,seconds=2.5")
     assert (fault.endpoint, fault.kind, fault.count, str(fault.seconds)) == ("create", "timeout-after", 3, "5/2")
     assert faults.parse_words("any:5xx-after:probability=0.1").count is None
+    assert (faults.parse_words("fills:lost-fills:lasts=2,rows=3").count, fault.until) == (None, None)
 
 
 def test_the_log_has_the_bytes_as_they_came(venue: Client) -> None:
