@@ -8,6 +8,9 @@ from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from apps.common import fault_places as places
+from apps.common import faults
+
 DEFAULT_QUEUE = "default"
 # Orders have a queue of their own, so that a backlog of anything else never delays one.
 QUEUES = {"trades.execute_trade": "execution"}
@@ -43,6 +46,7 @@ def _argument(key: str, value: Argument) -> str | int | bool | None:
 def _send(name: str, arguments: dict[str, str | int | bool | None]) -> None:
     try:
         # No retry here: a person waits for this request, the sweep has all the time.
-        current_app.send_task(name, kwargs=arguments, queue=queue_of(name), retry=False)
+        with faults.call(places.PUBLISH):
+            current_app.send_task(name, kwargs=arguments, queue=queue_of(name), retry=False)
     except (OperationalError, OSError) as error:
         logger.warning("Task %s was not published (%s); a sweep will find it.", name, type(error).__name__)

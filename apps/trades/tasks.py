@@ -7,6 +7,8 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
+from apps.common import fault_places as places
+from apps.common import faults
 from apps.common.errors import AikaError
 from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
@@ -18,12 +20,16 @@ logger = logging.getLogger(__name__)
 @shared_task(name="trades.execute_trade", queue="execution")
 def execute_trade(order_id: str, **extra: Any) -> str:
     """Send one approved order, once."""
-    return orders.execute(order_id=UUID(order_id), clock=timezone.now)
+    faults.point(places.TAKEN.label)
+    state = orders.execute(order_id=UUID(order_id), clock=timezone.now)
+    faults.point(places.DONE.label)
+    return state
 
 
 @shared_task(name="trades.poll_order", queue="default")
 def poll_order(order_id: str, **extra: Any) -> str:
     """Book what the venue says of one working order."""
+    faults.point(places.POLL_TAKEN.label)
     try:
         return fills.poll_order(order_id=UUID(order_id), now=timezone.now())
     except AikaError as error:

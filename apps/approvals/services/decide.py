@@ -15,7 +15,8 @@ from apps.approvals.services import signed_quotes
 from apps.approvals.types import Seen, SeenQuote, VoteResult, tier_text
 from apps.audit.services import events
 from apps.audit.types import Actor
-from apps.common import canonical
+from apps.common import canonical, faults
+from apps.common import fault_places as places
 from apps.common.errors import AikaError, Conflict, Denied, Forbidden, Invalid, Misconfigured, NotFound
 from apps.connectors.types import Side
 from apps.policies.types import Gate, Tier, Verdict
@@ -47,7 +48,7 @@ def approve(*, proposal_id: UUID, approver: "User", seen: Seen, comment: str, no
     _check_comment(comment)
     proposal = _found(proposal_id, approver)
     now = market.make_fresh(proposal.connection, [proposal.instrument], now=now)
-    with transaction.atomic():
+    with faults.commit(places.VOTE):
         outcome = _approve(proposal_id, approver, seen, comment, now)
     if isinstance(outcome, Refused):
         raise outcome.error
@@ -105,7 +106,7 @@ def decline(*, proposal_id: UUID, approver: "User", digest: str, comment: str, n
         )
     _check_comment(comment)
     _found(proposal_id, approver)
-    with transaction.atomic():
+    with faults.commit(places.VOTE):
         proposal = _waiting(proposal_id, approver, now)
         _same_digest(proposal, digest)
         version_id = proposal.decision.version_id
@@ -122,7 +123,7 @@ def revoke(*, proposal_id: UUID, approver: "User", comment: str, now: datetime) 
     """An approver takes back their approval, as long as the order has not left. Raises Conflict once it has: then
     nothing is written, because an order that may be at the venue cannot be un-approved."""
     _check_comment(comment)
-    with transaction.atomic():
+    with faults.commit(places.VOTE):
         proposal = locked_proposal(proposal_id)
         own = Vote.objects.filter(proposal_id=proposal_id, approver=approver, verb=Vote.Verb.APPROVE).last()
         if proposal is None or own is None:

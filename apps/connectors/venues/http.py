@@ -16,6 +16,9 @@ from functools import cache
 import httpcore
 import httpx
 
+from apps.common import fault_places as places
+from apps.common import faults
+
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 8.0
 WRITE_TIMEOUT_S = 3.0
@@ -84,7 +87,13 @@ class _Stream(httpcore.NetworkStream):
         self._inside = inside
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _bounded(timeout, httpcore.ReadTimeout))
+        bounded = _bounded(timeout, httpcore.ReadTimeout)
+        if self._inside:
+            faults.point(places.WRITTEN.label)
+        read = self._stream.read(max_bytes, bounded)
+        if self._inside:
+            faults.point(places.ANSWERED.label)
+        return read
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         bounded = _bounded(timeout, httpcore.WriteTimeout)

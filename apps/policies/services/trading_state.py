@@ -11,7 +11,8 @@ from apps.accounts.services import second_person
 from apps.accounts.services.people import actor_of
 from apps.audit.services import events
 from apps.audit.types import Actor
-from apps.common import canonical
+from apps.common import canonical, faults
+from apps.common import fault_places as places
 from apps.common.errors import Forbidden, NotFound
 from apps.policies.models import GLOBAL_SCOPE, REASON_CHARS_MAX, TradingState
 from apps.policies.types import State
@@ -23,7 +24,7 @@ RESUME_KIND = "trading.resume"
 RESUME_TTL = timedelta(hours=1)
 
 
-@transaction.atomic
+@faults.commit(places.HALT)
 def halt(*, connection_id: UUID | None, actor: Actor, reason: str, now: datetime) -> TradingState:
     """Halt everything (None) or one connection. Halting what is halted changes nothing and keeps the first reason.
 
@@ -57,7 +58,7 @@ def request_resume(
     )
 
 
-@transaction.atomic
+@faults.commit(places.RESUME)
 def resume(*, connection_id: UUID | None, person: "User", now: datetime) -> TradingState:
     """Let trading go on, as a second person has seconded. A halt since then needs a new request.
 

@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from apps.accounts.types import Principal
 from apps.audit.services import events
 from apps.audit.types import Actor
+from apps.common import fault_places as places
+from apps.common import faults
 from apps.common.errors import Conflict, NotFound
 from apps.trades.models import Order, Proposal
 from apps.trades.selectors.proposals import locked_proposal
@@ -21,7 +21,7 @@ def stream_of(proposal_id: UUID) -> str:
 
 def withdraw(*, proposal_id: UUID, principal: Principal, reason: str, now: datetime) -> Proposal:
     """The proposer takes back a waiting proposal. Raises NotFound for somebody else's, Conflict once it has ended."""
-    with transaction.atomic():
+    with faults.commit(places.WITHDRAW):
         proposal = locked_proposal(proposal_id)
         if proposal is None or proposal.proposer_id != principal.user_id:
             raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal of yours.")
@@ -68,7 +68,7 @@ def end(proposal: Proposal, state: ProposalState, *, code: str, reason: str, act
 
 def expire(*, proposal_id: UUID, now: datetime) -> bool:
     """Write down that the time ran out. True where it did and nobody had decided."""
-    with transaction.atomic():
+    with faults.commit(places.EXPIRE):
         proposal = locked_proposal(proposal_id)
         if proposal is None or proposal.state != ProposalState.AWAITING_APPROVAL or now < proposal.expires_at:
             return False

@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from django.db import transaction
-
 from apps.audit.services import alarms, events
 from apps.audit.types import Actor
+from apps.common import fault_places as places
+from apps.common import faults
 from apps.common.errors import NotFound
 from apps.common.money import minor_up, product, total
 from apps.connectors.selectors import instrument_of, locked_connection
@@ -50,11 +50,14 @@ def poll_order(*, order_id: UUID, now: datetime) -> str:
         return order.state if order else "MISSING"
     connector = venue.connect(order.connection)
     try:
-        told = connector.order(order.venue_order_id)
+        with faults.call(places.READ_ORDER):
+            told = connector.order(order.venue_order_id)
     except NotFound:
         return order.state
-    has_fills = told.filled_quantity or order.filled_quantity
-    fills = connector.fills(venue_order_id=order.venue_order_id) if has_fills else ()
+    fills: Sequence[VenueFill] = ()
+    if told.filled_quantity or order.filled_quantity:
+        with faults.call(places.READ_FILLS):
+            fills = connector.fills(venue_order_id=order.venue_order_id)
     return book(order_id=order_id, told=told, fills=fills, now=now)
 
 
@@ -64,7 +67,7 @@ def book(*, order_id: UUID, told: VenueOrder, fills: Sequence[VenueFill], now: d
     An order ends only once the fills booked add up to what the venue says was filled: the list of fills may lag.
     What the venue tells of another order than ours is not booked, and stops the connection.
     """
-    with transaction.atomic():
+    with faults.commit(places.BOOK):
         proposal_id, connection_id = Order.objects.values_list("proposal_id", "connection_id").get(pk=order_id)
         locked_proposal(proposal_id)
         locked_connection(connection_id)

@@ -7,6 +7,8 @@ from uuid import UUID
 from apps.accounts.services import idempotency
 from apps.accounts.services.idempotency import Answer, AnsweredMeanwhile, Claim, Replay
 from apps.accounts.types import Principal
+from apps.common import fault_places as places
+from apps.common import faults
 from apps.trades.models import Proposal
 from apps.trades.services import endings, proposals
 from apps.trades.types import Intent, Narrative
@@ -31,6 +33,7 @@ def propose_once(
     """
     if isinstance(begun, Replay):
         return begun
+    faults.point(places.RECEIVED.label)
     answers: list[Answer] = []
 
     def keep(proposal: Proposal) -> None:
@@ -49,6 +52,7 @@ def propose_once(
         )
     except (AnsweredMeanwhile, proposals.KeyUsed):
         return idempotency.replay(begun)
+    faults.point(places.ANSWERING.label)
     return answers[0]
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import close_old_connections
 
+from apps.common import fault_places as places
+from apps.common import faults
 from apps.common.errors import AikaError, Unavailable
 from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
@@ -36,7 +38,8 @@ def make_fresh(connection: "Connection", codes: Iterable[str], *, now: datetime)
     transaction.
     """
     try:
-        return _refresh_old(connection, tuple(codes), now)
+        with faults.call(places.MARKET):
+            return _refresh_old(connection, tuple(codes), now)
     except Unavailable as error:
         raise Unavailable(
             "VENUE_UNAVAILABLE",

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from django.db import transaction
-
 from apps.audit.services import alarms, events
 from apps.audit.types import Actor
+from apps.common import fault_places as places
+from apps.common import faults
 from apps.common.errors import AikaError, Misconfigured, OutcomeUnknown, Unavailable
 from apps.common.tasks import publish
 from apps.connectors.errors import Mismatch, Rejected
@@ -79,14 +79,15 @@ def execute(*, order_id: UUID, clock: Clock) -> str:
 def _postpone(order: Order, error: AikaError, now: datetime) -> str:
     """Nothing is known well enough to send now: leave the order to the sweep, until its authority runs out."""
     logger.warning("Order %s waits: what it is judged on could not be read (%s).", order.pk, error.code)
-    Order.objects.initialized().filter(pk=order.pk).update(
-        next_attempt_at=now + RETRY_AFTER, reason_code=error.code, reason=error.message
-    )
+    with faults.commit(places.POSTPONE):
+        Order.objects.initialized().filter(pk=order.pk).update(
+            next_attempt_at=now + RETRY_AFTER, reason_code=error.code, reason=error.message
+        )
     return OrderState.INITIALIZED
 
 
 def _claim(order_id: UUID, now: datetime) -> Claim | None:
-    with transaction.atomic():
+    with faults.commit(places.CLAIM):
         proposal_id = Order.objects.values_list("proposal_id", flat=True).get(pk=order_id)
         proposal = locked_proposal(proposal_id)
         order = Order.objects.select_related("authority").get(pk=order_id)
@@ -136,7 +137,9 @@ def _send(claim: Claim, clock: Clock) -> str:
     if worst_state(claim.connection.pk) == State.HALTED:
         return _give_back(claim, clock(), code="TRADING_HALTED", reason="Trading was halted before the call.")
     try:
-        placement = venue.connect(claim.connection).place_order(claim.body)
+        connector = venue.connect(claim.connection)
+        with faults.call(places.PLACE):
+            placement = connector.place_order(claim.body)
     except Rejected as rejected:
         return _record(claim, OrderState.REJECTED, clock(), code=rejected.reason, reason=rejected.message)
     except Mismatch as mismatch:
@@ -162,7 +165,7 @@ def _record(
 ) -> str:
     """Write the answer down, if nobody has resolved the order under a later fence meanwhile."""
     accepted = state is OrderState.ACCEPTED
-    with transaction.atomic():
+    with faults.commit(places.ANSWER):
         proposal_id = Order.objects.values_list("proposal_id", flat=True).get(pk=claim.order_id)
         locked_proposal(proposal_id)
         written = Order.objects.filter(pk=claim.order_id, state=OrderState.SUBMITTED, fence=claim.fence).update(
@@ -216,7 +219,7 @@ def _give_back(claim: Claim, now: datetime, *, code: str, reason: str) -> str:
 
 def _mismatched(claim: Claim, mismatch: Mismatch, now: datetime) -> str:
     """There is an order at the venue that nobody approved: the connection stops with the same commit."""
-    with transaction.atomic():
+    with faults.commit(places.ANSWER):
         state = _record(claim, OrderState.UNKNOWN, now, code=mismatch.code, reason=mismatch.message)
         trading_state.halt(
             connection_id=claim.connection.pk, actor=EXECUTION, reason=f"Order mismatch: {mismatch.message}", now=now

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from apps.accounts.types import Principal
 from apps.audit.services import events
-from apps.common import canonical
+from apps.common import canonical, faults
+from apps.common import fault_places as places
 from apps.common.errors import Conflict, Invalid, NotFound
 from apps.connectors.selectors import connections_for, instrument_of
 from apps.connectors.services import venue
@@ -138,7 +139,7 @@ def propose(
     _check_narrative(narrative)
     judged = judge(intent=intent, principal=principal, now=now)
     try:
-        with transaction.atomic():
+        with faults.commit(places.PROPOSE):
             earlier = _superseded(supersedes, principal) if supersedes is not None else None
             proposal = _store(judged, narrative, principal, idempotency_key, earlier)
             if also is not None:

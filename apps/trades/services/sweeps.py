@@ -3,11 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import transaction
 from django.db.models import F, Q
 
 from apps.audit.services import events
 from apps.audit.types import Actor
+from apps.common import fault_places as places
+from apps.common import faults
 from apps.common.tasks import publish
 from apps.trades.models import Order, Proposal
 from apps.trades.selectors.proposals import locked_proposal
@@ -66,7 +67,7 @@ def resolve_lapsed_claims(*, now: datetime) -> int:
 
 def _lapse(order: Order, now: datetime) -> bool:
     reason = "The worker that was sending it has gone silent."
-    with transaction.atomic():
+    with faults.commit(places.LAPSE):
         locked_proposal(order.proposal_id)
         moved = Order.objects.filter(
             pk=order.pk, state=OrderState.SUBMITTED, fence=order.fence, lease_until__lt=now

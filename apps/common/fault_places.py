@@ -1,0 +1,93 @@
+"""Where a crash test may stop an order on its way, each with its row of the crash matrix (rows: `ROWS`).
+
+Used as `faults.commit(places.CLAIM)`, `faults.call(places.PLACE)` or `faults.point(places.TAKEN.label)`.
+A commit or a venue call of the trading services without one fails tests/architecture/test_fault_places.py.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+ROWS: Final[dict[int, str]] = {
+    1: "API received / proposal committed",
+    2: "proposal committed / HTTP answer",
+    3: "quorum inserted / commit",
+    4: "approval committed / published",
+    5: "published / worker takes",
+    6: "worker took / claim commit",
+    7: "claim commit / socket write",
+    8: "socket write / venue receives",
+    9: "venue accepted / answer received",
+    10: "answer received / persisted",
+    11: "persisted / message acknowledged",
+    12: "acknowledged / fill processing",
+    13: "cancel sent / answer",
+    14: "halt set / request in flight",
+    15: "database failover with lost commits",
+    16: "restore from backup",
+    17: "clock step",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two points around one act: `row_before` is the row of a crash just before it, `row_after` of one just after."""
+
+    name: str
+    row_before: int
+    row_after: int
+    before: str = ""
+    after: str = ""
+
+    def __post_init__(self) -> None:
+        # Put together once, at import: a point in production compares and does nothing else.
+        object.__setattr__(self, "before", f"{self.name}.before_{self.act}")
+        object.__setattr__(self, "after", f"{self.name}.after_{self.act}")
+
+    @property
+    def act(self) -> str:
+        """What stands between the two."""
+        return type(self).__name__.lower()
+
+
+class Commit(Pair):
+    """A transaction on the way of an order."""
+
+
+class Call(Pair):
+    """Something that leaves this machine: a request to a venue, a message to the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One point that is neither a commit nor a call."""
+
+    label: str
+    row: int
+
+
+RECEIVED: Final = Moment("api.received", 1)
+PROPOSE: Final = Commit("propose", 1, 2)
+ANSWERING: Final = Moment("api.answering", 2)
+WITHDRAW: Final = Commit("withdraw", 1, 2)
+# A vote that does not complete the quorum, a decline and a revocation commit as the one that does.
+VOTE: Final = Commit("vote", 3, 4)
+PUBLISH: Final = Call("publish", 4, 5)
+TAKEN: Final = Moment("execute.taken", 6)
+# Quotes and balances, before the claim and before each decision of a person.
+MARKET: Final = Call("market", 6, 6)
+POSTPONE: Final = Commit("postpone", 6, 6)
+CLAIM: Final = Commit("claim", 6, 7)
+PLACE: Final = Call("place", 7, 10)
+WRITTEN: Final = Moment("socket.written", 8)
+ANSWERED: Final = Moment("socket.answered", 9)
+ANSWER: Final = Commit("answer", 10, 11)
+DONE: Final = Moment("execute.done", 11)
+# What finds a claim whose worker died: the order is in flight before it, and unresolved after it.
+LAPSE: Final = Commit("lapse", 10, 10)
+POLL_TAKEN: Final = Moment("poll.taken", 12)
+READ_ORDER: Final = Call("read_order", 12, 12)
+READ_FILLS: Final = Call("read_fills", 12, 12)
+BOOK: Final = Commit("book", 12, 12)
+HALT: Final = Commit("halt", 14, 14)
+RESUME: Final = Commit("resume", 14, 14)
+EXPIRE: Final = Commit("expire", 17, 17)
