@@ -9,6 +9,7 @@ _WORK: Final = {
     "trades.order": "watch",
     "trades.position": "watch",
     "trades.losslatch": "watch",
+    "trades.difference": "watch",
     "audit.alarm": "watch",
     "connectors.balancerecord": "watch",
     "policies.tradingstate": "watch",

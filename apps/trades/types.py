@@ -84,6 +84,72 @@ CLOSED_ORDER_STATES: Final = frozenset(OrderState) - LIVE_ORDER_STATES
 TERMS_SCHEMA: Final = "aika.terms/1"
 
 
+class RunTrigger(StrEnum):
+    """What asked for a reconciliation."""
+
+    START = "START"
+    SCHEDULE = "SCHEDULE"
+    COMMAND = "COMMAND"
+    PERSON = "PERSON"
+
+
+class RunOutcome(StrEnum):
+    """How a reconciliation ended. INCOMPLETE did not see everything, and so says nothing about what it did not see."""
+
+    RUNNING = "RUNNING"
+    CLEAN = "CLEAN"
+    DIFFERENCES = "DIFFERENCES"
+    INCOMPLETE = "INCOMPLETE"
+
+
+class DifferenceKind(StrEnum):
+    """What differed. The first three a run puts right by itself; each of the others waits for a person."""
+
+    ORDER_STATE = "ORDER_STATE"
+    """The venue says something else of an order than our row did."""
+    ORDER_FOUND = "ORDER_FOUND"
+    """An order of unknown fate is at the venue."""
+    FILL_MISSED = "FILL_MISSED"
+    """A fill at the venue was not in our books."""
+    BALANCE = "BALANCE"
+    """A balance moved by something else than the fills in our books: a transfer, or an order that is not ours."""
+    ORDER_DIFFERS = "ORDER_DIFFERS"
+    """The order under our id is not the one that was sent."""
+    ORDER_FOREIGN = "ORDER_FOREIGN"
+    """An order at the venue that was not asked for here."""
+    FILL_FOREIGN = "FILL_FOREIGN"
+    """A fill at the venue of an order that is not ours."""
+    ORDER_LATE = "ORDER_LATE"
+    """An order that was closed here without ever having been seen at the venue is there after all."""
+    ORDER_MISSING = "ORDER_MISSING"
+    """The venue does not know an order it had taken."""
+    DATABASE_BEHIND = "DATABASE_BEHIND"
+    """The venue has an order under one of our names that our rows do not know, or have not sent: rows were lost."""
+
+
+class InquiryKind(StrEnum):
+    """How the venue was asked about an order of unknown fate."""
+
+    SCAN = "SCAN"
+    REPLAY = "REPLAY"
+    PERSON = "PERSON"
+
+
+class InquiryAnswer(StrEnum):
+    """What a question brought. Nothing here but FOUND and ACCEPTED says what became of the order."""
+
+    FOUND = "FOUND"
+    NOT_FOUND = "NOT_FOUND"
+    DIFFERS = "DIFFERS"
+    UNREADABLE = "UNREADABLE"
+    ASKED = "ASKED"
+    ACCEPTED = "ACCEPTED"
+    EXISTS = "EXISTS"
+    REFUSED = "REFUSED"
+    UNCLEAR = "UNCLEAR"
+    NOT_SENT = "NOT_SENT"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """The executable content of a proposal: what a person approves and what is sent.

@@ -22,6 +22,9 @@ LEDGERS = {
     "trades_authority",
     "trades_order",
     "trades_fill",
+    "trades_reconciliationrun",
+    "trades_difference",
+    "trades_inquiry",
     "approvals_vote",
 }
 

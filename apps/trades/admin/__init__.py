@@ -1,5 +1,5 @@
 """Ledgers of trading: everybody with the ledger permission reads them, nobody writes them here."""
 
-from apps.trades.admin import ledgers, orders, proposals
+from apps.trades.admin import ledgers, orders, proposals, reconciliation
 
-__all__ = ["ledgers", "orders", "proposals"]
+__all__ = ["ledgers", "orders", "proposals", "reconciliation"]

@@ -1,0 +1,29 @@
+"""Rows of trades: the life of a trade, and what was compared with the venue."""
+
+from apps.trades.models.reconciliation import Difference, Inquiry, ReconciliationRun
+from apps.trades.models.trade import (
+    Authority,
+    Fill,
+    LossLatch,
+    Order,
+    OrderQuerySet,
+    Outcome,
+    Position,
+    Proposal,
+    ProposalQuerySet,
+)
+
+__all__ = [
+    "Authority",
+    "Difference",
+    "Fill",
+    "Inquiry",
+    "LossLatch",
+    "Order",
+    "OrderQuerySet",
+    "Outcome",
+    "Position",
+    "Proposal",
+    "ProposalQuerySet",
+    "ReconciliationRun",
+]
