@@ -21,6 +21,7 @@ from apps.trades.types import Narrative, ProposalState
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
 from tests.factories.tampering import guards_lifted, tamper
+from tests.factories.trading import move
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +49,7 @@ def carried(client: Client, proposal: Proposal) -> dict[str, str]:
 
 
 def test_the_page_says_it_in_a_sentence(paper: PaperDesk) -> None:
+    move(paper, "65900")
     proposal = paper.propose(quantity=Decimal("0.02"), limit_price=Decimal(66_000))
     text = enter(paper.approver).get(at("page", proposal)).content.decode()
     assert "<b>0.02 BTC</b> for at most <b>1,320.00 USD</b> on Coinbase (paper)" in text
@@ -195,6 +197,7 @@ def test_foreign_text_is_inert(paper: PaperDesk) -> None:
 
 def test_the_page_is_drawn_from_the_frozen_bytes(paper: PaperDesk) -> None:
     """Somebody with the database in hand changes every column that repeats the terms: the page says what it said."""
+    move(paper, "65900")
     proposal, client = paper.propose(quantity=Decimal("0.02"), limit_price=Decimal(66_000)), enter(paper.approver)
     before = client.get(at("page", proposal)).context["page"]
     with guards_lifted("trades_proposal"), connection.cursor() as cursor:

@@ -13,6 +13,7 @@ from apps.policies.models import TradingState
 from apps.trades.models import Fill, Order, Outcome, Position, Proposal
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
+from tests.factories.trading import move
 
 pytestmark = pytest.mark.django_db
 
@@ -162,6 +163,7 @@ def test_a_missing_page_says_so_in_our_words(paper: PaperDesk) -> None:
 
 
 def test_numbers_on_the_queue_are_rounded_against_us(paper: PaperDesk) -> None:
+    move(paper, "65900")
     paper.propose(quantity=Decimal("0.01000001"), limit_price=Decimal("66000.01"))
     text = enter(paper.approver).get(reverse("admin:index")).content.decode()
     assert "660.01" in text  # 660.0007601: never less than it can cost
