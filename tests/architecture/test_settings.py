@@ -38,6 +38,7 @@ def run_python(variables: dict[str, str], *arguments: str) -> subprocess.Complet
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(PRODUCTION) - {"DJANGO_SETTINGS_MODULE"}))
 def test_production_does_not_start_without(name: str) -> None:
     variables = {key: value for key, value in PRODUCTION.items() if key != name}
@@ -48,12 +49,14 @@ def test_production_does_not_start_without(name: str) -> None:
     assert f"{name} must be set" in ended.stderr
 
 
+@pytest.mark.slow
 def test_production_is_clean_under_every_check_of_a_deployment() -> None:
     ended = run_python(PRODUCTION, "manage.py", "check", "--deploy", "--fail-level", "WARNING")
 
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.slow
 def test_production_takes_nothing_embedded_and_binds_its_cookies() -> None:
     names = ["CELERY_BROKER_URL", "SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "CSRF_TRUSTED_ORIGINS", "DATABASES"]
 
@@ -66,6 +69,7 @@ def test_production_takes_nothing_embedded_and_binds_its_cookies() -> None:
     assert "sqlite" not in shown
 
 
+@pytest.mark.slow
 def test_the_proxys_header_counts_only_where_somebody_said_so() -> None:
     silent = run_python(PRODUCTION, "-c", PRINT % ["SECURE_PROXY_SSL_HEADER"])
     told = run_python({**PRODUCTION, "BEHIND_TLS_PROXY": "true"}, "-c", PRINT % ["SECURE_PROXY_SSL_HEADER"])
@@ -74,6 +78,7 @@ def test_the_proxys_header_counts_only_where_somebody_said_so() -> None:
     assert "HTTP_X_FORWARDED_PROTO" in told.stdout
 
 
+@pytest.mark.slow
 def test_local_makes_its_folder_and_secrets_once_and_for_the_owner_only(tmp_path: Path) -> None:
     variables = {"DJANGO_SETTINGS_MODULE": "config.settings.local", "AIKA_DATA_DIR": str(tmp_path / "var")}
     names = ["SECRET_KEY", "TOKEN_ENCRYPTION_KEYS"]
@@ -87,6 +92,7 @@ def test_local_makes_its_folder_and_secrets_once_and_for_the_owner_only(tmp_path
     assert (tmp_path / "var" / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 def test_local_refuses_new_secrets_beside_an_old_database(tmp_path: Path) -> None:
     variables = {"DJANGO_SETTINGS_MODULE": "config.settings.local", "AIKA_DATA_DIR": str(tmp_path)}
     (tmp_path / "aika.sqlite3").touch()

@@ -76,6 +76,7 @@ def test_only_ids_travel(argument: Any) -> None:
         publish("trades.execute_trade", order=argument)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "filesystem://"])
 def test_a_broken_broker_does_not_break_what_was_committed(

@@ -50,6 +50,7 @@ def test_words_name_what_differs_from_the_recorded_payloads(simulator: Simulator
     assert "may transfer" in warnings
 
 
+@pytest.mark.slow
 def test_a_venue_that_is_away_is_said_question_by_question() -> None:
     connection = ConnectionFactory(slug="away", api_base="http://localhost:9")
     call_command("connector_check", connection="away", stdout=StringIO())

@@ -67,6 +67,7 @@ def test_fees(simulator: SimulatorProcess, now: datetime) -> None:
     assert connection.fees_as_of == now
 
 
+@pytest.mark.slow
 def test_a_venue_that_is_away_changes_nothing(now: datetime) -> None:
     connection = ConnectionFactory(api_base="http://localhost:9")
     row = InstrumentFactory(connection=connection)

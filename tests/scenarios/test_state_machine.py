@@ -361,6 +361,7 @@ def run(simulator: SimulatorProcess, *, days: int, steps: int) -> set[str]:
     return Day.reached
 
 
+@pytest.mark.slow
 def test_a_few_days(db: None, simulator: SimulatorProcess) -> None:
     """A few short ones, and proof that they came anywhere."""
     assert {ProposalState.APPROVED, OrderState.ACCEPTED} <= run(simulator, days=8, steps=14)

@@ -39,6 +39,7 @@ def test_a_connection_that_was_switched_off_is_not_asked(paper: PaperDesk) -> No
     assert len(paper.simulator.requests()) == before
 
 
+@pytest.mark.slow
 def test_a_silent_venue_is_named_until_it_answers_again(paper: PaperDesk, caplog: pytest.LogCaptureFixture) -> None:
     paper.propose()
     cache.clear()

@@ -17,6 +17,8 @@ from tests.connectors.simulator.conftest import ROOT, Process
 
 Start = Callable[..., tuple[Process, Client]]
 COMMAND = [sys.executable, "-m", "apps.connectors.simulator"]
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
