@@ -43,6 +43,12 @@ SCHEDULE: tuple[Periodic, ...] = (
         why="Stops: expired proposals stay in the queue. They cannot be approved: the clock decides that, not this.",
     ),
     Periodic(
+        name="Verify the audit log",
+        task="audit.verify_log",
+        every_s=86_400,
+        why="Stops: tampering is found only when somebody runs audit_verify, and trading is not resumed.",
+    ),
+    Periodic(
         name="Forget old answers",
         task="accounts.prune_idempotency",
         every_s=86_400,

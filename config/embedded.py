@@ -24,6 +24,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from apps.common.tasks import publish
 from config.celery import app, make_app
 from config.venue_process import VenueProcess
 
@@ -79,6 +80,8 @@ class Desk:
                 queue(broker.default_channel).declare()
         for part in self._parts:
             part.start()
+        # What happened to the log while nothing ran is known before anybody relies on it.
+        publish("audit.verify_log")
 
     def stop(self) -> None:
         """Ask all to stop, and wait a bounded time.

@@ -1,6 +1,7 @@
-"""Who did something."""
+"""Who did something, and what a verification of the log said."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
@@ -27,3 +28,30 @@ class Actor:
     def system(cls, part: str) -> Self:
         """A part of Aika itself, such as "execution"."""
         return cls(ActorKind.SYSTEM, part, part)
+
+
+class Result(StrEnum):
+    """What a verification says of the whole log."""
+
+    INTACT = "intact"
+    TAMPERED = "tampered"
+    INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A verification of the whole log, as the log itself remembers it.
+
+    `verified_at` is when it began: nothing recorded later is vouched for. `by` is who asked for it, as people read it.
+    """
+
+    verified_at: datetime
+    result: Result
+    events: int
+    findings: int
+    by: str
+
+    @property
+    def intact(self) -> bool:
+        """Everything was looked at, and nothing was wrong."""
+        return self.result is Result.INTACT

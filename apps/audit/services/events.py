@@ -1,6 +1,7 @@
 """Recording facts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
@@ -19,6 +20,23 @@ from apps.audit.models import (
 from apps.audit.types import Actor
 from apps.common.errors import Misconfigured
 
+_INSERT_EVENT = (
+    "INSERT INTO audit_event (stream, seq, kind, actor_kind, actor_id, subject, body, prev_hash, hash, recorded_at) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+_INSERT_HEAD = "INSERT INTO audit_streamhead (stream, seq, hash, last_id)"
+# One statement where the database knows how. A second writer of a new stream waits in it until the first has committed.
+_BEGIN = (
+    f"WITH added AS ({_INSERT_EVENT} ON CONFLICT (stream, seq) DO NOTHING RETURNING id) "  # noqa: S608  constants
+    f"{_INSERT_HEAD} SELECT %s, %s, %s, id FROM added RETURNING last_id"
+)
+_CONTINUE = (
+    f"WITH added AS ({_INSERT_EVENT} RETURNING id) "  # noqa: S608  constants only
+    "UPDATE audit_streamhead SET seq = %s, hash = %s, last_id = added.id FROM added WHERE stream = %s RETURNING last_id"
+)
+
+_Value = str | int | bytes | datetime | None
+
 
 def record(
     *, stream: str, kind: str, actor: Actor, subject: str, payload: Mapping[str, object], now: datetime
@@ -33,36 +51,85 @@ def record(
     if not connection.in_atomic_block:
         raise Misconfigured("AUDIT_OUTSIDE_TRANSACTION", "A fact is recorded in the transaction that makes it so.")
     _check(stream=stream, kind=kind, actor=actor, subject=subject, payload=payload)
-    head = _locked_head(stream)
-    body = rules.body_of(kind=kind, actor=actor, subject=subject, payload=payload, previous_id=head.last_id, now=now)
-    if len(body) > rules.BODY_BYTES_MAX:
-        raise _malformed("payload")
-    seq = head.seq + 1
-    event = Event.objects.create(
-        stream=stream,
-        seq=seq,
-        kind=kind,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        subject=subject,
-        body=body,
-        prev_hash=head.hash,
-        hash=rules.chain_hash(stream=stream, seq=seq, prev_hash=head.hash, body=body),
-        recorded_at=now,
-    )
-    head.seq, head.hash, head.last_id = seq, event.hash, event.pk
-    head.save(force_update=True)
-    return event
+    end = _locked_end(stream)
+    while True:
+        previous_id, seq, prev_hash = (0, 1, GENESIS) if end is None else (end.last_id, end.seq + 1, end.hash)
+        body = rules.body_of(
+            kind=kind, actor=actor, subject=subject, payload=payload, previous_id=previous_id, now=now
+        )
+        if len(body) > rules.BODY_BYTES_MAX:
+            raise _malformed("payload")
+        event = Event(
+            stream=stream,
+            seq=seq,
+            kind=kind,
+            actor_kind=actor.kind,
+            actor_id=actor.id,
+            subject=subject,
+            body=body,
+            prev_hash=prev_hash,
+            hash=rules.chain_hash(stream=stream, seq=seq, prev_hash=prev_hash, body=body),
+            recorded_at=now,
+        )
+        added = _begin(event) if end is None else _continue(event)
+        if added is not None:
+            event.pk, event._state.adding, event._state.db = added, False, connection.alias
+            return event
+        # Another writer began the stream in the meantime and has committed: this event continues it.
+        end = _locked_end(stream)
+        if end is None:
+            raise Misconfigured("AUDIT_HEAD_MISSING", "The stream has events and no head.", fix="Run audit_verify.")
 
 
-def _locked_head(stream: str) -> StreamHead:
-    heads = StreamHead.objects.select_for_update()
-    head = heads.filter(pk=stream).first()
-    if head is not None:
-        return head
-    # Two writers may both find none: the second waits here for the first, then adds nothing and locks the first's.
-    StreamHead.objects.bulk_create([StreamHead(stream=stream, seq=0, hash=GENESIS, last_id=0)], ignore_conflicts=True)
-    return heads.get(pk=stream)
+@dataclass(frozen=True)
+class _End:
+    seq: int
+    hash: str
+    last_id: int
+
+
+def _locked_end(stream: str) -> _End | None:
+    """The stream's last event as its head says, locked until the transaction ends; None for a stream not begun."""
+    heads = StreamHead.objects.select_for_update().filter(pk=stream)
+    found = heads.values_list("seq", "hash", "last_id").first()
+    return None if found is None else _End(*found)
+
+
+def _begin(event: Event) -> int | None:
+    """Adds the first event and its head in its final state. None when another writer was faster.
+
+    There is none on SQLite: a transaction there is alone from its first statement on (IMMEDIATE).
+    """
+    if connection.vendor == "postgresql":
+        return _run(_BEGIN, [*_values(event), event.stream, event.seq, event.hash])
+    added = _run(f"{_INSERT_EVENT} RETURNING id", _values(event))
+    sql = f"{_INSERT_HEAD} VALUES (%s, %s, %s, %s) RETURNING last_id"
+    return _run(sql, [event.stream, event.seq, event.hash, added])
+
+
+def _continue(event: Event) -> int | None:
+    """Adds the event and moves the locked head to it."""
+    if connection.vendor == "postgresql":
+        return _run(_CONTINUE, [*_values(event), event.seq, event.hash, event.stream])
+    added = _run(f"{_INSERT_EVENT} RETURNING id", _values(event))
+    sql = "UPDATE audit_streamhead SET seq = %s, hash = %s, last_id = %s WHERE stream = %s RETURNING last_id"
+    return _run(sql, [event.seq, event.hash, added, event.stream])
+
+
+def _run(sql: str, values: Sequence[_Value]) -> int | None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        found = cursor.fetchone()
+    return None if found is None else int(found[0])
+
+
+def _values(event: Event) -> list[_Value]:
+    moment = connection.ops.adapt_datetimefield_value(event.recorded_at)
+    actor = (str(event.actor_kind), event.actor_id)
+    return [
+        *(event.stream, event.seq, event.kind, *actor, event.subject),
+        *(bytes(event.body), event.prev_hash, event.hash, moment),
+    ]
 
 
 def _check(*, stream: str, kind: str, actor: Actor, subject: str, payload: Mapping[str, object]) -> None:

@@ -13,6 +13,7 @@ from django.db import connection
 
 from apps.audit import rules
 from apps.audit.models import GENESIS
+from apps.audit.types import Result
 from apps.common import canonical
 from apps.common.decimals import instant_text, parse_instant
 from apps.common.errors import Invalid
@@ -32,6 +33,9 @@ class Finding:
     where: str
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.code} at {self.where}: {self.message}"
+
 
 @dataclass
 class Report:
@@ -42,11 +46,18 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
     cut_off: bool = False
+    # False where the log's own tables are not what this code knows.
+    readable: bool = True
+
+    @property
+    def result(self) -> Result:
+        """Tampered where anything was found, else incomplete where anything could not be looked at."""
+        return Result.TAMPERED if self.findings else Result.INCOMPLETE if self.incomplete else Result.INTACT
 
     @property
     def exit_code(self) -> int:
         """0 intact, 1 tampered, 2 incomplete."""
-        return 1 if self.findings else 2 if self.incomplete else 0
+        return {Result.INTACT: 0, Result.TAMPERED: 1, Result.INCOMPLETE: 2}[self.result]
 
     def add(self, code: str, where: str, message: str) -> None:
         if len(self.findings) >= FINDINGS_MAX:
@@ -79,7 +90,8 @@ def verify(*, stream: str | None = None, progress: Callable[[int], None] | None 
     """
     report = Report()
     report.incomplete += [f"unapplied migration {name}" for name in unapplied_migrations(connection)]
-    if any(" audit." in name for name in report.incomplete):
+    report.readable = not any(" audit." in name for name in report.incomplete)
+    if not report.readable:
         return report
     report.incomplete += [str(problem) for problem in missing_guards(connection)]
     heads = _heads(report, stream)
