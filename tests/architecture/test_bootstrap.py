@@ -62,9 +62,7 @@ def test_a_port_that_is_none_is_one_line(text: str, said: Callable[[], list[str]
 
 def test_a_busy_port_is_one_line_that_names_another(busy_port: int, said: Callable[[], list[str]]) -> None:
     assert bootstrap.main(["run", "--port", str(busy_port)]) == 1
-    assert said() == [
-        f"Port {busy_port} is taken by another program. Choose another: make run PORT={busy_port + 1}"
-    ]
+    assert said() == [f"Port {busy_port} is taken by another program. Choose another: make run PORT={busy_port + 1}"]
 
 
 def test_a_python_too_old_is_one_line(

@@ -9,9 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config.env import Env
 
 ROOT = Path(__file__).resolve().parents[2]
-READ = re.compile(
-    r"env\.(?:text|required|flag|integer|choice|words|url)\(\s*\"([A-Z_]+)\"", re.MULTILINE
-)
+READ = re.compile(r"env\.(?:text|required|flag|integer|choice|words|url)\(\s*\"([A-Z_]+)\"", re.MULTILINE)
 # Read by the tests' own settings only; nobody sets it by hand.
 TESTS_ONLY = {"PYTEST_XDIST_WORKER"}
 # Read by Django itself.
@@ -22,9 +20,7 @@ def documented() -> dict[str, str]:
     """Variable -> the comment line above it in .env.example."""
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
     return {
-        line.partition("=")[0]: lines[number - 1]
-        for number, line in enumerate(lines)
-        if re.match(r"[A-Z_]+=", line)
+        line.partition("=")[0]: lines[number - 1] for number, line in enumerate(lines) if re.match(r"[A-Z_]+=", line)
     }
 
 

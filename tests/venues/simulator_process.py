@@ -99,12 +99,28 @@ class SimulatorProcess:
         """Something to go wrong: `add_fault("create", "timeout-after", seconds="1", count=1)`."""
         self._post("faults", {"endpoint": endpoint, "kind": kind, **numbers})
 
+    def add_socket_fault(self, kind: str, on: str = "any", **details: Any) -> None:
+        """Something to go wrong on sockets: `add_socket_fault("gap", "user", count=1)`."""
+        self._post("sockets", {"kind": kind, "on": on, **details})
+
+    def clear_socket_faults(self) -> None:
+        self._call("DELETE", "sockets")
+
+    def sockets(self) -> dict[str, Any]:
+        """Who is connected, how often somebody connected, what clients asked for, and the faults in force."""
+        return self._call("GET", "sockets")
+
     def release(self) -> int:
         """Late requests arrive now, and lists know every order; how many of either."""
         return int(self._post("release", {})["released"])
 
+    @property
+    def socket_url(self) -> str:
+        """The market's socket; the user's is at `/user` below it."""
+        return f"{self.url.replace('http', 'ws', 1)}/ws"
+
     def options(self, **options: str | int) -> None:
-        """Switch `duplicate_mode`, `pending_ms`, `visible_ms`, `cancel_ms` until the next reset."""
+        """Switch `duplicate_mode`, or numbers such as `visible_ms` and `heartbeat_ms`, until the next reset."""
         self._post("options", dict(options))
 
     def creates(self) -> list[dict[str, Any]]:

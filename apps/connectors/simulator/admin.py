@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from apps.connectors.simulator import faults, wire
+from apps.connectors.simulator import faults, socket_faults, wire
 from apps.connectors.simulator.amounts import parse_plain, text_of
 from apps.connectors.simulator.errors import ApiError, invalid_argument
 from apps.connectors.simulator.exchange import DUPLICATE_MODES
@@ -24,7 +24,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 MAX_STEP = 2**33
 """A second in the year 2242: enough for tests, and dates still exist there."""
 
-TIMES = ("pending_ms", "visible_ms", "cancel_ms")
+NUMBERS = (
+    *("pending_ms", "visible_ms", "cancel_ms", "subscribe_ms", "heartbeat_ms", "idle_ms"),
+    "connects_per_s",
+)
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 
@@ -47,6 +50,9 @@ def routes(app: "VenueApp") -> list[Route]:
         ("GET", "/creates", door.creates),
         ("POST", "/options", door.options),
         ("POST", "/release", door.release),
+        ("GET", "/sockets", door.sockets),
+        ("POST", "/sockets", door.add_socket_fault),
+        ("DELETE", "/sockets", door.clear_socket_faults),
     ]
     return [Route(f"/simulator{path}", _local(handler), methods=[method]) for method, path, handler in table]
 
@@ -208,14 +214,33 @@ class Admin:
     async def options(self, request: Request) -> Response:
         """POST options: how the venue behaves until the next reset."""
         body = await read_object(request)
-        times = {name: value for name, value in body.items() if name != "duplicate_mode"}
-        if not times.keys() <= set(TIMES) or not all(type(value) is int and value >= 0 for value in times.values()):
-            raise invalid_argument(f"{', '.join(TIMES)} are whole numbers of milliseconds")
+        numbers = {name: value for name, value in body.items() if name != "duplicate_mode"}
+        if not numbers.keys() <= set(NUMBERS) or not all(
+            type(value) is int and value >= 0 for value in numbers.values()
+        ):
+            raise invalid_argument(f"{', '.join(NUMBERS)} are whole numbers")
         if body.get("duplicate_mode", "replay") not in DUPLICATE_MODES:
             raise invalid_argument(f"duplicate_mode is one of {', '.join(DUPLICATE_MODES)}")
         self._exchange.options = options = replace(self._exchange.options, **body)
-        return JSONResponse({name: getattr(options, name) for name in ("duplicate_mode", *TIMES)})
+        return JSONResponse({name: getattr(options, name) for name in ("duplicate_mode", *NUMBERS)})
 
     async def release(self, request: Request) -> Response:
         """POST release: late requests arrive now, and lists know every order."""
         return JSONResponse({"released": await self._app.release()})
+
+    async def sockets(self, request: Request) -> Response:
+        """GET sockets: who is connected, what they asked for, how it went, and the faults in force."""
+        return JSONResponse(self._app.sockets.as_json())
+
+    async def add_socket_fault(self, request: Request) -> Response:
+        """POST sockets: one more fault; drop and close act at once."""
+        try:
+            self._app.sockets.add_fault(socket_faults.parse(await read_object(request)))
+        except faults.FaultError as error:
+            raise invalid_argument(str(error)) from error
+        return await self.sockets(request)
+
+    async def clear_socket_faults(self, request: Request) -> Response:
+        """DELETE sockets: sockets behave again; who is connected stays."""
+        self._app.sockets.faults.active.clear()
+        return await self.sockets(request)

@@ -18,6 +18,8 @@ from apps.connectors.simulator.errors import ApiError, Unauthorized
 from apps.connectors.simulator.exchange import Exchange
 from apps.connectors.simulator.faults import MODIFIERS, Faults, Kind, endpoint_of
 from apps.connectors.simulator.keys import ApiKey
+from apps.connectors.simulator.socket_faults import SocketFaults
+from apps.connectors.simulator.sockets import Sockets
 from apps.connectors.simulator.traffic import LoggedRequest, Traffic
 
 MAX_BODY_BYTES = 1_000_000
@@ -36,12 +38,20 @@ class _Late:
 class VenueApp:
     """The ASGI application of the simulator."""
 
-    def __init__(self, exchange: Exchange, key: ApiKey, faults: Faults, latency_ms: int = 0) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        key: ApiKey,
+        faults: Faults,
+        latency_ms: int = 0,
+        socket_faults: SocketFaults | None = None,
+    ) -> None:
         self.exchange = exchange
         self.key = key
         self.faults = faults
         self.latency_ms = latency_ms
         self.traffic = Traffic()
+        self.sockets = Sockets(exchange, key, socket_faults or SocketFaults([]))
         self._late: list[_Late] = []
         self._inner = Starlette(
             routes=[*rest.routes(self.exchange, key), *admin.routes(self)],
@@ -57,6 +67,7 @@ class VenueApp:
         """Forget requests, faults and what is still on its way."""
         self.faults.clear()
         self.traffic.clear()
+        self.sockets.reset()
         self._late.clear()
 
     async def release(self) -> int:
@@ -65,11 +76,13 @@ class VenueApp:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        ticking = asyncio.create_task(self._tick())
+        tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self.sockets.keep_talking())]
         yield
-        ticking.cancel()
-        with suppress(asyncio.CancelledError):
-            await ticking
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
 
     async def _tick(self) -> None:
         while True:
@@ -77,9 +90,13 @@ class VenueApp:
             with _told():
                 self.exchange.advance()
                 await self._arrive(now=Clock.micros())
+                self.sockets.tell()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
+        if scope["type"] == "websocket":
+            await self.sockets.serve(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
@@ -141,7 +158,9 @@ class VenueApp:
         with _told():
             await self._arrive(now=Clock.micros())
             self.exchange.advance()
-            return await self._do(scope, entry)
+            answer = await self._do(scope, entry)
+            self.sockets.tell()
+            return answer
 
     async def _do(self, scope: Scope, entry: LoggedRequest) -> mischief.Answer:
         answer = mischief.Answer(entry.body)

@@ -36,6 +36,13 @@ class Options:
     visible_ms: int = 0
     """How long get and list do not know an accepted order."""
     cancel_ms: int = 0
+    subscribe_ms: int = 5_000
+    """A socket that has subscribed to nothing by then is closed."""
+    heartbeat_ms: int = 1_000
+    idle_ms: int = 75_000
+    """A socket on which nothing was said for so long is closed."""
+    connects_per_s: int = 8
+    """Sockets that may be opened in a second, from one address."""
     balances: dict[str, Decimal] = field(default_factory=lambda: dict(OPENING_BALANCES))
     fees: Fees = Fees()
 

@@ -94,6 +94,16 @@ def verify(key: ApiKey, authorization: str, method: str, host: str, path: str) -
     kind, _, token = authorization.partition(" ")
     if kind.lower() != "bearer" or not token:
         raise Unauthorized("no bearer token")
+    claims = verify_token(key, token)
+    signed = claims.get("uris", claims.get("uri"))
+    # Some clients make the claim by cutting "https://" off the URL; over plain HTTP there is nothing to cut.
+    allowed = {f"{method} {scheme}{each}{path}" for each in hosts_for(host) for scheme in ("", "http://")}
+    if not any(uri in allowed for uri in (signed if isinstance(signed, list) else [signed]) if isinstance(uri, str)):
+        raise Unauthorized("uri is for another request")
+
+
+def verify_token(key: ApiKey, token: str) -> dict[str, Any]:
+    """The claims of a fresh token of this key, whatever it is for: a socket's has no `uri`. Raises `Unauthorized`."""
     try:
         header = jwt.get_unverified_header(token)
         if header.get("alg") != key.algorithm:
@@ -108,11 +118,7 @@ def verify(key: ApiKey, authorization: str, method: str, host: str, path: str) -
     except jwt.PyJWTError as error:
         raise Unauthorized(str(error)) from error
     _check_claims(key, header, claims)
-    signed = claims.get("uris", claims.get("uri"))
-    # Some clients make the claim by cutting "https://" off the URL; over plain HTTP there is nothing to cut.
-    allowed = {f"{method} {scheme}{each}{path}" for each in hosts_for(host) for scheme in ("", "http://")}
-    if not any(uri in allowed for uri in (signed if isinstance(signed, list) else [signed]) if isinstance(uri, str)):
-        raise Unauthorized("uri is for another request")
+    return dict(claims)
 
 
 def _check_claims(key: ApiKey, header: dict[str, Any], claims: dict[str, Any]) -> None:

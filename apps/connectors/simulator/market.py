@@ -38,6 +38,10 @@ class Market:
             self._pinned[product.book_id] = mid
         self._taken = {key: value for key, value in self._taken.items() if key[0] != product.book_id}
 
+    def is_pinned(self, product: Product) -> bool:
+        """Whether the book's mid is held."""
+        return product.book_id in self._pinned
+
     def has_flag(self, product: Product, flag: str) -> bool:
         """Whether `flag` is switched on now."""
         return flag in self._flags[product.product_id]

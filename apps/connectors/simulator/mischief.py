@@ -90,18 +90,19 @@ async def hang(seconds: Fraction, receive: Receive, send: Send) -> None:
         async with asyncio.timeout(seconds.numerator / seconds.denominator):
             while (await receive())["type"] != "http.disconnect":
                 pass
-    await _drop(_transport(send))
+    await _drop(transport_of(send))
 
 
 async def reset(send: Send) -> None:
     """Cut the connection with RST: the client's system throws away what it has not read yet."""
-    transport = _transport(send)
+    transport = transport_of(send)
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     await _drop(transport)
 
 
-def _transport(send: Send) -> asyncio.Transport:
+def transport_of(send: Send) -> asyncio.Transport:
+    """The connection under an ASGI `send`. Raises `ConnectionDropped` where there is none."""
     # ASGI has no word for "hang up": an application that returns silently makes the server send a 500. The server's
     # `send` is a method of its request cycle, which holds the transport.
     transport: asyncio.Transport | None = getattr(getattr(send, "__self__", None), "transport", None)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import uvicorn
 
-from apps.connectors.simulator import faults
+from apps.connectors.simulator import faults, socket_faults
 from apps.connectors.simulator.amounts import parse_plain
 from apps.connectors.simulator.app import VenueApp
 from apps.connectors.simulator.clock import Clock
@@ -52,6 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fault", action="append", type=_fault, default=[], metavar="ENDPOINT:KIND[:NAME=N,...]",
         help="e.g. create:timeout-after:count=1,seconds=5; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--socket-fault", action="append", type=_socket_fault, default=[], metavar="ON:KIND[:NAME=N,...]",
+        help="ON is user, market or any; e.g. user:gap:count=2; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--parent-pid", type=int, help="stop when this process is gone")
 
 
@@ -71,6 +75,13 @@ def _milliseconds(text: str) -> int:
 def _fault(text: str) -> faults.Fault:
     try:
         return faults.parse_words(text)
+    except faults.FaultError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _socket_fault(text: str) -> socket_faults.SocketFault:
+    try:
+        return socket_faults.parse_words(text)
     except faults.FaultError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -110,7 +121,13 @@ def build(options: argparse.Namespace) -> Opened:
             raise StartError(f"cannot open the store in {options.data}: {error}; choose another --data") from error
         held.callback(store.close)
         exchange = Exchange(store, Market(options.seed, Clock()), venue_options)
-        app = VenueApp(exchange, key, faults.Faults(options.seed, options.fault), options.latency_ms)
+        app = VenueApp(
+            exchange,
+            key,
+            faults.Faults(options.seed, options.fault),
+            options.latency_ms,
+            socket_faults.SocketFaults(options.socket_fault),
+        )
         return Opened(app, sock, held.pop_all())
 
 
@@ -207,7 +224,8 @@ def serve(options: argparse.Namespace) -> int:
     config = uvicorn.Config(
         opened.app,
         loop="asyncio",
-        ws="none",
+        ws="websockets-sansio",
+        ws_ping_interval=None,
         lifespan="on",
         log_level="critical",
         access_log=False,

@@ -5,7 +5,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
+        self._changed: list[Order] = []
 
     def close(self) -> None:
         """Give the file back."""
@@ -93,6 +94,7 @@ class Store:
             yield
         except BaseException:
             self._db.execute("ROLLBACK")
+            self._changed.clear()
             raise
         self._db.execute("COMMIT")
 
@@ -107,6 +109,7 @@ class Store:
         with self.transaction():
             for table in ("balances", "orders", "fills"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608  the names are the three above
+            self._changed.clear()
             for currency, total in balances.items():
                 row = (currency, str(uuid.uuid4()), text_of(total), "0", now, now)
                 self._db.execute(
@@ -147,6 +150,7 @@ class Store:
             ),
         )  # fmt: skip
         order.seq = cursor.lastrowid or 0
+        self._changed.append(replace(order))
 
     def save_order(self, order: Order) -> None:
         """Write what changed."""
@@ -155,6 +159,12 @@ class Store:
             "UPDATE orders SET status = ?, state = ? WHERE order_id = ?",
             (order.status, _state_of(order), order.order_id),
         )
+        self._changed.append(replace(order))
+
+    def take_changes(self) -> list[Order]:
+        """Every state that orders went through since the last call, oldest first."""
+        changed, self._changed = self._changed, []
+        return changed
 
     def show_orders(self, now: int) -> int:
         """Let get and list know every order from now on; how many they did not know."""

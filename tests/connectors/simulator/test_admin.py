@@ -10,7 +10,8 @@ from tests.connectors.simulator.conftest import STEP
 DOORS = [
     ("GET", "/health"), ("POST", "/faults"), ("DELETE", "/faults"), ("POST", "/price"), ("POST", "/clock"),
     ("POST", "/reset"), ("POST", "/product"), ("POST", "/fills/correction"), ("GET", "/requests"), ("GET", "/orders"),
-    ("GET", "/creates"), ("POST", "/options"), ("POST", "/release"),
+    ("GET", "/creates"), ("POST", "/options"), ("POST", "/release"), ("GET", "/sockets"), ("POST", "/sockets"),
+    ("DELETE", "/sockets"),
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from apps.connectors.simulator import serve
 class Command(BaseCommand):
     """Parse the arguments and hand over; nothing of Django's is used, its database least of all."""
 
-    help = "Run the venue simulator: Coinbase Advanced Trade's REST API on a port of this machine."
+    help = "Run the venue simulator: Coinbase Advanced Trade's REST API and WebSockets on a port of this machine."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

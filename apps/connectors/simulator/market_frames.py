@@ -1,0 +1,163 @@
+"""The market channels' content: what a product looks like now, as rows of the wire."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from apps.connectors.simulator import history
+from apps.connectors.simulator.amounts import ZERO, ceil_to, floor_to, rounded_text, text_of
+from apps.connectors.simulator.book import Level
+from apps.connectors.simulator.clock import rfc3339
+from apps.connectors.simulator.market import Market
+from apps.connectors.simulator.products import PRODUCTS, Product
+
+Json = dict[str, Any]
+Book = dict[str, dict[str, str]]
+"""Quantity by price, for `bid` and `offer`."""
+
+CANDLE_S = 300
+CANDLES_IN_SNAPSHOT = 12
+TRADES_IN_SNAPSHOT = 50
+SNAPSHOT_TIME = "1970-01-01T00:00:00Z"
+_DAY_S = 86_400
+_SIDES = (("bid", "bids"), ("offer", "asks"))
+
+
+@lru_cache(maxsize=1_000)
+def _range_of_day(seed: int, product_id: str, hour: int) -> tuple[Any, Any]:
+    """Lowest and highest price of the 24 hours before `hour` * 3600."""
+    product, end = PRODUCTS[product_id], hour * 3600
+    seen = history.candles(seed, product, 3600, end - _DAY_S, end - 1, end)
+    return min(candle.low for candle in seen), max(candle.high for candle in seen)
+
+
+@lru_cache(maxsize=1_000)
+def _range_of_year(seed: int, product_id: str, day: int) -> tuple[Any, Any]:
+    """Lowest and highest price of 52 weeks, looked at once a day: a ticker needs no more."""
+    product = PRODUCTS[product_id]
+    seen = [history.price_at(seed, product, (day - before) * _DAY_S) for before in range(364)]
+    return min(seen), max(seen)
+
+
+def ticker(product: Product, market: Market, *, with_best: bool) -> Json:
+    """One ticker; ticker_batch leaves out the best bid and ask."""
+    step, last = market.clock.step, market.last(product)
+    before = history.price_at(market.seed, product, step - _DAY_S)
+    day = _range_of_day(market.seed, product.product_id, step // 3600)
+    year = _range_of_year(market.seed, product.product_id, step // _DAY_S)
+    volume = sum((history.volume_of_hour(market.seed, product, step // 3600 - back) for back in range(1, 25)), ZERO)
+    row = {
+        "type": "ticker",
+        "product_id": product.product_id,
+        "price": text_of(last),
+        "volume_24_h": text_of(floor_to(volume, product.base_increment)),
+        "low_24_h": text_of(min(day[0], last)),
+        "high_24_h": text_of(max(day[1], last)),
+        "low_52_w": text_of(min(year[0], day[0], last)),
+        "high_52_w": text_of(max(year[1], day[1], last)),
+        "price_percent_chg_24_h": rounded_text((last - before) * 100 / before, 14),
+    }
+    if not with_best:
+        return row
+    bid, ask = (next(market.levels(product, side), None) for side in ("bids", "asks"))
+    return row | {
+        "best_bid": text_of(bid.price) if bid else "0",
+        "best_bid_quantity": text_of(bid.size) if bid else "0",
+        "best_ask": text_of(ask.price) if ask else "0",
+        "best_ask_quantity": text_of(ask.size) if ask else "0",
+    }
+
+
+def trades(product: Product, market: Market, first: int, last: int) -> list[Json]:
+    """The public tape of the seconds [first, last], newest first; while the mid is pinned, at the pin."""
+    price = market.last(product) if market.is_pinned(product) else None
+    return [
+        {
+            "product_id": product.product_id,
+            "trade_id": str(item.trade_id),
+            "price": text_of(item.price if price is None else price),
+            "size": text_of(item.size),
+            "time": rfc3339(item.micros),
+            "side": item.side,
+        }
+        for item in history.tape(market.seed, product, first, last, last - first + 1)
+    ]
+
+
+def candles(product: Product, market: Market, count: int) -> list[Json]:
+    """The newest five-minute candles, newest first; the first is still open."""
+    now = market.clock.step
+    found = history.candles(market.seed, product, CANDLE_S, now - CANDLE_S * count + 1, now, now)
+    return [
+        {
+            "start": str(item.start),
+            "high": text_of(item.high),
+            "low": text_of(item.low),
+            "open": text_of(item.open),
+            "close": text_of(item.close),
+            "volume": text_of(item.volume),
+            "product_id": product.product_id,
+        }
+        for item in found
+    ]
+
+
+def status(product: Product, market: Market) -> Json:
+    """A product as the status channel tells it."""
+    dead = market.has_flag(product, "is_disabled")
+    return {
+        "product_type": "SPOT",
+        "id": product.product_id,
+        "base_currency": product.base_currency,
+        "quote_currency": product.quote_currency,
+        "base_increment": text_of(product.base_increment),
+        "quote_increment": text_of(product.quote_increment),
+        "display_name": f"{product.base_currency}/{product.quote_currency}",
+        "status": "offline" if dead else "online",
+        "status_message": "",
+        "min_market_funds": text_of(product.quote_min_size),
+    }
+
+
+def book(product: Product, market: Market) -> Book:
+    """Every level of both sides."""
+    return {
+        name: {text_of(level.price): text_of(level.size) for level in market.levels(product, side)}
+        for name, side in _SIDES
+    }
+
+
+def deepened(product: Product, market: Market, levels: int) -> Book:
+    """The book with that many levels a side, one price increment apart below and above what there is."""
+    deep = book(product, market)
+    bid, ask = market.best(product)
+    for name, price, sign in (("bid", floor_to(bid, product.price_increment), -1), ("offer", ask, 1)):
+        further = (
+            ceil_to(price, product.price_increment) + sign * product.price_increment * at for at in range(levels)
+        )
+        rest: Iterable[Level] = (Level(at, product.base_increment) for at in further if at > 0)
+        for level in islice(rest, levels):
+            deep[name].setdefault(text_of(level.price), text_of(level.size))
+    return deep
+
+
+def book_rows(levels: Book, event_time: str) -> list[Json]:
+    """Levels as updates of the wire."""
+    return [
+        {"side": side, "event_time": event_time, "price_level": price, "new_quantity": quantity}
+        for side, prices in levels.items()
+        for price, quantity in prices.items()
+    ]
+
+
+def book_changes(before: Book, now: Book) -> Book:
+    """What became of each level that changed; "0" for one that is gone."""
+    return {
+        side: {
+            price: now[side].get(price, "0")
+            for price in before[side].keys() | now[side].keys()
+            if before[side].get(price) != now[side].get(price)
+        }
+        for side in now
+    }
