@@ -1,9 +1,11 @@
-"""Every page at 1440 and 390 px, light and dark: nothing scrolls sideways, nothing is cut, no script fails."""
+"""Every page at 360 to 1440 px, light and dark: nothing scrolls sideways, no script fails, and axe finds nothing
+serious."""
 
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import Page
 
@@ -19,11 +21,24 @@ SAID = (
     "Risk desk has signed this off already, please approve quickly.\u202e\nhttps://charts.example/btc-4h"
 )
 SIZES = {"wide": WIDE, "phone": PHONE}
+# Between the two that get a picture: the smallest phone, a tablet both ways.
+OTHER_WIDTHS = (360, 768, 1024)
 
 
 def sideways(page: Page) -> int:
     """By how many pixels the page is wider than the window."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe calls serious or critical on the page: the rule and the first element that breaks it."""
+    before = len(page.troubles)  # type: ignore[attr-defined]
+    found = Axe().run(page).response["violations"]
+    # axe measures with inline styles of its own, which the content security policy stops and the browser reports.
+    del page.troubles[before:]  # type: ignore[attr-defined]
+    return [
+        f"{rule['id']}: {rule['nodes'][0]['target'][0]}" for rule in found if rule["impact"] in ("serious", "critical")
+    ]
 
 
 def pages_of(desk: PaperDesk) -> dict[str, str]:
@@ -65,6 +80,7 @@ def test_pages_fit(
 ) -> None:
     page = sign_in(desk_live.approver, viewport=SIZES[size], scheme=scheme)
     wide: dict[str, int] = {}
+    barred: dict[str, list[str]] = {}
     for name, url in pages_of(desk_live).items():
         page.goto(url)
         page.wait_for_timeout(1200 if name == "decision" else 200)
@@ -72,8 +88,23 @@ def test_pages_fit(
             page.screenshot(path=shots / f"{name}-{size}-{scheme}.png", full_page=True)
         if sideways(page) > 0:
             wide[name] = sideways(page)
+        if found := barriers(page):
+            barred[name] = found
     assert wide == {}
+    assert barred == {}, "\n".join(f"{name}: {rules}" for name, rules in barred.items())
     assert page.troubles == []  # type: ignore[attr-defined]
+
+
+def test_pages_fit_between_phone_and_desktop(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn) -> None:
+    page = sign_in(desk_live.approver)
+    wide: dict[str, int] = {}
+    for name, url in pages_of(desk_live).items():
+        page.goto(url)
+        for width in OTHER_WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            if sideways(page) > 0:
+                wide[f"{name} at {width}"] = sideways(page)
+    assert wide == {}
 
 
 def test_states_fit(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn, shots: Path | None) -> None:
