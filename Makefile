@@ -7,7 +7,7 @@ BOOT = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/nu
 	|| { echo "$(OLD)"; exit 1; }; $(PYTHON) config/bootstrap.py
 VENV = .venv/bin
 
-.PHONY: run test bench lock
+.PHONY: run test bench soak lock
 
 # A running desk on http://localhost:$(PORT), from a fresh clone.
 run:
@@ -21,6 +21,13 @@ test:
 bench:
 	$(BOOT) environment bench
 	$(VENV)/python -m tests.benchmarks
+
+# The crash matrix in thousands of real processes, and docs/reliability.md from it; needs DATABASE_URL and REDIS_URL.
+RUNS ?= 2250
+SEED ?= 1
+soak:
+	$(BOOT) environment dev
+	$(VENV)/python -m tests.crash --runs $(RUNS) --seed $(SEED) --database both --report docs/reliability.md
 
 # Locks with hashes for every supported Python and platform. Each lock is held to the smaller one's pins.
 LOCK = $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

@@ -1,0 +1,184 @@
+"""The matrix: where a process stops, how, what becomes of its message, and what the venue does meanwhile."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from apps.common import fault_places as places
+from apps.common.fault_places import Call, Commit, Moment
+
+
+class Step(StrEnum):
+    """Which process has the fault."""
+
+    WEB = "web"
+    """Proposes and approves."""
+    WORKER = "worker"
+    """Takes the execution message."""
+    POLL = "poll"
+    """Books what became of the order."""
+    LAPSE = "lapse"
+    """Finds a claim whose worker died."""
+    POSTPONE = "postpone"
+    """Takes an order whose facts cannot be read."""
+    HALT = "halt"
+    """Stops trading while a request is in flight."""
+    EXPIRE = "expire"
+    """Writes down that the time ran out, by a clock that stepped."""
+
+
+class How(StrEnum):
+    """What happens there."""
+
+    RAISE = "raise"
+    KILL = "kill -9"
+    HOLD = "hold"
+    """The process stands still until others have taken it for dead, and then goes on."""
+
+
+class Delivery(StrEnum):
+    """What becomes of the message (of the request, where it is the web process)."""
+
+    REDELIVERED = "redelivered"
+    LOST = "lost"
+    TWICE = "twice"
+    """To two workers at once."""
+
+
+WEB = (
+    places.RECEIVED.label,
+    places.PROPOSE.before,
+    places.PROPOSE.after,
+    places.ANSWERING.label,
+    places.VOTE.before,
+    places.VOTE.after,
+    places.PUBLISH.before,
+    places.PUBLISH.after,
+)
+WORKER = (
+    places.TAKEN.label,
+    places.MARKET.before,
+    places.MARKET.after,
+    places.CLAIM.before,
+    places.CLAIM.after,
+    places.PLACE.before,
+    places.WRITTEN.label,
+    places.ANSWERED.label,
+    places.PLACE.after,
+    places.ANSWER.before,
+    places.ANSWER.after,
+    places.PUBLISH.before,
+    places.PUBLISH.after,
+    places.DONE.label,
+)
+POLL = (
+    places.POLL_TAKEN.label,
+    places.READ_ORDER.before,
+    places.READ_ORDER.after,
+    places.READ_FILLS.before,
+    places.READ_FILLS.after,
+    places.BOOK.before,
+    places.BOOK.after,
+)
+LABELS: dict[Step, tuple[str, ...]] = {
+    Step.WEB: WEB,
+    Step.WORKER: WORKER,
+    Step.POLL: POLL,
+    Step.LAPSE: (places.LAPSE.before, places.LAPSE.after),
+    Step.POSTPONE: (places.POSTPONE.before, places.POSTPONE.after),
+    Step.HALT: (places.HALT.before, places.HALT.after),
+    Step.EXPIRE: (places.EXPIRE.before, places.EXPIRE.after),
+}
+# Places without a cell, and why.
+WITHOUT: dict[str, str] = {
+    places.WITHDRAW.name: "Ends a proposal; no order follows.",
+    places.RESUME.name: "Moves the trading state alone.",
+}
+
+AT_CREATE = (
+    "timeout-before",
+    "timeout-after",
+    "reset-before",
+    "reset-after",
+    "5xx-before",
+    "5xx-after",
+    "429",
+    "garbage",
+    "truncated",
+    "cut-short",
+    "late-arrival",
+    "slow-listing",
+)
+AT_FILLS = ("duplicate-fills", "lost-fills")
+AT_READ = ("5xx-before", "reset-before", "garbage")
+NONE = ""
+# Every cell of an order on its way meets these at its create; a poll meets those of reads.
+VENUE: dict[Step, tuple[tuple[str, str], ...]] = {
+    Step.WEB: ((NONE, NONE), ("create", "timeout-after")),
+    Step.WORKER: ((NONE, NONE), *(("create", kind) for kind in AT_CREATE)),
+    Step.POLL: ((NONE, NONE), *(("fills", kind) for kind in AT_FILLS), *(("get", kind) for kind in AT_READ)),
+    Step.LAPSE: ((NONE, NONE), ("create", "slow-listing")),
+    Step.POSTPONE: ((NONE, NONE), ("create", "timeout-after")),
+    Step.HALT: ((NONE, NONE), *(("create", kind) for kind in AT_CREATE)),
+    Step.EXPIRE: ((NONE, NONE),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One square of the matrix."""
+
+    step: Step
+    label: str
+    how: How
+    delivery: Delivery
+    endpoint: str
+    kind: str
+
+    @property
+    def row(self) -> int:
+        """The row of the crash matrix."""
+        return ROW_OF[self.label]
+
+    def __str__(self) -> str:
+        venue = f", venue {self.kind} at {self.endpoint}" if self.kind else ""
+        return f"{self.how} at {self.label} ({self.step}), message {self.delivery}{venue}"
+
+
+def all_places() -> list[Commit | Call | Moment]:
+    return [value for value in vars(places).values() if isinstance(value, Commit | Call | Moment)]
+
+
+def _rows() -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for place in all_places():
+        if isinstance(place, Moment):
+            rows[place.label] = place.row
+        else:
+            rows |= {place.before: place.row_before, place.after: place.row_after}
+    return rows
+
+
+ROW_OF = _rows()
+
+
+def matrix() -> Iterator[Cell]:
+    """Every cell. Nothing is held just before a commit: it would hold its locks too, and whoever needs them waits."""
+    for step, labels in LABELS.items():
+        for label in labels:
+            for how in How:
+                if how is How.HOLD and (label.endswith(".before_commit") or step not in {Step.WORKER, Step.POLL}):
+                    continue
+                for delivery in Delivery:
+                    for endpoint, kind in VENUE[step]:
+                        yield Cell(step, label, how, delivery, endpoint, kind)
+
+
+def sample(every: Sequence[Cell], runs: int, seed: int) -> list[Cell]:
+    """So many of these cells in a random order: all of them before any comes again."""
+    dice = random.Random(seed)
+    chosen: list[Cell] = []
+    while len(chosen) < runs:
+        chosen += dice.sample(every, len(every))
+    return chosen[:runs]

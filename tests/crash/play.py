@@ -1,0 +1,328 @@
+"""One run: a proposal is made, approved and sent, something stops somewhere, and the sweeps put it right."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from django.utils import timezone
+
+from apps.accounts.services import idempotency, people
+from apps.audit.models import Event
+from apps.common.errors import AikaError
+from apps.common.tasks import publish
+from apps.policies.services import trading_state
+from apps.trades.models import Order, Proposal
+from apps.trades.services import intake
+from apps.trades.services.orders import LEASE
+from apps.trades.types import Narrative, ProposalState
+from config.beat import SCHEDULE, Periodic
+from config.celery import app
+from tests.crash import judge
+from tests.crash.cells import Cell, Delivery, How, Step
+from tests.crash.judge import Finding
+from tests.crash.processes import Child, Fault, fork, take, worker
+from tests.crash.stage import Stage
+
+PATH = "/api/v1/trades/proposals"
+KEY = "crash-matrix"
+SETTLE_S_MAX = 180
+# After a first look of everything that looks for lost orders.
+LATE_S = 50
+LONGEST_TURN_S = 60
+# Not run in a run: whoever decides reads what has grown old himself.
+LEFT_OUT = {"trades.refresh_market_facts"}
+DAY_S = 86_400
+
+
+@dataclass
+class Result:
+    """What a run came to. Seconds by the run's own clock, and by the real one."""
+
+    cell: Cell
+    reached: bool
+    state: str
+    findings: list[Finding] = field(default_factory=list)
+    alarmed: bool = False
+    unknown_s: float | None = None
+    settled_s: int = 0
+    real_s: float = 0.0
+
+
+class Run:
+    """The run of one cell on a stage."""
+
+    def __init__(self, stage: Stage, cell: Cell) -> None:
+        self.stage, self.cell = stage, cell
+        self.fault = Fault(cell.label, cell.how)
+        self.reached = False
+        self.children: list[Child] = []
+
+    def fork(self, work: Callable[[], None], fault: Fault | None = None) -> Child:
+        """A process that does not outlive the run."""
+        self.children.append(fork(work, fault))
+        return self.children[-1]
+
+    def play(self) -> Result:
+        """From the proposal to the judgement."""
+        began = time.monotonic()
+        self.stage.begin()
+        if self.cell.kind and self.cell.step is not Step.POLL:
+            self.spoil()
+        try:
+            self.acts[self.cell.step]()
+        finally:
+            for child in self.children:
+                child.kill()
+        settled_s = self.settle()
+        findings = judge.judge(self.stage.simulator)
+        order = Order.objects.first()
+        proposal = Proposal.objects.first()
+        return Result(
+            cell=self.cell,
+            reached=self.reached,
+            state=order.state if order else proposal.state if proposal else "",
+            findings=findings,
+            alarmed=any(map(judge.is_alarmed, judge.unresolved())),
+            unknown_s=self.unknown_s(),
+            settled_s=settled_s,
+            real_s=time.monotonic() - began,
+        )
+
+    @property
+    def acts(self) -> dict[Step, Callable[[], None]]:
+        return {
+            Step.WEB: self.web_fails,
+            Step.WORKER: partial(self.worker_fails, "execution"),
+            Step.POLL: self.poll_fails,
+            Step.LAPSE: self.lapse_fails,
+            Step.POSTPONE: self.postpone_fails,
+            Step.HALT: self.halt_fails,
+            Step.EXPIRE: self.expiry_fails,
+        }
+
+    def spoil(self) -> None:
+        """The venue's trouble of this cell."""
+        numbers = {"late-arrival": "3600", "slow-listing": "3600"}
+        extra = {"rows": 1} if self.cell.kind == "lost-fills" else {}
+        seconds = numbers.get(self.cell.kind, "0")
+        self.stage.simulator.add_fault(self.cell.endpoint, self.cell.kind, seconds=seconds, **extra)
+
+    def propose(self) -> None:
+        """The client's request, with the key it keeps for this proposal."""
+        paper = self.stage.paper
+        principal = paper.principal
+        begun = idempotency.begin(principal_key=principal.reference, key=KEY, method="POST", path=PATH, body=b"{}")
+        intake.propose_once(
+            intent=paper.intent(),
+            narrative=Narrative(rationale="A run of the crash matrix."),
+            supersedes=None,
+            principal=principal,
+            begun=begun,
+            word=lambda proposal: str(proposal.pk).encode(),
+            now=timezone.now(),
+        )
+
+    def propose_and_approve(self) -> None:
+        """What client and approver do, and do again until they have seen an answer."""
+        try:
+            self.propose()
+            proposal = Proposal.objects.get()
+            if proposal.state == ProposalState.AWAITING_APPROVAL:
+                self.stage.paper.approve(proposal)
+        except AikaError:
+            if Proposal.objects.exclude(state=ProposalState.AWAITING_APPROVAL).exists():
+                return
+            raise
+
+    def order(self) -> Order:
+        return Order.objects.get()
+
+    def run(self, work: Callable[[], None], fault: Fault | None = None) -> None:
+        """One process, from fork to end."""
+        child = self.fork(work, fault)
+        child.wait()
+        self.reached |= child.reached
+
+    def web_fails(self) -> None:
+        """Client and approver repeat what got no answer; their second try may come while the first still runs."""
+        first = self.fork(self.propose_and_approve, self.fault)
+        second = self.fork(self.propose_and_approve) if self.cell.delivery is Delivery.TWICE else None
+        first.wait()
+        self.reached = first.reached
+        if second is not None:
+            second.wait()
+        self.propose_and_approve()
+        if self.cell.delivery is Delivery.REDELIVERED:
+            self.propose_and_approve()
+            publish("trades.execute_trade", order_id=self.order().pk)
+        if self.cell.delivery is not Delivery.LOST:
+            self.run(worker("execution"))
+        else:
+            take("execution")
+
+    def worker_fails(self, queue: str) -> None:
+        """A worker stops at its fault. Beside it or after it another one has the same message, or nobody has."""
+        if queue == "execution":
+            self.propose_and_approve()
+        task = {"execution": "trades.execute_trade", "default": "trades.poll_order"}[queue]
+        again = partial(publish, task, order_id=self.order().pk)
+        if self.cell.delivery is Delivery.TWICE:
+            again()
+        workers = [self.fork(worker(queue), self.fault)]
+        if self.cell.delivery is Delivery.TWICE:
+            workers.append(self.fork(worker(queue)))
+        if self.cell.how is How.HOLD:
+            self.while_held(workers[0], again, queue)
+        for child in workers:
+            child.wait()
+        self.reached |= workers[0].reached
+        if self.cell.delivery is Delivery.REDELIVERED and self.cell.how is not How.HOLD:
+            again()
+            self.run(worker(queue))
+        if self.cell.delivery is Delivery.LOST:
+            take("execution")
+            take("default")
+
+    def while_held(self, child: Child, again: Callable[[], None], queue: str) -> None:
+        """The lease of a worker that stands still runs out, others look after its order, and then it goes on."""
+        if not child.held():
+            return
+        if self.cell.delivery is Delivery.REDELIVERED:
+            again()
+            self.run(worker(queue))
+        self.stage.clock.advance(LEASE.total_seconds() + 1)
+        self.settle(seconds_max=15)
+        child.release()
+
+    def poll_fails(self) -> None:
+        self.propose_and_approve()
+        self.run(worker("execution"))
+        if self.cell.kind:
+            self.spoil()
+        self.worker_fails("default")
+
+    def lapse_fails(self) -> None:
+        """A worker dies after its claim; then what finds its claim fails too."""
+        self.propose_and_approve()
+        # With trouble at the venue it dies once the venue has the order, else before anything was written.
+        label = "socket.answered" if self.cell.kind else "claim.after_commit"
+        self.run(worker("execution"), Fault(label, How.KILL))
+        self.stage.clock.advance(LEASE.total_seconds() + 1)
+        self.sweeps_fail()
+
+    def sweeps_fail(self) -> None:
+        """The sweeps' process has the fault; it is run again, by two at once, or by the next turn of the beat."""
+        children = [self.fork(beat_turn, self.fault)]
+        if self.cell.delivery is Delivery.TWICE:
+            children.append(self.fork(beat_turn))
+        for child in children:
+            child.wait()
+        self.reached = children[0].reached
+        if self.cell.delivery is Delivery.REDELIVERED:
+            self.run(beat_turn)
+
+    def postpone_fails(self) -> None:
+        """Prices cannot be read when the order should leave."""
+        self.propose_and_approve()
+        self.stage.clock.advance(5)
+        self.stage.simulator.add_fault("best_bid_ask", "reset-before", count=3)
+        self.worker_fails_at_once()
+
+    def worker_fails_at_once(self) -> None:
+        again = partial(publish, "trades.execute_trade", order_id=self.order().pk)
+        if self.cell.delivery is Delivery.TWICE:
+            again()
+        self.run(worker("execution"), self.fault)
+        if self.cell.delivery is Delivery.REDELIVERED:
+            again()
+        if self.cell.delivery is Delivery.LOST:
+            take("execution")
+        else:
+            self.run(worker("execution"))
+
+    def halt_fails(self) -> None:
+        """Somebody halts while a request is about to leave; the process that halts fails."""
+        self.propose_and_approve()
+        flying = self.fork(worker("execution"), Fault("place.before_call", How.HOLD))
+        flying.held()
+        halting = [self.fork(self.halt, self.fault)]
+        if self.cell.delivery is Delivery.TWICE:
+            halting.append(self.fork(self.halt))
+        for child in halting:
+            child.wait()
+        self.reached = halting[0].reached
+        if self.cell.delivery is Delivery.REDELIVERED:
+            self.run(self.halt)
+        flying.release()
+        flying.wait()
+
+    def halt(self) -> None:
+        paper = self.stage.paper
+        actor = people.actor_of(paper.trader)
+        trading_state.halt(connection_id=paper.connection.pk, actor=actor, reason="Crash matrix.", now=timezone.now())
+
+    def expiry_fails(self) -> None:
+        """The clock steps a day ahead and, after the sweep failed, back: what ran out does not come to life."""
+        self.propose()
+        self.stage.clock.advance(DAY_S)
+        self.sweeps_fail()
+        if Proposal.objects.filter(state=ProposalState.EXPIRED).exists():
+            self.stage.clock.advance(-DAY_S)
+            try:
+                self.stage.paper.approve(Proposal.objects.get())
+            except AikaError:
+                return
+            raise AssertionError("An expired proposal was approved by a clock that went back.")
+
+    def settle(self, *, seconds_max: int = SETTLE_S_MAX) -> int:
+        """Let the beat turn until every order is final, at most so long by the run's clock. How long it took."""
+        for second in range(1, seconds_max + 1):
+            self.stage.clock.advance(1)
+            if second == LATE_S:
+                self.stage.simulator.release()
+            for periodic in turning():
+                if second % periodic.every_s == 0:
+                    app.tasks[periodic.task]()
+                    deliver()
+            if (second > LATE_S or not self.is_late) and judge.nothing_waits():
+                return second
+        return seconds_max
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the venue still holds something back: the run is not over before that has come."""
+        return self.cell.kind in {"late-arrival", "slow-listing"}
+
+    def unknown_s(self) -> float | None:
+        """How long the order's outcome was not known, by the run's clock; None where it always was, or still is not."""
+        order = Order.objects.first()
+        if order is None:
+            return None
+        rows = list(Event.objects.filter(subject=str(order.pk)).order_by("id").values_list("kind", "recorded_at"))
+        begun: datetime | None = None
+        for kind, at in rows:
+            if kind == "order.unknown":
+                begun = begun or at
+            elif begun is not None and kind.startswith("order.") and kind != "order.fill":
+                return (at - begun).total_seconds()
+        return None
+
+
+def turning() -> list[Periodic]:
+    """What the beat starts often enough to matter for one order."""
+    return [one for one in SCHEDULE if one.every_s <= LONGEST_TURN_S and one.task not in LEFT_OUT]
+
+
+def beat_turn() -> None:
+    """Everything of that, once."""
+    for periodic in turning():
+        app.tasks[periodic.task]()
+
+
+def deliver() -> None:
+    """What waits in the broker is done here and now: by the time a run settles nobody dies any more."""
+    for queue in ("execution", "default"):
+        for name, arguments in take(queue):
+            app.tasks[name](**arguments)

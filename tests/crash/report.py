@@ -1,0 +1,119 @@
+"""docs/reliability.md from the tallies of a soak."""
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from apps.common.fault_places import ROWS
+
+Row = dict[str, Any]
+KINDS = ("duplicate", "unapproved", "lost", "unresolved", "reservation", "books", "audit")
+ELSEWHERE = {
+    13: "not in this matrix yet",
+    15: "not in this matrix yet",
+    16: "not in this matrix yet",
+}
+
+
+def summary(tally: Row) -> str:
+    """A few lines for the terminal."""
+    runs = tally["runs"]
+    counts = Counter(kind for row in runs for kind in row["findings"])
+    broken = ", ".join(f"{kind} {counts[kind]}" for kind in KINDS)
+    cells = len({cell_of(row) for row in runs})
+    return (
+        f"{tally['database']}: {len(runs)} runs of {cells} of {tally['cells']} cells in {tally['seconds']:.0f} s, "
+        f"fault reached in {sum(row['reached'] for row in runs)}; {broken}\n"
+        + "".join(f"  {line}\n" for line in tally["broken"])
+    )
+
+
+def cell_of(row: Row) -> tuple[str, ...]:
+    """What makes a run one of a cell."""
+    return tuple(str(row[name]) for name in ("step", "label", "how", "delivery", "venue"))
+
+
+def page(tallies: Sequence[Row], *, seed: int) -> str:
+    """The whole page."""
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    parts = [
+        "# Reliability",
+        "Written by `make soak`; not edited by hand. Every run makes a proposal, has it approved, and sends it from a "
+        "real Celery worker process to the venue simulator over HTTP, while one process stops at a named place: it "
+        "raises, is killed with signal 9, or stands still until others have taken it for dead. Its message comes "
+        "again, is lost, or goes to two workers at once, and the venue has a fault of its own. Then the schedule of "
+        "`config/beat.py` turns, and what the venue has is held against what the desk says.",
+        f"- Machine: {machine}\n- Date: {datetime.now(UTC):%Y-%m-%d}\n- Seed: {seed}",
+        "Time is virtual where it says so: a run moves the clock of all its processes, so that no run waits for a "
+        "real lease. The venue's clock is the real one.",
+    ]
+    for tally in tallies:
+        parts += _of(tally)
+    return "\n\n".join(parts) + "\n"
+
+
+def _of(tally: Row) -> list[str]:
+    runs: list[Row] = tally["runs"]
+    return [
+        f"## {tally['database']}",
+        _totals(tally),
+        "### By row of the crash matrix",
+        _table("row", runs, lambda row: f"{row['row']}: {ROWS[row['row']]}"),
+        "### By what stops and what becomes of the message",
+        _table("stop, message", runs, lambda row: f"{row['how']}, {row['delivery']}"),
+        "### By the venue's fault",
+        _table("fault", runs, lambda row: row["venue"] or "none"),
+    ]
+
+
+def _totals(tally: Row) -> str:
+    runs: list[Row] = tally["runs"]
+    counts = Counter(kind for row in runs for kind in row["findings"])
+    cells = {cell_of(row) for row in runs}
+    unknown = sorted(row["unknown_s"] for row in runs if row["unknown_s"] is not None)
+    lines = [
+        f"{len(runs):,} runs in {tally['seconds']:,.0f} s ({tally['seconds'] / max(1, len(runs)):.2f} s each), "
+        f"{len(cells):,} of {tally['cells']:,} cells",
+        f"{sum(row['reached'] for row in runs):,} processes stopped at their place; in the other runs the order did "
+        "not pass there",
+        f"{sum(bool(row['venue']) for row in runs):,} runs with a fault at the venue",
+        f"More than one order at the venue for an approval: {counts['duplicate']}",
+        f"Orders nobody approved, or with other bytes than approved: {counts['unapproved']}",
+        f"Orders at the venue that the desk holds for not sent: {counts['lost']}",
+        f"Neither final nor alarming: {counts['unresolved']}; ended with an alarm that a person must answer: "
+        f"{sum(row['alarmed'] for row in runs)}",
+        f"Reservations not conserved: {counts['reservation']}; fills or positions that differ from the venue's: "
+        f"{counts['books']}; audit logs that do not verify: {counts['audit']}",
+        f"Orders whose outcome was unknown for a time and then known: {len(unknown)}"
+        + (f", p50 {_at(unknown, 0.5):.1f} s, p95 {_at(unknown, 0.95):.1f} s (virtual)" if unknown else ""),
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _at(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def _table(first: str, runs: Iterable[Row], name: Callable[[Row], str]) -> str:
+    groups: dict[str, list[Row]] = {}
+    for row in runs:
+        groups.setdefault(name(row), []).append(row)
+    lines = [
+        f"| {first} | runs | reached | " + " | ".join(KINDS) + " | ended with an alarm |",
+        "|---|" + "---|" * (len(KINDS) + 3),
+    ]
+    for title in sorted(groups, key=_order):
+        rows = groups[title]
+        counts = Counter(kind for row in rows for kind in row["findings"])
+        found = " | ".join(str(counts[kind]) for kind in KINDS)
+        reached, alarmed = sum(row["reached"] for row in rows), sum(row["alarmed"] for row in rows)
+        lines.append(f"| {title} | {len(rows)} | {reached} | {found} | {alarmed} |")
+    return "\n".join(lines)
+
+
+def _order(title: str) -> tuple[int, str]:
+    number = title.partition(":")[0]
+    return (int(number) if number.isdigit() else 0, title)

@@ -1,0 +1,33 @@
+"""A desk of its own under AIKA_DATA_DIR, or on DATABASE_URL and REDIS_URL; without TLS, with paper money."""
+
+from typing import Any
+
+from config.env import env
+from config.settings.base import *  # noqa: F403  settings modules build on each other
+from config.settings.base import CACHES, CELERY_BROKER_TRANSPORT_OPTIONS, DATA_DIR, DATABASE_URL, DATABASES, REDIS_URL
+
+ENVIRONMENT = "test"
+env.required("AIKA_DATA_DIR")
+SECRET_KEY = "crashes-only-not-a-secret-" + "x" * 40
+TOKEN_ENCRYPTION_KEYS = ("dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk=",)
+ALLOWED_HOSTS = ["testserver"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if DATABASE_URL:
+    # Processes are forked and killed by the thousand, and the database is dropped between runs: a pool has threads,
+    # which do not survive a fork, and connections, which would hold the database.
+    DATABASES["default"]["OPTIONS"].pop("pool")
+if REDIS_URL:
+    _own = f"crash-{DATA_DIR.name}-"
+    CACHES = {"default": {**CACHES["default"], "KEY_PREFIX": _own}}
+    CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "global_keyprefix": _own}
+else:
+    # What a worker waits between looks at its folder is most of a run.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, "polling_interval": 0.002}
+# Thousands of workers die here on purpose. What they say goes to a file, for whoever looks into one run.
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{process} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"file": {"class": "logging.FileHandler", "filename": DATA_DIR / "crash.log", "formatter": "line"}},
+    "root": {"handlers": ["file"], "level": "WARNING"},
+}

@@ -1,0 +1,131 @@
+"""Where a run plays: a database as it was at the start, an empty broker, a venue without orders."""
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from django.conf import settings
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import connections
+
+from apps.connectors.models import Connection
+from config.celery import app
+from tests.crash.clock import Clock
+from tests.crash.processes import let_go
+from tests.factories.desk import PaperDesk, paper_desk
+from tests.venues.simulator_process import SimulatorProcess
+
+QUEUES = ("execution", "default")
+
+
+class Stage:
+    """One desk, prepared once and put back before every run."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.simulator = SimulatorProcess()
+        self.paper: PaperDesk
+
+    @property
+    def database(self) -> str:
+        return "PostgreSQL and Redis" if settings.DATABASE_URL else "SQLite and files"
+
+    def start(self) -> "Stage":
+        """Migrate, set up the desk, and keep the database as it is then."""
+        self.simulator.start()
+        app.loader.import_default_modules()
+        if settings.DATABASE_URL:
+            self._postgres(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)', f'CREATE DATABASE "{self._name}"')
+        else:
+            (Path(settings.BROKER_DIR) / "queue").mkdir(parents=True, exist_ok=True)
+            (Path(settings.BROKER_DIR) / "taken").mkdir(exist_ok=True)
+        call_command("migrate", verbosity=0)
+        call_command("sync_roles", verbosity=0)
+        cache.clear()
+        self.paper = paper_desk(self.simulator)
+        self._declare()
+        self.keep("start")
+        return self
+
+    def stop(self) -> None:
+        """End the venue; drop what was made outside the data folder."""
+        let_go()
+        self.simulator.stop()
+        if settings.DATABASE_URL:
+            names = [self._name, *(self._copy(kept) for kept in ("start", "backup"))]
+            self._postgres(*(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)' for name in names))
+            cache.clear()
+            self._empty_broker()
+
+    def begin(self) -> None:
+        """Everything as it was at the start, and the clock right."""
+        self.clock.reset()
+        self.restore("start")
+        self._empty_broker()
+        cache.clear()
+        self.simulator.reset()
+        self.paper.connection = Connection.objects.get(pk=self.paper.connection.pk)
+
+    def keep(self, name: str) -> None:
+        """A backup of the database."""
+        let_go()
+        if settings.DATABASE_URL:
+            copy = self._copy(name)
+            self._postgres(
+                f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)',
+                f'CREATE DATABASE "{copy}" TEMPLATE "{self._name}" STRATEGY WAL_LOG',
+            )
+            return
+        with sqlite3.connect(self._file) as source:
+            source.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        source.close()
+        shutil.copyfile(self._file, self._file.with_suffix(f".{name}"))
+
+    def restore(self, name: str) -> None:
+        """The database goes back to a backup."""
+        let_go()
+        if settings.DATABASE_URL:
+            self._postgres(
+                f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)',
+                f'CREATE DATABASE "{self._name}" TEMPLATE "{self._copy(name)}" STRATEGY WAL_LOG',
+            )
+            return
+        for suffix in ("-wal", "-shm"):
+            Path(f"{self._file}{suffix}").unlink(missing_ok=True)
+        shutil.copyfile(self._file.with_suffix(f".{name}"), self._file)
+
+    def _declare(self) -> None:
+        with app.connection_for_write() as broker:
+            for queue in app.amqp.queues.values():
+                queue(broker.default_channel).declare()
+
+    def _empty_broker(self) -> None:
+        if settings.REDIS_URL:
+            with app.connection_for_write() as broker:
+                broker.default_channel.client.delete(*QUEUES, "unacked", "unacked_index")
+            return
+        for folder in ("queue", "taken"):
+            for entry in os.scandir(Path(settings.BROKER_DIR) / folder):
+                os.unlink(entry.path)
+
+    @property
+    def _file(self) -> Path:
+        return Path(connections["default"].settings_dict["NAME"])
+
+    @property
+    def _name(self) -> str:
+        return urlsplit(settings.DATABASE_URL).path.lstrip("/")
+
+    def _copy(self, name: str) -> str:
+        return f"{self._name}_{name}"
+
+    def _postgres(self, *statements: str) -> None:
+        """On the server's own database: nobody may be connected to one that is copied."""
+        url = urlsplit(settings.DATABASE_URL)._replace(scheme="postgresql", path="/postgres").geturl()
+        with psycopg.connect(url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())

@@ -1,0 +1,134 @@
+"""The crash matrix: complete, kept by the executor, broken by the naive one."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from apps.common import faults
+from apps.common.errors import AikaError
+from apps.trades import tasks
+from apps.trades.models import Order
+from apps.trades.services import fills, sweeps
+from apps.trades.services.orders import LEASE
+from apps.trades.types import OrderState
+from tests.crash import judge, naive
+from tests.crash.cells import LABELS, ROW_OF, WITHOUT, WORKER, How, Step, all_places, matrix, sample
+from tests.crash.processes import Fault, Stopped
+from tests.factories.desk import PaperDesk
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = [label for label in WORKER if not label.startswith("publish")]
+
+
+@pytest.fixture(autouse=True)
+def no_fault_outlives_its_test() -> Iterator[None]:
+    yield
+    faults.install(None)
+
+
+def stopped_at(label: str, work: Callable[[], object]) -> bool:
+    """Do this work with a fault there; whether it came to it."""
+    hook = Fault(label, How.RAISE).hook(os.open(os.devnull, os.O_WRONLY), 0)
+    reached: list[str] = []
+
+    def hears(at: str) -> None:
+        try:
+            hook(at)
+        except Stopped:
+            reached.append(at)
+            raise
+
+    faults.install(hears)
+    try:
+        work()
+    except (Stopped, AikaError):
+        pass
+    finally:
+        faults.install(None)
+    return bool(reached)
+
+
+def test_every_place_has_its_cells_or_says_why_not() -> None:
+    tried = {label for labels in LABELS.values() for label in labels}
+    assert tried <= set(ROW_OF)
+    left = {label.partition(".")[0] for label in set(ROW_OF) - tried}
+    assert left == set(WITHOUT)
+    names = {getattr(place, "name", "") for place in all_places()}
+    assert set(WITHOUT) <= names
+
+
+def test_a_sample_has_every_cell_before_any_comes_again() -> None:
+    every = list(matrix())
+    assert len(set(every)) == len(every) > 2000
+    assert set(sample(every, len(every), 5)) == set(every)
+    assert {cell.step for cell in sample(every, 60, 5)} >= {Step.WEB, Step.WORKER, Step.POLL}
+
+
+@pytest.mark.parametrize("label", HERE)
+def test_a_worker_that_fails_there_makes_one_order_at_most_and_is_not_silent(paper: PaperDesk, label: str) -> None:
+    """In this process, for the fast run; `test_in_processes_of_their_own` kills real ones."""
+    proposal = paper.propose()
+    paper.approve(proposal)
+    order = paper.order_of(proposal)
+
+    assert stopped_at(label, lambda: tasks.execute_trade(str(order.pk)))
+    tasks.execute_trade(str(order.pk))
+    late = timezone.now() + LEASE + timedelta(seconds=1)
+    sweeps.resolve_lapsed_claims(now=late)
+    tasks.execute_trade(str(order.pk))
+    fills.poll_order(order_id=order.pk, now=late)
+
+    assert [found for found in judge.judge(paper.simulator) if found.kind != judge.UNRESOLVED] == []
+    order.refresh_from_db()
+    assert order.state == OrderState.FILLED or judge.is_alarmed(order)
+
+
+@pytest.mark.parametrize("label", ["socket.answered", "place.after_call", "answer.before_commit"])
+def test_the_naive_executor_makes_two_orders_and_is_found(paper: PaperDesk, label: str) -> None:
+    proposal = paper.propose()
+    paper.approve(proposal)
+    order = paper.order_of(proposal)
+
+    stopped_at(label, lambda: naive.execute(str(order.pk)))
+    naive.execute(str(order.pk))
+
+    assert len(paper.simulator.orders()) == 2
+    assert judge.DUPLICATE in {found.kind for found in judge.judge(paper.simulator)}
+    assert Order.objects.count() == 1
+
+
+def soak(tmp_path: Path, *words: str) -> tuple[int, str, dict[str, Any]]:
+    """Exit code, output and page of a soak."""
+    page = tmp_path / "reliability.md"
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.crash", "--report", str(page), *words],
+        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    return ended.returncode, ended.stdout + ended.stderr, {"page": page.read_text() if page.exists() else ""}
+
+
+@pytest.mark.slow
+def test_in_processes_of_their_own(tmp_path: Path) -> None:
+    """A seeded sample on SQLite and a broker of files; where there is a server, on PostgreSQL and Redis too."""
+    database = "both" if settings.DATABASE_URL and settings.REDIS_URL else "sqlite"
+    code, said, found = soak(tmp_path, "--runs", "40", "--seed", "11", "--database", database)
+    assert code == 0, said
+    assert "## SQLite and files" in found["page"]
+    assert ("## PostgreSQL and Redis" in found["page"]) == (database == "both")
+
+
+@pytest.mark.slow
+def test_the_naive_executor_in_processes_of_its_own(tmp_path: Path) -> None:
+    """The same matrix finds its duplicates."""
+    code, said, _ = soak(tmp_path, "--executor", "naive", "--runs", "4", "--only", "kill -9 at socket.answered")
+    assert code == 1
+    assert "orders at the venue for 1 approvals" in said, json.dumps(said)
