@@ -43,6 +43,12 @@ SCHEDULE: tuple[Periodic, ...] = (
         why="Stops: expired proposals stay in the queue. They cannot be approved: the clock decides that, not this.",
     ),
     Periodic(
+        name="Seal the audit log",
+        task="audit.seal_log",
+        every_s=10,
+        why="Stops: new events are in no checkpoint, and whoever owns the database can cut them off unseen.",
+    ),
+    Periodic(
         name="Verify the audit log",
         task="audit.verify_log",
         every_s=86_400,

@@ -197,7 +197,7 @@ def quiet_environment() -> dict[str, str]:
         for line in (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
         if "=" in line
     }
-    kept = {name: value for name, value in os.environ.items() if name.replace("_FILE", "") not in names}
+    kept = {name: value for name, value in os.environ.items() if not {name, name.replace("_FILE", "")} & names}
     return {**kept, "DJANGO_SETTINGS_MODULE": "config.settings.test"}
 
 

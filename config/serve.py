@@ -76,6 +76,7 @@ def prepare(venue: VenueProcess, url: str) -> None:
     """The database at its newest shape, with roles, schedule and demo desk. Everything here may be repeated."""
     quietly = {"verbosity": 0, "stdout": io.StringIO()}
     call_command("migrate", interactive=False, **quietly)
+    call_command("audit_keygen", if_missing=True, **quietly)
     call_command("sync_roles", **quietly)
     call_command("sync_beat", **quietly)
     venue.wait_until_ready()

@@ -4,6 +4,12 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
+
+if settings.AUDIT_SEAL_KEY_FILE:
+    # Whoever takes over a web worker could sign a log of their own.
+    raise ImproperlyConfigured("AUDIT_SEAL_KEY_FILE is set for a web worker. Only workers of queue default have it.")
 
 application = get_wsgi_application()

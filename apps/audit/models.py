@@ -1,4 +1,4 @@
-"""The rows of the log. Written by services.events and services.alarms only; guarded by triggers (migration 0001)."""
+"""The rows of the log. Written by services.events, services.sealing and services.alarms only; guarded by triggers."""
 
 from django.db import models
 
@@ -11,6 +11,8 @@ KIND_CHARS_MAX = 80
 ACTOR_ID_CHARS_MAX = 64
 NAME_CHARS_MAX = 200
 MESSAGE_CHARS_MAX = 500
+KEY_ID_CHARS = 16
+SIGNATURE_CHARS = 128
 GENESIS = "0" * HASH_CHARS
 
 
@@ -51,6 +53,52 @@ class StreamHead(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stream} at {self.seq}"
+
+
+class Checkpoint(models.Model):
+    """A batch of events sealed together: nobody can change, drop, add or reorder them afterwards and sign it again.
+
+    `body` holds the exact bytes that were signed (Ed25519, `signature` as hex), and the columns repeat them.
+    """
+
+    number = models.BigIntegerField(primary_key=True)
+    first_seq = models.BigIntegerField()
+    last_seq = models.BigIntegerField()
+    prev_root = models.CharField(max_length=HASH_CHARS)
+    root = models.CharField(max_length=HASH_CHARS)
+    sealed_at = models.DateTimeField()
+    key_id = models.CharField(max_length=KEY_ID_CHARS)
+    body = models.BinaryField()
+    signature = models.CharField(max_length=SIGNATURE_CHARS)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(number__gte=1, first_seq__gte=1, last_seq__gte=models.F("first_seq")),
+                name="audit_checkpoint_counts_up",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.number}"
+
+    @property
+    def size(self) -> int:
+        """How many events it seals."""
+        return self.last_seq - self.first_seq + 1
+
+
+class Seal(models.Model):
+    """An event's place in the order of sealing: 1, 2, 3 without gaps, in whichever order transactions committed.
+
+    The event is named without a foreign key: that it is still there is what the checkpoint proves.
+    """
+
+    seal_seq = models.BigIntegerField(primary_key=True)
+    event_id = models.BigIntegerField(unique=True)
+
+    def __str__(self) -> str:
+        return f"event {self.event_id} sealed as {self.seal_seq}"
 
 
 class Alarm(models.Model):

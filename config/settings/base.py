@@ -36,6 +36,13 @@ COINBASE_WS_URL = env.url(
 # False alone changes nothing: a policy must also have a tier that says so, and never for a live connection.
 POLICY_REQUIRE_APPROVAL = env.flag("POLICY_REQUIRE_APPROVAL", default=True)
 
+# Checkpoints of the audit log. The private key is read by the sealer (queue `default`) each time it seals: only the
+# process that works on that queue may be told where it is.
+AUDIT_SEAL_KEY_FILE = env.text("AUDIT_SEAL_KEY_FILE")
+AUDIT_SEAL_PUBLIC_KEYS = env.words("AUDIT_SEAL_PUBLIC_KEYS")
+AUDIT_SEAL_PUBLIC_KEYS_PATH: Path | None = None
+AUDIT_ANCHOR_DIR = env.text("AUDIT_ANCHOR_DIR")
+
 DEBUG = False
 ALLOWED_HOSTS: list[str] = []
 AUTH_USER_MODEL = "accounts.User"

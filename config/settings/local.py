@@ -3,7 +3,13 @@
 from config.env import env
 from config.home import home_secrets, make_home
 from config.settings.base import *  # noqa: F403  settings modules build on each other
-from config.settings.base import DATA_DIR, LOGGING, TOKEN_ENCRYPTION_KEYS
+from config.settings.base import (
+    AUDIT_ANCHOR_DIR,
+    AUDIT_SEAL_KEY_FILE,
+    DATA_DIR,
+    LOGGING,
+    TOKEN_ENCRYPTION_KEYS,
+)
 
 ENVIRONMENT = "local"
 make_home(DATA_DIR)
@@ -11,6 +17,11 @@ _secrets = home_secrets(DATA_DIR)
 SECRET_KEY = env.text("SECRET_KEY", _secrets.secret_key)
 TOKEN_ENCRYPTION_KEYS = TOKEN_ENCRYPTION_KEYS or (_secrets.token_encryption_key,)
 ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", default=("localhost", "127.0.0.1", "[::1]")))
+# One process is everything here, so it also holds the key that seals its log; `make run` makes one. An auditor who does
+# not trust this machine keeps the public keys and the anchors elsewhere.
+AUDIT_SEAL_KEY_FILE = AUDIT_SEAL_KEY_FILE or str(DATA_DIR / "audit-seal-key.pem")
+AUDIT_SEAL_PUBLIC_KEYS_PATH = DATA_DIR / "audit-seal-keys.txt"
+AUDIT_ANCHOR_DIR = AUDIT_ANCHOR_DIR or str(DATA_DIR / "anchors")
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 # Every two seconds a periodic task is received and succeeds: at INFO that would bury what a person should read.

@@ -16,6 +16,8 @@ OURS = sorted(config.label for config in apps.get_app_configs() if config.name.s
 LEDGERS = {
     "audit_event",
     "audit_streamhead",
+    "audit_seal",
+    "audit_checkpoint",
     "policies_decision",
     "policies_rule",
     "trades_proposal",

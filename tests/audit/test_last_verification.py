@@ -29,7 +29,9 @@ def test_the_newest_counts_and_says_when_what_and_by_whom(log: list[Event], now:
     assert (found.events, found.findings) == (6, 0)
 
 
-def test_tampering_is_an_alarm_and_only_an_intact_log_ends_it(log: list[Event], unguarded: Any, now: datetime) -> None:
+def test_tampering_is_an_alarm_and_only_an_intact_log_ends_it(
+    log: list[Event], key: Any, unguarded: Any, now: datetime
+) -> None:
     kind = log[0].kind
     unguarded(("UPDATE audit_event SET kind = 'x.y' WHERE id = %s", [log[0].pk]))
     for _ in range(2):

@@ -39,7 +39,7 @@ def flipped(raw: bytes) -> Iterator[bytes]:
 
 
 def test_an_empty_and_an_honest_log_are_intact(log: list[Event]) -> None:
-    assert verify() == (0, "intact: 5 events in 2 streams\n")
+    assert verify() == (0, "intact: 5 events in 2 streams; 0 checkpoints, 0 anchored, 5 events not sealed\n")
     assert verify("--stream", "proposal:b") == (0, "intact: 2 events in 1 streams\n")
     assert verify("--stream", "nobody") == (0, "intact: 0 events in 0 streams\n")
     code, out = verify("--json")
@@ -143,7 +143,7 @@ def test_a_cut_tail_is_found(log: list[Event], unguarded: Any) -> None:
     assert code == 1
     assert "HEAD_DIFFERS at proposal:a" in out
     assert "HEAD_DIFFERS at proposal:b" in out
-    assert out.endswith("tampered: 3 events in 2 streams\n")
+    assert "tampered: 3 events in 2 streams" in out
 
 
 def test_a_stream_without_its_events_or_its_head_is_found(log: list[Event], unguarded: Any) -> None:
@@ -211,7 +211,7 @@ def test_unapplied_migrations_make_it_incomplete(log: list[Event]) -> None:
 
 
 def test_a_long_list_of_findings_stops(log: list[Event], unguarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "FINDINGS_MAX", 2)
+    monkeypatch.setattr("apps.audit.services.reports.FINDINGS_MAX", 2)
     unguarded("UPDATE audit_event SET kind = 'x.y'")
     code, out = verify()
     assert code == 1

@@ -1,69 +1,26 @@
-"""Holding the log against itself: chains, gaps, columns, heads and guards.
+"""Holding the log against itself: chains, gaps, columns, heads and guards; then against its checkpoints and anchors.
 
-Whoever can rewrite events and heads together, and recompute every hash after them, is not found here: that takes
-checkpoints kept where the database's owner cannot reach.
+Whoever can rewrite events and heads together, and recompute every hash after them, is found by the checkpoints; whoever
+drops the last checkpoints too, by the anchors.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
 
 from apps.audit import rules
 from apps.audit.models import GENESIS
-from apps.audit.types import Result
+from apps.audit.services import anchors, raw, seal_verification
+from apps.audit.services.anchors import AnchorStore
+from apps.audit.services.reports import Report
 from apps.common import canonical
-from apps.common.decimals import instant_text, parse_instant
-from apps.common.errors import Invalid
 from apps.common.guards import missing_guards, unapplied_migrations
 
 ROWS_AT_ONCE = 2000
-FINDINGS_MAX = 1000
 
 _TEXTS = ("stream", "kind", "actor_kind", "actor_id", "subject", "prev_hash", "hash")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One place where the log disagrees with itself."""
-
-    code: str
-    where: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.code} at {self.where}: {self.message}"
-
-
-@dataclass
-class Report:
-    """What a verification saw. `findings` are signs of tampering; `incomplete` is what kept it from vouching."""
-
-    events: int = 0
-    streams: int = 0
-    findings: list[Finding] = field(default_factory=list)
-    incomplete: list[str] = field(default_factory=list)
-    cut_off: bool = False
-    # False where the log's own tables are not what this code knows.
-    readable: bool = True
-
-    @property
-    def result(self) -> Result:
-        """Tampered where anything was found, else incomplete where anything could not be looked at."""
-        return Result.TAMPERED if self.findings else Result.INCOMPLETE if self.incomplete else Result.INTACT
-
-    @property
-    def exit_code(self) -> int:
-        """0 intact, 1 tampered, 2 incomplete."""
-        return {Result.INTACT: 0, Result.TAMPERED: 1, Result.INCOMPLETE: 2}[self.result]
-
-    def add(self, code: str, where: str, message: str) -> None:
-        if len(self.findings) >= FINDINGS_MAX:
-            self.cut_off = True
-        else:
-            self.findings.append(Finding(code, where, message))
 
 
 @dataclass
@@ -83,10 +40,16 @@ class _End:
     passed_head: bool = False
 
 
-def verify(*, stream: str | None = None, progress: Callable[[int], None] | None = None) -> Report:
+def verify(
+    *,
+    stream: str | None = None,
+    stores: Sequence[AnchorStore] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Report:
     """Recomputes the log, or one stream of it, from the stored bytes. Reads only, and may run while others write.
 
-    `progress` is told the number of events read so far, now and then.
+    One stream is held against itself alone. The whole log is held against its checkpoints too, and these against
+    `stores` (those of the settings where none are given). `progress` is told the events read so far, now and then.
     """
     report = Report()
     report.incomplete += [f"unapplied migration {name}" for name in unapplied_migrations(connection)]
@@ -103,6 +66,8 @@ def verify(*, stream: str | None = None, progress: Callable[[int], None] | None 
         _check_event(report, row, ends, heads)
     report.streams = len(ends.keys() | heads.keys())
     _check_heads(report, ends, heads, stream)
+    if stream is None:
+        seal_verification.check(report, anchors.configured() if stores is None else stores)
     return report
 
 
@@ -138,23 +103,13 @@ def _columns_that_lie(row: dict[str, Any], body: bytes, previous_id: object) -> 
             "subject": facts["subject"],
         }
         wrong = [name for name, text in said.items() if row[name] != text]
-        if not _same_instant(row["recorded_at"], facts["recorded_at"]):
+        if not raw.same_instant(row["recorded_at"], facts["recorded_at"]):
             wrong.append("recorded_at")
         if facts["previous_id"] != previous_id:
             wrong.append("id (of the event before)")
         return wrong
     except (ValueError, KeyError):
         return ["body"]
-
-
-def _same_instant(column: object, said: object) -> bool:
-    """SQLite hands out the text it holds, and every byte of that counts; PostgreSQL an instant."""
-    if isinstance(column, datetime):
-        return instant_text(column) == said
-    try:
-        return _plain(column) == str(parse_instant(said, field="recorded_at").replace(tzinfo=None))
-    except Invalid:
-        return False
 
 
 def _check_heads(report: Report, ends: dict[str, _End], heads: dict[str, _Head], only: str | None) -> None:
@@ -185,11 +140,11 @@ def _check_heads(report: Report, ends: dict[str, _End], heads: dict[str, _Head],
 
 def _heads(report: Report, stream: str | None) -> dict[str, _Head]:
     where, parameters = (" WHERE stream = %s", [stream]) if stream is not None else ("", [])
-    columns = _columns(("stream", "seq", "hash", "last_id"))
+    selected = raw.columns(("stream", "seq", "hash", "last_id"))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {columns} FROM audit_streamhead{where}", parameters)  # noqa: S608  constants only
+        cursor.execute(f"SELECT {selected} FROM audit_streamhead{where}", parameters)  # noqa: S608  constants only
         return {
-            _plain(name): _Head(seq=seq, hash=_plain(hash_), last_id=last_id)
+            raw.plain(name): _Head(seq=seq, hash=raw.plain(hash_), last_id=last_id)
             for name, seq, hash_, last_id in cursor.fetchall()
         }
 
@@ -198,27 +153,13 @@ def _rows(stream: str | None) -> Iterator[dict[str, Any]]:
     """Raw rows in chain order, past Django's converters: a broken value is a finding, never a crash."""
     names = ("id", "seq", "body", "recorded_at", *_TEXTS)
     where, parameters = ("WHERE stream = %s", [stream]) if stream is not None else ("", [])
-    sql = f"SELECT {_columns(names)} FROM audit_event {where} ORDER BY stream, seq, id"  # noqa: S608  constants
+    sql = f"SELECT {raw.columns(names)} FROM audit_event {where} ORDER BY stream, seq, id"  # noqa: S608  constants
     with connection.chunked_cursor() as cursor:
         cursor.execute(sql, parameters)
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             for values in rows:
                 row = dict(zip(names, values, strict=True))
-                row.update({name: _plain(row[name]) for name in _TEXTS})
+                row.update({name: raw.plain(row[name]) for name in _TEXTS})
                 if isinstance(row["body"], memoryview):
                     row["body"] = bytes(row["body"])
                 yield row
-
-
-def _columns(names: tuple[str, ...]) -> str:
-    """The columns; on SQLite as bytes unless they hold an integer.
-
-    A SQLite column holds whatever a file editor wrote, and text that is not UTF-8 would stop the reading.
-    """
-    if connection.vendor == "postgresql":
-        return ", ".join(f'"{name}"' for name in names)
-    return ", ".join(f"CASE typeof({name}) WHEN 'integer' THEN {name} ELSE CAST({name} AS BLOB) END" for name in names)
-
-
-def _plain(value: object) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

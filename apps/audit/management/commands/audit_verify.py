@@ -4,12 +4,15 @@ import getpass
 import json
 from argparse import ArgumentParser
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from apps.audit.services.verification import Report, verify
+from apps.audit.services.anchors import AnchorFolder
+from apps.audit.services.reports import Report
+from apps.audit.services.verification import verify
 from apps.audit.services.verifications import verify_and_record
 from apps.audit.types import Actor, ActorKind
 
@@ -22,16 +25,20 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--stream", help="only this stream, such as proposal:<id>")
+        parser.add_argument("--anchors", type=Path, help="a folder of anchors; by default AUDIT_ANCHOR_DIR")
         parser.add_argument("--no-record", action="store_true", help="write nothing: for a role that may only read")
         parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
 
     def handle(self, *args: Any, **options: Any) -> None:
         on_terminal = self.stderr.isatty()
         progress = self._progress if on_terminal else None
+        stores = [AnchorFolder(options["anchors"])] if options["anchors"] else None
+        if options["anchors"] and not options["anchors"].is_dir():
+            raise CommandError(f"There is no folder {options['anchors']}.", returncode=2)
         if options["stream"] or options["no_record"]:
-            report = verify(stream=options["stream"], progress=progress)
+            report = verify(stream=options["stream"], stores=stores, progress=progress)
         else:
-            report = verify_and_record(by=_who(), now=timezone.now(), progress=progress)
+            report = verify_and_record(by=_who(), now=timezone.now(), stores=stores, progress=progress)
         if on_terminal:
             self.stderr.write("\r\x1b[K", ending="")
         if options["json"]:
@@ -51,7 +58,11 @@ class Command(BaseCommand):
             self.stdout.write("... and more: the list stops here.")
         for reason in report.incomplete:
             self.stdout.write(f"incomplete: {reason}")
-        self.stdout.write(f"{report.result}: {report.events:,} events in {report.streams:,} streams")
+        sealed = ""
+        if report.unsealed is not None:
+            checkpoints = f"{report.checkpoints:,} checkpoints, {report.anchored:,} anchored"
+            sealed = f"; {checkpoints}, {report.unsealed:,} events not sealed"
+        self.stdout.write(f"{report.result}: {report.events:,} events in {report.streams:,} streams{sealed}")
 
 
 def _who() -> Actor:
