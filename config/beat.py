@@ -28,13 +28,19 @@ SCHEDULE: tuple[Periodic, ...] = (
         name="Poll open orders",
         task="trades.poll_open_orders",
         every_s=2,
-        why="Stops: fills are not booked, positions and limits stand still, and an order of unknown outcome stays so.",
+        why="Stops: fills are not booked, positions and limits stand still.",
     ),
     Periodic(
         name="Publish what waits",
         task="trades.publish_pending",
         every_s=5,
         why="Stops: an approved order whose message was lost in a crash is never sent, and nobody is told.",
+    ),
+    Periodic(
+        name="Look for unknown orders",
+        task="trades.resolve_unknown",
+        every_s=2,
+        why="Stops: an order of unknown outcome is not looked for again, and its money stays bound.",
     ),
     Periodic(
         name="Expire what is due",

@@ -177,9 +177,7 @@ def refuse_if_taken(family: socket.AddressFamily, address: str, port: int) -> No
         raise Stop(f"Port {port} is only for root. Choose another: make run PORT=8001") from error
     except OSError as error:
         if error.errno == 98:  # EADDRINUSE
-            raise Stop(
-                f"Port {port} is taken by another program. Choose another: make run PORT={port + 1}"
-            ) from error
+            raise Stop(f"Port {port} is taken by another program. Choose another: make run PORT={port + 1}") from error
 
 
 def run(port_text: str) -> None:

@@ -84,6 +84,15 @@ ANSWER: Final = Commit("answer", 10, 11)
 DONE: Final = Moment("execute.done", 11)
 # What finds a claim whose worker died: the order is in flight before it, and unresolved after it.
 LAPSE: Final = Commit("lapse", 10, 10)
+# An order of unknown fate: taking the turn to ask, asking, writing down what the venue's list says.
+LOOKUP: Final = Commit("lookup", 10, 10)
+SCAN: Final = Call("scan", 10, 10)
+LOOKUP_ANSWER: Final = Commit("lookup_answer", 10, 11)
+# The same bytes again under the same id, while the approval stands: as a claim and a call.
+REPLAY_CLAIM: Final = Commit("replay_claim", 10, 7)
+REPLAY: Final = Call("replay", 7, 10)
+REPLAY_ANSWER: Final = Commit("replay_answer", 10, 11)
+DIFFERENCE: Final = Commit("difference", 12, 12)
 POLL_TAKEN: Final = Moment("poll.taken", 12)
 READ_ORDER: Final = Call("read_order", 12, 12)
 READ_FILLS: Final = Call("read_fills", 12, 12)

@@ -12,7 +12,7 @@ from apps.common import faults
 from apps.common.errors import AikaError
 from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
-from apps.trades.services import fills, orders, sweeps
+from apps.trades.services import fills, orders, resolution, sweeps
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,18 @@ def poll_order(order_id: str, **extra: Any) -> str:
         # The next round asks again; the age of what is known is on every page.
         logger.warning("Order %s could not be read: %s", order_id, error.code)
         return error.code
+
+
+@shared_task(name="trades.resolve_order", queue="default")
+def resolve_order(order_id: str, **extra: Any) -> str:
+    """Look for one order of unknown fate."""
+    return resolution.resolve(order_id=UUID(order_id), clock=timezone.now)
+
+
+@shared_task(name="trades.resolve_unknown", queue="default")
+def resolve_unknown(**extra: Any) -> int:
+    """Look for every order of unknown fate that is due."""
+    return sweeps.publish_resolutions(now=timezone.now())
 
 
 @shared_task(name="trades.publish_pending", queue="default")

@@ -1,5 +1,6 @@
 """The words of a trade's life: states, allowed moves, and the terms a person approves. No Django here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -106,25 +107,34 @@ class DifferenceKind(StrEnum):
     """What differed. The first three a run puts right by itself; each of the others waits for a person."""
 
     ORDER_STATE = "ORDER_STATE"
-    """The venue says something else of an order than our row did."""
     ORDER_FOUND = "ORDER_FOUND"
-    """An order of unknown fate is at the venue."""
     FILL_MISSED = "FILL_MISSED"
-    """A fill at the venue was not in our books."""
     BALANCE = "BALANCE"
-    """A balance moved by something else than the fills in our books: a transfer, or an order that is not ours."""
     ORDER_DIFFERS = "ORDER_DIFFERS"
-    """The order under our id is not the one that was sent."""
     ORDER_FOREIGN = "ORDER_FOREIGN"
-    """An order at the venue that was not asked for here."""
     FILL_FOREIGN = "FILL_FOREIGN"
-    """A fill at the venue of an order that is not ours."""
     ORDER_LATE = "ORDER_LATE"
-    """An order that was closed here without ever having been seen at the venue is there after all."""
     ORDER_MISSING = "ORDER_MISSING"
-    """The venue does not know an order it had taken."""
     DATABASE_BEHIND = "DATABASE_BEHIND"
-    """The venue has an order under one of our names that our rows do not know, or have not sent: rows were lost."""
+
+    @property
+    def sentence(self) -> str:
+        """What it means, for people."""
+        return _DIFFERENCE_SENTENCES[self]
+
+
+_DIFFERENCE_SENTENCES: Final[Mapping[DifferenceKind, str]] = {
+    DifferenceKind.ORDER_STATE: "The venue says something else of an order than our row did.",
+    DifferenceKind.ORDER_FOUND: "An order of unknown fate is at the venue.",
+    DifferenceKind.FILL_MISSED: "A fill at the venue was not in our books.",
+    DifferenceKind.BALANCE: "A balance moved by something else than the fills in our books.",
+    DifferenceKind.ORDER_DIFFERS: "The order under our name is not the one that was sent.",
+    DifferenceKind.ORDER_FOREIGN: "There is an order at the venue that was not asked for here.",
+    DifferenceKind.FILL_FOREIGN: "There is a fill at the venue of an order that is not ours.",
+    DifferenceKind.ORDER_LATE: "An order that was closed here is at the venue after all.",
+    DifferenceKind.ORDER_MISSING: "The venue does not know an order it had taken.",
+    DifferenceKind.DATABASE_BEHIND: "The venue has an order under one of our names that our rows have not sent.",
+}
 
 
 class InquiryKind(StrEnum):

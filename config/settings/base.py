@@ -35,6 +35,11 @@ COINBASE_WS_URL = env.url(
 )
 # False alone changes nothing: a policy must also have a tier that says so, and never for a live connection.
 POLICY_REQUIRE_APPROVAL = env.flag("POLICY_REQUIRE_APPROVAL", default=True)
+# An order whose outcome is not known: how far the venue's clock may be from ours when its list is searched, when it may
+# be sent again at the earliest, and when a person must look. All counted from when it may have been sent.
+VENUE_CLOCK_SKEW_S = env.integer("VENUE_CLOCK_SKEW_S", default=30, minimum=1, maximum=3600)
+UNKNOWN_REPLAY_AFTER_S = env.integer("UNKNOWN_REPLAY_AFTER_S", default=15, minimum=0, maximum=3600)
+UNKNOWN_HORIZON_S = env.integer("UNKNOWN_HORIZON_S", default=900, minimum=30, maximum=604_800)
 
 # Checkpoints of the audit log. The private key is read by the sealer (queue `default`) each time it seals: only the
 # process that works on that queue may be told where it is.

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from apps.trades.models import Difference, Inquiry, Order, ReconciliationRun
-from apps.trades.types import InquiryKind, OrderState, RunOutcome
+from apps.trades.types import DifferenceKind, InquiryAnswer, InquiryKind, OrderState, RunOutcome
 
 _COMPLETE = (RunOutcome.CLEAN, RunOutcome.DIFFERENCES)
 
@@ -72,3 +72,21 @@ def unknown_orders(connection_id: UUID) -> list[Order]:
     """Orders of a connection whose fate is not known, oldest first."""
     rows = Order.objects.filter(connection_id=connection_id, state=OrderState.UNKNOWN)
     return list(rows.order_by("submitted_at", "pk"))
+
+
+def open_difference(connection_id: UUID, kind: DifferenceKind, subject: str) -> Difference | None:
+    """The one that already waits for a person."""
+    rows = Difference.objects.filter(connection_id=connection_id, kind=kind, subject=subject)
+    return rows.filter(settled_at__isnull=True).first()
+
+
+def replays_of(order_id: UUID) -> list[str]:
+    """The answers (ASKED among them) of every time an order was sent again."""
+    rows = Inquiry.objects.filter(order_id=order_id, kind=InquiryKind.REPLAY)
+    return list(rows.values_list("answer", flat=True))
+
+
+def named_by_venue(order_id: UUID) -> str:
+    """The venue's id of an order of unknown fate, where the answer to a replay told it; empty otherwise."""
+    rows = Inquiry.objects.filter(order_id=order_id, kind=InquiryKind.REPLAY, answer=InquiryAnswer.ACCEPTED)
+    return rows.values_list("detail", flat=True).order_by("-id").first() or ""

@@ -16,10 +16,10 @@ from apps.common.money import minor_up, product, total
 from apps.connectors.selectors import instrument_of, locked_connection
 from apps.connectors.services import venue
 from apps.connectors.types import Side, TradeType, VenueFill, VenueOrder, VenueOrderState
-from apps.policies.services import trading_state
 from apps.trades.models import Fill, Order, Outcome, Position
 from apps.trades.rules import positions
 from apps.trades.selectors.proposals import locked_proposal
+from apps.trades.services import attaching
 from apps.trades.services.endings import stream_of
 from apps.trades.types import IN_FLIGHT_STATES, WORKING_STATES, Closing, Execution, Lot, OrderState
 
@@ -61,49 +61,33 @@ def poll_order(*, order_id: UUID, now: datetime) -> str:
     return book(order_id=order_id, told=told, fills=fills, now=now)
 
 
-def book(*, order_id: UUID, told: VenueOrder, fills: Sequence[VenueFill], now: datetime) -> str:
+def book(
+    *, order_id: UUID, told: VenueOrder, fills: Sequence[VenueFill], now: datetime, identified: bool = False
+) -> str:
     """Book fills that are new, then the order's state, in one transaction. Calling it again changes nothing.
 
-    An order ends only once the fills booked add up to what the venue says was filled: the list of fills may lag.
-    What the venue tells of another order than ours is not booked, and stops the connection.
+    The one door for what a venue says of an order, whoever heard it: an order that was not known to be at the venue is
+    attached first (see `attaching`), by our name or, where the venue tells none, because people `identified` it. An
+    order ends only once the fills booked add up to what the venue says was filled: the list of fills may lag. What the
+    venue tells of another order than ours is not booked, and stops the connection.
     """
     with faults.commit(places.BOOK):
         proposal_id, connection_id = Order.objects.values_list("proposal_id", "connection_id").get(pk=order_id)
         locked_proposal(proposal_id)
         locked_connection(connection_id)
         order = Order.objects.select_related("connection__desk", "proposal").get(pk=order_id)
-        if differences := _differences(order, told):
-            _stop_on_difference(order, differences, now)
+        if found := attaching.differing(order, told):
+            attaching.stop(order, found, told, now)
             return order.state
+        if not order.venue_order_id:
+            if not (told.client_order_id or identified):
+                return order.state
+            attaching.attach(order, told, now)
         new = [fill for fill in fills if fill.venue_order_id == order.venue_order_id and _book_fill(order, fill, now)]
         if new:
             _book_positions(order, new, now)
         _book_state(order, told, now)
         return order.state
-
-
-def _differences(order: Order, told: VenueOrder) -> list[str]:
-    """The fields in which the venue's order is not the one that was sent. What it leaves out proves nothing."""
-    proposal = order.proposal
-    asked_and_told: dict[str, tuple[object, object]] = {
-        "client_order_id": (str(order.client_order_id), told.client_order_id),
-        "instrument": (order.instrument, told.instrument),
-        "side": (order.side, told.side.value),
-        "quantity": (proposal.quantity, told.quantity),
-        "limit_price": (proposal.limit_price, told.limit_price),
-        "stop_price": (proposal.stop_price, told.stop_price),
-    }
-    return [
-        name
-        for name, (asked, answered) in asked_and_told.items()
-        if asked is not None and answered is not None and asked != answered
-    ]
-
-
-def _stop_on_difference(order: Order, differences: Sequence[str], now: datetime) -> None:
-    message = f"The venue's order is not the one that was sent: {', '.join(differences)}."
-    alarms.raise_alarm(code="ORDER_DIFFERS", subject=f"order:{order.pk}", message=message, now=now)
-    trading_state.halt(connection_id=order.connection_id, actor=BOOKKEEPING, reason=message, now=now)
 
 
 def _book_fill(order: Order, fill: VenueFill, now: datetime) -> bool:

@@ -22,13 +22,12 @@ from apps.connectors.errors import Mismatch, Rejected
 from apps.connectors.services import venue
 from apps.connectors.types import Placement
 from apps.policies.selectors import trading_state as worst_state
-from apps.policies.services import trading_state
 from apps.policies.types import Gate, State
 from apps.trades.models import Order
 from apps.trades.selectors.proposals import locked_proposal
-from apps.trades.services import endings, grounds, latches, market
+from apps.trades.services import differences, endings, grounds, latches, market
 from apps.trades.services.approval import judge_again, keep_judgement
-from apps.trades.types import OrderState
+from apps.trades.types import DifferenceKind, OrderState
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
@@ -203,13 +202,14 @@ def _record(
 
 
 def raise_unknown(order_id: UUID, reason: str, now: datetime) -> None:
-    """An order whose fate is not known is never silent."""
+    """An order whose fate is not known is never silent, and is looked for at once. In a transaction."""
     alarms.raise_alarm(
         code="ORDER_UNKNOWN",
         subject=f"order:{order_id}",
         message=f"The venue has not said what became of an order. It may exist; what it binds stays bound. {reason}",
         now=now,
     )
+    publish("trades.resolve_order", order_id=order_id)
 
 
 def _give_back(claim: Claim, now: datetime, *, code: str, reason: str) -> str:
@@ -221,7 +221,20 @@ def _mismatched(claim: Claim, mismatch: Mismatch, now: datetime) -> str:
     """There is an order at the venue that nobody approved: the connection stops with the same commit."""
     with faults.commit(places.ANSWER):
         state = _record(claim, OrderState.UNKNOWN, now, code=mismatch.code, reason=mismatch.message)
-        trading_state.halt(
-            connection_id=claim.connection.pk, actor=EXECUTION, reason=f"Order mismatch: {mismatch.message}", now=now
-        )
+        keep_mismatch(claim.order_id, mismatch, now)
     return state
+
+
+def keep_mismatch(order_id: UUID, mismatch: Mismatch, now: datetime) -> None:
+    """Another order came of our request: kept as a difference, which halts the connection. In a transaction."""
+    order = Order.objects.get(pk=order_id)
+    differences.keep(
+        connection_id=order.connection_id,
+        order_id=order.pk,
+        kind=DifferenceKind.ORDER_DIFFERS,
+        subject=str(order.client_order_id),
+        ours="Sent as approved.",
+        theirs=mismatch.message,
+        done="Nothing of it was booked. Trading on the connection is halted.",
+        now=now,
+    )

@@ -53,6 +53,16 @@ def publish_polls(*, now: datetime) -> int:
     return len(ids)
 
 
+def publish_resolutions(*, now: datetime) -> int:
+    """Look for every order of unknown fate that is due. Returns how many were asked for."""
+    due = Order.objects.filter(Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now), state=OrderState.UNKNOWN)
+    rows = due.order_by(F("next_attempt_at").asc(nulls_first=True))
+    ids = list(rows.values_list("pk", flat=True)[:ORDERS_PER_SWEEP])
+    for order_id in ids:
+        publish("trades.resolve_order", order_id=order_id)
+    return len(ids)
+
+
 def expire_due(*, now: datetime) -> int:
     """Write down which waiting proposals have run out of time. Returns how many."""
     due = Proposal.objects.filter(state=ProposalState.AWAITING_APPROVAL, expires_at__lte=now)
