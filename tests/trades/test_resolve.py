@@ -238,7 +238,7 @@ class TestTurns:
         now = timezone.now()
         pauses = []
         for _ in range(7):
-            resolution.resolve(order_id=paper.order_of(proposal).pk, clock=lambda: now)
+            resolution.resolve(order_id=paper.order_of(proposal).pk, clock=lambda at=now: at)
             due = paper.order_of(proposal).next_attempt_at
             assert due is not None
             pauses.append((due - now).seconds)
