@@ -93,6 +93,11 @@ class Gathering:
                 sums[instrument.base_currency] = sums.get(instrument.base_currency, ZERO) + fill.quantity
         return {currency: bought for currency, bought in sums.items() if bought > 0}
 
+    def recently_sold(self, code: str) -> Decimal:
+        """Base quantity of an instrument sold since the balances were read; what was bought is not taken off."""
+        sold = (fill.quantity for fill in self.fills if fill.instrument == code and fill.side == Side.SELL.value)
+        return max(sum(sold, ZERO), ZERO)
+
     @cached_property
     def recent_spending(self) -> dict[str, Decimal]:
         """What fills since the balances were read have taken, by currency: money and fees for buys, coins for sells."""
@@ -237,7 +242,8 @@ def _position(g: Gathering, spec: FactSpec) -> Fact | None:
     values = {
         "quantity": decimal_text(g.held(row.base_currency)),
         "working_buy": decimal_text(buying),
-        "working_sell": decimal_text(selling),
+        # What was sold since the balances were read is in `quantity` still: it cannot be sold a second time.
+        "working_sell": decimal_text(selling + g.recently_sold(spec.scope)),
     }
     return Fact(values=values, as_of=g.balances_at)
 
