@@ -54,9 +54,7 @@ def record(
     end = _locked_end(stream)
     while True:
         previous_id, seq, prev_hash = (0, 1, GENESIS) if end is None else (end.last_id, end.seq + 1, end.hash)
-        body = rules.body_of(
-            kind=kind, actor=actor, subject=subject, payload=payload, previous_id=previous_id, now=now
-        )
+        body = rules.body_of(kind=kind, actor=actor, subject=subject, payload=payload, previous_id=previous_id, now=now)
         if len(body) > rules.BODY_BYTES_MAX:
             raise _malformed("payload")
         event = Event(
