@@ -16,9 +16,10 @@ from apps.accounts.services.people import actor_of
 from apps.audit.types import Actor
 from apps.common.admin import ModelAdmin, ReadOnlyAdmin
 from apps.common.errors import AikaError, Denied
+from apps.common.words import ago, count, moment, seconds_between, span
 from apps.connectors.forms import ConnectionForm
 from apps.connectors.models import BalanceRecord, Connection, ConnectionGrant, ConnectorCheck, Instrument
-from apps.connectors.services import checkup, connections
+from apps.connectors.services import checkup, connections, streams
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -35,6 +36,10 @@ def _person(request: HttpRequest) -> "User":
 
 def _actor(request: HttpRequest) -> Actor:
     return actor_of(_person(request))
+
+
+def _channel_health(connection: Connection) -> streams.StreamHealth | None:
+    return streams.health_of(streams.user_stream_name(connection.pk))
 
 
 class _MayRead:
@@ -61,6 +66,7 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
         ("What it is", {"fields": ("slug", "name", "desk", "venue", "environment", "api_base")}),
         ("Its key", {"fields": ("key_name", "new_secret", "key_fingerprint")}),
         ("How it stands", {"fields": ("standing", "created_at", "verified_at", "fees", "fees_as_of")}),
+        ("What the venue tells of its orders", {"fields": ("channel", "channel_heard", "channel_losses")}),
     )
 
     @admin.display(description="environment", ordering="environment")
@@ -81,6 +87,31 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
     def fees(self, obj: Connection) -> str:
         return "not read yet" if obj.fee_taker is None else f"{obj.fee_taker:f}, {obj.fee_maker:f}"
 
+    @admin.display(description="user channel")
+    def channel(self, obj: Connection) -> str:
+        health, now = _channel_health(obj), timezone.now()
+        if health is None:
+            return "Nobody follows it: orders are asked about every few seconds."
+        if health.live_since is None or not health.is_live(now):
+            return "Not live: orders are asked about every few seconds."
+        return f"Live since {moment(health.live_since, now)} ({span(seconds_between(health.live_since, now))})."
+
+    @admin.display(description="last heard")
+    def channel_heard(self, obj: Connection) -> str:
+        health, now = _channel_health(obj), timezone.now()
+        if health is None or health.heard_at is None:
+            return "never"
+        return f"{ago(health.heard_at, now)}, by {health.holder}"
+
+    @admin.display(description="losses")
+    def channel_losses(self, obj: Connection) -> str:
+        health, now = _channel_health(obj), timezone.now()
+        if health is None or health.last_loss_at is None:
+            return "none"
+        times = "once" if health.losses == 1 else f"{count(health.losses)} times"
+        gaps = "one of them a gap" if health.gaps == 1 else f"{count(health.gaps)} of them gaps"
+        return f"Lost {times}, {gaps}; last {ago(health.last_loss_at, now)}: {health.last_loss}."
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(MANAGE)
 
@@ -91,14 +122,17 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        shown = ("key_fingerprint", "standing", "created_at", "verified_at", "fees", "fees_as_of")
+        shown = (
+            *("key_fingerprint", "standing", "created_at", "verified_at", "fees", "fees_as_of"),
+            *("channel", "channel_heard", "channel_losses"),
+        )
         fixed = ("slug", "name", "desk", "venue", "environment", "api_base")
         return (*shown, *fixed) if obj else shown
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
             shown = ("key_name", "key_fingerprint")
-            return (self.fieldsets[0], ("Its key", {"fields": shown}), self.fieldsets[2])
+            return (self.fieldsets[0], ("Its key", {"fields": shown}), *self.fieldsets[2:])
         if obj is None:
             return (self.fieldsets[0], ("Its key", {"fields": ("key_name", "new_secret")}))
         return self.fieldsets

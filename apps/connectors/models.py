@@ -195,3 +195,22 @@ class ConnectorCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.connection_id} {self.ran_at:%Y-%m-%d %H:%M}"
+
+
+class Lease(models.Model):
+    """The right to do one thing alone for a while, such as listening to one venue's socket; whoever holds it renews it.
+
+    `until` is when it may be taken by somebody else; `fence` grows with every change of hands.
+    """
+
+    name = models.CharField(max_length=120, primary_key=True)
+    holder = models.CharField(max_length=120, blank=True)
+    until = models.DateTimeField()
+    fence = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return self.name

@@ -218,6 +218,8 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 BEAT_DEFAULTS = SCHEDULE
 # Runs in its own thread or process until the event it is given is set: fills the quote cache.
 QUOTE_POLLER = "apps.trades.services.market.run_poller"
+# Likewise: follows what the venue tells of our orders.
+ORDER_STREAM = "apps.trades.services.user_channel.run"
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

@@ -43,6 +43,7 @@ ALL = [(name, words) for name in OURS for words in commands_of(SERVICES[name])]
 def test_the_server_profile_is_whole() -> None:
     assert set(SERVICES) == {
         "postgres", "redis", "qdrant", "release", "web", "worker", "worker-execution", "beat", "feed",
+        "order-stream",
     }  # fmt: skip
 
 

@@ -146,8 +146,8 @@ class _Body(httpx.SyncByteStream):
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
-    """Shared by all pools of the process: reading the system's certificates takes longer than most requests."""
+def certificates() -> ssl.SSLContext:
+    """Checks certificates and host names. Shared by all: reading them takes longer than most requests."""
     return ssl.create_default_context()
 
 
@@ -156,7 +156,7 @@ class _Transport(httpx.BaseTransport):
 
     def __init__(self, *, plain: bool) -> None:
         self._pool = httpcore.ConnectionPool(
-            ssl_context=_certificates(),
+            ssl_context=certificates(),
             max_connections=CONNECTIONS_MAX,
             max_keepalive_connections=CONNECTIONS_MAX,
             # Shorter than servers keep an idle connection: one closed under a create would leave its outcome unknown.

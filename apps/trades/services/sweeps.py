@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from django.db.models import F, Q
 
@@ -10,6 +11,7 @@ from apps.audit.types import Actor
 from apps.common import fault_places as places
 from apps.common import faults
 from apps.common.tasks import publish
+from apps.connectors.services import streams
 from apps.trades.models import Order, Proposal
 from apps.trades.selectors.proposals import locked_proposal
 from apps.trades.services.endings import expire, stream_of
@@ -22,6 +24,8 @@ ORDERS_PER_SWEEP: Final = 200
 CORRECTIONS_WATCHED: Final = timedelta(days=2)
 CORRECTIONS_EVERY: Final = timedelta(minutes=5)
 CORRECTIONS_PER_SWEEP: Final = 10
+# How often a working order is asked about while the venue's user channel tells of it.
+POLL_TOLD_EVERY: Final = timedelta(seconds=15)
 SWEEP: Final = Actor.system("sweep")
 
 
@@ -39,13 +43,19 @@ def publish_pending(*, now: datetime) -> int:
 
 def publish_polls(*, now: datetime) -> int:
     """Ask for news of every working order, and now and then of those that ended lately. Returns how many were asked
-    for."""
+    for.
+
+    Where the venue itself tells what happens, over a user channel that lives, asking is only the net below: less often.
+    """
     ended = Order.objects.filter(
         closed_at__gte=now - CORRECTIONS_WATCHED, polled_at__lte=now - CORRECTIONS_EVERY
     ).exclude(Q(venue_order_id="") | Q(state__in=LIVE_ORDER_STATES))
     working = Order.objects.filter(state__in=WORKING_STATES)
+    connections = list(working.order_by().values_list("connection_id", flat=True).distinct())
+    told = streams.live_user_streams(connections, now=now)
+    asked_for = working.exclude(connection_id__in=told, polled_at__gt=now - POLL_TOLD_EVERY)
     ids = [
-        *working.order_by(F("polled_at").asc(nulls_first=True)).values_list("pk", flat=True)[:ORDERS_PER_SWEEP],
+        *asked_for.order_by(F("polled_at").asc(nulls_first=True)).values_list("pk", flat=True)[:ORDERS_PER_SWEEP],
         *ended.order_by("polled_at").values_list("pk", flat=True)[:CORRECTIONS_PER_SWEEP],
     ]
     for order_id in ids:
@@ -60,6 +70,21 @@ def publish_resolutions(*, now: datetime) -> int:
     ids = list(rows.values_list("pk", flat=True)[:ORDERS_PER_SWEEP])
     for order_id in ids:
         publish("trades.resolve_order", order_id=order_id)
+    return len(ids)
+
+
+def resolve_now(order_id: UUID, *, now: datetime) -> None:
+    """Look for an order of unknown fate at once, whenever it was due: there is news of it."""
+    Order.objects.filter(pk=order_id, state=OrderState.UNKNOWN).update(next_attempt_at=now)
+    publish("trades.resolve_order", order_id=order_id)
+
+
+def publish_polls_of(connection_id: UUID) -> int:
+    """Ask for news of every working order of one connection: something may have been missed. Returns how many."""
+    working = Order.objects.filter(connection_id=connection_id, state__in=WORKING_STATES)
+    ids = list(working.order_by(F("polled_at").asc(nulls_first=True)).values_list("pk", flat=True)[:ORDERS_PER_SWEEP])
+    for order_id in ids:
+        publish("trades.poll_order", order_id=order_id)
     return len(ids)
 
 

@@ -96,15 +96,16 @@ class Signer:
 
     def token(self, *, method: str, host: str, path: str, early_s: int = EARLY_S) -> str:
         """A token for this method on this path of the host really called; `path` without its query."""
+        return self._signed({"uri": f"{method} {host}{path}"}, early_s)
+
+    def socket_token(self) -> str:
+        """A token for one message over a socket: it is bound to no path. The stream outlives it."""
+        return self._signed({}, EARLY_S)
+
+    def _signed(self, purpose: dict[str, str], early_s: int) -> str:
         not_before = int(self.clock()) - early_s
         return jwt.encode(
-            {
-                "sub": self.key_name,
-                "iss": "cdp",
-                "nbf": not_before,
-                "exp": not_before + LIFETIME_S,
-                "uri": f"{method} {host}{path}",
-            },
+            {"sub": self.key_name, "iss": "cdp", "nbf": not_before, "exp": not_before + LIFETIME_S, **purpose},
             self.key,
             algorithm=self.algorithm,
             headers={"kid": self.key_name, "nonce": secrets.token_hex(16)},

@@ -216,15 +216,19 @@ def preview(row: wire.Row) -> Preview:
     )
 
 
+def order_state(venue_state: str, filled: Decimal) -> VenueOrderState:
+    """Where an order is. A FAILED order that has fills is CANCELED: part of it did happen, the rest never will."""
+    state = _STATES.get(venue_state, VenueOrderState.UNKNOWN)
+    return VenueOrderState.CANCELED if state is VenueOrderState.REJECTED and filled > 0 else state
+
+
 def order(row: wire.Row) -> VenueOrder:
-    """One order. A FAILED order that has fills is CANCELED: part of it did happen, the rest never will."""
+    """One order."""
     key, terms = _configuration(row)
     known_type, known_force = CONFIGURATION_TERMS.get(key, (None, None))
     venue_state = wire.text_or_empty(row, "status")
     filled = wire.decimal_or_zero(row, "filled_size")
-    state = _STATES.get(venue_state, VenueOrderState.UNKNOWN)
-    if state is VenueOrderState.REJECTED and filled > 0:
-        state = VenueOrderState.CANCELED
+    state = order_state(venue_state, filled)
     created_at = wire.instant_or_none(row, "created_time")
     average = wire.decimal_or_none(row, "average_filled_price")
     return VenueOrder(

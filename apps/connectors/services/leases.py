@@ -1,0 +1,54 @@
+"""One holder at a time, and another when it dies: a row that is taken, renewed and let go by compare-and-swap.
+
+The holder may sleep past its time and not know it. So a lease is for work that two may do at once without harm, and
+should not: what must happen once carries the fence into the row it writes.
+"""
+
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from apps.connectors.models import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease in hand, until `until` unless renewed."""
+
+    name: str
+    holder: str
+    fence: int
+    until: datetime
+
+
+def new_holder() -> str:
+    """A name for one run of one program: machine, process, and a part that tells two runs apart."""
+    return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def take(*, name: str, holder: str, ttl: timedelta, now: datetime) -> Held | None:
+    """Take what is free or has run out. None where somebody else holds it; of many at once, one gets it."""
+    with transaction.atomic():
+        Lease.objects.bulk_create([Lease(name=name, until=now)], ignore_conflicts=True)
+        free = Lease.objects.filter(Q(until__lte=now) | Q(holder=holder), name=name)
+        if free.update(holder=holder, until=now + ttl, fence=F("fence") + 1) != 1:
+            return None
+        fence = Lease.objects.values_list("fence", flat=True).get(name=name)
+        return Held(name, holder, fence, now + ttl)
+
+
+def renew(*, held: Held, ttl: timedelta, now: datetime) -> Held | None:
+    """Hold it longer, also a little late. None where it has changed hands: stop what it was for."""
+    until = now + ttl
+    kept = Lease.objects.filter(name=held.name, holder=held.holder, fence=held.fence).update(until=until)
+    return Held(held.name, held.holder, held.fence, until) if kept == 1 else None
+
+
+def release(*, held: Held, now: datetime) -> None:
+    """Let others have it at once. One that has changed hands is left alone."""
+    Lease.objects.filter(name=held.name, holder=held.holder, fence=held.fence).update(until=now)

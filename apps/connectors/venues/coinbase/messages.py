@@ -1,0 +1,223 @@
+"""Coinbase's socket messages as our values (coinbase.md 5). Pure; raises `wire.Malformed`."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from apps.connectors.stream_types import (
+    Book,
+    BookLevel,
+    Candles,
+    Orders,
+    OrderUpdate,
+    PublicTrade,
+    StreamChannel,
+    StreamEvent,
+    Ticker,
+    Tickers,
+    Trades,
+)
+from apps.connectors.types import Quote, Side, VenueOrderState
+from apps.connectors.venues.coinbase import parse, wire
+
+HEARTBEATS = "heartbeats"
+SUBSCRIPTIONS = "subscriptions"
+CANDLE_S = 300
+USER_SNAPSHOT_BATCH = 50
+
+# What each is subscribed to as.
+CHANNELS: Mapping[StreamChannel, str] = {
+    StreamChannel.ORDERS: "user",
+    StreamChannel.QUOTES: "ticker",
+    StreamChannel.TRADES: "market_trades",
+    StreamChannel.CANDLES: "candles",
+    StreamChannel.BOOK: "level2",
+}
+# The documentation says offer; the word of the REST book is taken too.
+_BOOK_SIDES: Mapping[str, Side] = {"bid": Side.BUY, "offer": Side.SELL, "ask": Side.SELL}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An enveloped message, its events still as they came."""
+
+    channel: str
+    sequence: int
+    occurred_at: datetime | None
+    events: tuple[wire.Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFrame:
+    """The venue says no. It names no channel and has no number."""
+
+    message: str
+
+
+def frame(text: str | bytes) -> Frame | ErrorFrame:
+    """One message of the socket."""
+    try:
+        row = wire.row_of(json.loads(text, parse_float=Decimal), "the message")
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, wire.Malformed):
+            raise
+        raise wire.Malformed("the message is not JSON") from None
+    if row.get("type") == "error":
+        return ErrorFrame(wire.text_or_empty(row, "message"))
+    number = row.get("sequence_num")
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise wire.Malformed("sequence_num is no number")
+    return Frame(
+        channel=wire.text(row, "channel"),
+        sequence=number,
+        occurred_at=wire.instant_or_none(row, "timestamp"),
+        events=tuple(wire.rows(row, "events")),
+    )
+
+
+def subscribed(frame: Frame) -> Mapping[str, object]:
+    """What an acknowledgement says is live on the connection, by the venue's channel."""
+    for event in frame.events:
+        live = event.get("subscriptions")
+        if isinstance(live, Mapping):
+            return live
+    raise wire.Malformed("subscriptions is missing")
+
+
+def is_end_of_snapshot(frame: Frame) -> bool:
+    """Whether this message of the user channel ends its snapshot: the first with fewer orders than a full batch."""
+    return any(
+        wire.text_or_empty(event, "type") == "snapshot" and len(wire.rows(event, "orders")) < USER_SNAPSHOT_BATCH
+        for event in frame.events
+    )
+
+
+def events_of(frame: Frame, received_at: datetime) -> Iterator[StreamEvent]:
+    """What a message of a data channel says. Unknown channels say nothing: new ones appear without notice."""
+    reader = _READERS.get(frame.channel)
+    for event in frame.events if reader else ():
+        if reader is not None and (told := reader(frame, event, received_at)) is not None:
+            yield told
+
+
+def _is_snapshot(event: wire.Row) -> bool:
+    return wire.text_or_empty(event, "type") == "snapshot"
+
+
+def _orders(frame: Frame, event: wire.Row, received_at: datetime) -> Orders:
+    rows = (row for row in wire.rows(event, "orders") if parse.is_spot(row))
+    return Orders(tuple(map(order_update, rows)), _is_snapshot(event), received_at)
+
+
+def order_update(row: wire.Row) -> OrderUpdate:
+    """One row of the user channel. A FAILED order with fills is CANCELED: part of it did happen."""
+    venue_state = wire.text_or_empty(row, "status")
+    filled = wire.decimal_or_zero(row, "cumulative_quantity")
+    state = parse.order_state(venue_state, filled)
+    average = wire.decimal_or_none(row, "avg_price")
+    side, fills = wire.text_or_empty(row, "order_side"), wire.decimal_or_none(row, "number_of_fills")
+    said = (wire.text_or_empty(row, name) for name in ("reject_reason", "reject_Reason", "cancel_reason"))
+    ended_badly = state in {VenueOrderState.REJECTED, VenueOrderState.CANCELED}
+    return OrderUpdate(
+        venue_order_id=wire.text(row, "order_id"),
+        client_order_id=wire.text_or_empty(row, "client_order_id"),
+        instrument=wire.text_or_empty(row, "product_id"),
+        side=Side(side) if side in Side.__members__ else None,
+        state=state,
+        venue_state=venue_state,
+        filled_quantity=filled,
+        average_fill_price=average if average and filled > 0 else None,
+        total_fees=wire.decimal_or_zero(row, "total_fees"),
+        fills=None if fills is None else int(fills),
+        reason=next((words for words in said if words), "") if ended_badly else "",
+        created_at=wire.instant_or_none(row, "creation_time"),
+    )
+
+
+def _tickers(frame: Frame, event: wire.Row, received_at: datetime) -> Tickers:
+    if frame.occurred_at is None:
+        raise wire.Malformed("timestamp is missing")
+    occurred_at = frame.occurred_at
+    return Tickers(tuple(ticker(row, occurred_at, received_at) for row in wire.rows(event, "tickers")))
+
+
+def ticker(row: wire.Row, occurred_at: datetime, received_at: datetime) -> Ticker:
+    """A ticker has no time of its own: the message's is its."""
+    instrument = wire.text(row, "product_id")
+    bid, ask = wire.decimal_or_none(row, "best_bid"), wire.decimal_or_none(row, "best_ask")
+    quote = None
+    if bid and ask and bid > 0 and ask > 0:
+        quote = Quote(
+            instrument=instrument,
+            bid=bid,
+            ask=ask,
+            bid_quantity=wire.decimal_or_zero(row, "best_bid_quantity"),
+            ask_quantity=wire.decimal_or_zero(row, "best_ask_quantity"),
+            occurred_at=occurred_at,
+            received_at=received_at,
+        )
+    return Ticker(instrument, wire.decimal_or_none(row, "price"), quote, occurred_at, received_at)
+
+
+def _trades(frame: Frame, event: wire.Row, received_at: datetime) -> Trades:
+    return Trades(tuple(map(_trade, wire.rows(event, "trades"))), _is_snapshot(event), received_at)
+
+
+def _trade(row: wire.Row) -> PublicTrade:
+    side = wire.text(row, "side")
+    if side not in Side.__members__:
+        raise wire.Malformed("side is unknown")
+    return PublicTrade(
+        trade_id=wire.text(row, "trade_id"),
+        instrument=wire.text(row, "product_id"),
+        side=Side(side),
+        quantity=wire.decimal(row, "size"),
+        price=wire.decimal(row, "price"),
+        occurred_at=wire.instant(row, "time"),
+    )
+
+
+def _candles(frame: Frame, event: wire.Row, received_at: datetime) -> Candles:
+    rows = wire.rows(event, "candles")
+    return Candles(tuple((wire.text(row, "product_id"), parse.candle(row)) for row in rows), CANDLE_S, received_at)
+
+
+def _book(frame: Frame, event: wire.Row, received_at: datetime) -> Book:
+    if frame.occurred_at is None:
+        raise wire.Malformed("timestamp is missing")
+    levels = tuple(_levels(wire.rows(event, "updates")))
+    instrument = wire.text(event, "product_id")
+    return Book(instrument, levels, _is_snapshot(event), frame.occurred_at, received_at)
+
+
+def _levels(rows: Iterable[wire.Row]) -> Iterator[BookLevel]:
+    for row in rows:
+        side = _BOOK_SIDES.get(wire.text(row, "side"))
+        if side is None:
+            raise wire.Malformed("side is unknown")
+        yield BookLevel(side, wire.decimal(row, "price_level"), wire.decimal(row, "new_quantity"))
+
+
+_READERS: Mapping[str, Callable[[Frame, wire.Row, datetime], StreamEvent | None]] = {
+    "user": _orders,
+    "ticker": _tickers,
+    "market_trades": _trades,
+    "candles": _candles,
+    "l2_data": _book,
+}
+
+
+@dataclass(slots=True)
+class Numbers:
+    """One count per connection, over all its channels. The first number heard is where it begins."""
+
+    last: int | None = None
+
+    def missing(self, number: int) -> int:
+        """How many messages were lost before this one; negative where this one is old and to be ignored."""
+        between = 0 if self.last is None else number - self.last - 1
+        if between >= 0:
+            self.last = number
+        return between

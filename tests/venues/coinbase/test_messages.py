@@ -1,0 +1,165 @@
+"""Each recorded socket message, read."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.connectors.stream_types import BookLevel, Candles, Orders, StreamEvent, Tickers, Trades
+from apps.connectors.types import Side, VenueOrderState
+from apps.connectors.venues.coinbase import messages, wire
+from tests.venues.coinbase.payloads import raw
+
+NOW = datetime(2026, 3, 2, 14, 46, tzinfo=UTC)
+
+
+def frame(name: str) -> messages.Frame:
+    read = messages.frame(raw(name))
+    assert isinstance(read, messages.Frame)
+    return read
+
+
+def told(name: str) -> list[StreamEvent]:
+    return list(messages.events_of(frame(name), NOW))
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("ws_error_auth", "authentication failure"), ("ws_error_malformed", "subscribe or unsubscribe required"),
+])  # fmt: skip
+def test_errors_have_no_envelope(name: str, text: str) -> None:
+    assert messages.frame(raw(name)) == messages.ErrorFrame(text)
+
+
+@pytest.mark.parametrize(("name", "sequence"), [("ws_heartbeats", 1), ("ws_heartbeats_doc", 0), ("ws_status", 0)])
+def test_what_carries_no_news_is_numbered_all_the_same(name: str, sequence: int) -> None:
+    assert frame(name).sequence == sequence and told(name) == []
+
+
+def test_acknowledgements() -> None:
+    assert messages.subscribed(frame("ws_subscriptions_heartbeats")) == {"heartbeats": ["heartbeats"]}
+    assert list(messages.subscribed(frame("ws_subscriptions_user"))) == ["user"]
+    with pytest.raises(wire.Malformed):
+        messages.subscribed(frame("ws_heartbeats"))
+
+
+def test_a_filled_order_of_the_user_channel() -> None:
+    (orders,) = told("ws_user_snapshot")
+    assert isinstance(orders, Orders) and orders.is_snapshot and orders.received_at == NOW
+    (update,) = orders.updates
+    assert (update.venue_order_id, update.client_order_id, update.instrument) == ("YYY", "XXX", "BTC-USD")
+    assert (update.side, update.state, update.venue_state) == (Side.BUY, VenueOrderState.FILLED, "FILLED")
+    assert (update.filled_quantity, update.average_fill_price) == (Decimal("0.01"), Decimal(50000))
+    assert (update.total_fees, update.fills, update.reason) == (Decimal(2), 1, "")
+
+
+def test_an_open_order_with_fewer_fields() -> None:
+    """Frames without price, stop price, post_only and the number of fills have been seen."""
+    (orders,) = told("ws_user_snapshot_short")
+    assert isinstance(orders, Orders)
+    (update,) = orders.updates
+    assert (update.state, update.filled_quantity, update.average_fill_price) == (VenueOrderState.OPEN, 0, None)
+    assert update.fills is None
+    assert update.created_at == datetime(2026, 4, 7, 14, 29, 55, 123456, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("status", "filled", "state"), [
+    ("FAILED", "0", VenueOrderState.REJECTED), ("FAILED", "0.1", VenueOrderState.CANCELED),
+    ("CANCELLED", "0.1", VenueOrderState.CANCELED), ("CANCEL_QUEUED", "0", VenueOrderState.OPEN),
+    ("QUEUED", "0", VenueOrderState.PENDING), ("BRAND_NEW", "0", VenueOrderState.UNKNOWN),
+])  # fmt: skip
+def test_states(status: str, filled: str, state: VenueOrderState) -> None:
+    row = {"order_id": "1", "status": status, "cumulative_quantity": filled, "reject_Reason": "HOLD_FAILURE"}
+    update = messages.order_update(row)
+    assert update.state is state and update.side is None
+    assert update.reason == ("HOLD_FAILURE" if state in {VenueOrderState.REJECTED, VenueOrderState.CANCELED} else "")
+
+
+@pytest.mark.parametrize(("count", "ends"), [(0, True), (49, True), (50, False)])
+def test_the_end_of_a_snapshot(count: int, ends: bool) -> None:
+    event = {"type": "snapshot", "orders": [{"order_id": str(number)} for number in range(count)]}
+    assert messages.is_end_of_snapshot(messages.Frame("user", 0, NOW, (event,))) is ends
+    assert not messages.is_end_of_snapshot(messages.Frame("user", 0, NOW, ({**event, "type": "update"},)))
+
+
+def test_orders_may_be_null() -> None:
+    empty = messages.Frame("user", 0, NOW, ({"type": "snapshot", "orders": None},))
+    assert messages.is_end_of_snapshot(empty)
+    assert list(messages.events_of(empty, NOW)) == [Orders((), True, NOW)]
+
+
+def test_a_ticker_is_a_quote_with_a_last_price() -> None:
+    (told_,) = told("ws_ticker")
+    assert isinstance(told_, Tickers)
+    (ticker,) = told_.tickers
+    assert (ticker.instrument, ticker.last, ticker.received_at) == ("BTC-USD", Decimal("21932.98"), NOW)
+    assert ticker.occurred_at == datetime(2023, 2, 9, 20, 30, 37, 167359, tzinfo=UTC)
+    assert ticker.quote is not None
+    assert (ticker.quote.bid, ticker.quote.ask) == (Decimal("21931.98"), Decimal("21933.98"))
+    assert ticker.quote.ask_quantity == Decimal("8038.07770938")
+    assert ticker.quote.occurred_at == ticker.occurred_at
+
+
+def test_a_one_sided_ticker_is_no_quote() -> None:
+    row = {"product_id": "BTC-USD", "price": "1", "best_bid": "1", "best_ask": "0"}
+    assert messages.ticker(row, NOW, NOW).quote is None
+
+
+def test_trades_candles_and_books() -> None:
+    (trades,) = told("ws_market_trades")
+    assert isinstance(trades, Trades) and not trades.is_snapshot
+    assert [trade.trade_id for trade in trades.trades] == ["22381691", "22381690"]
+    (candles,) = told("ws_candles")
+    assert isinstance(candles, Candles) and candles.seconds == 300
+    assert candles.candles[0][0] == "ETH-USD" and candles.candles[0][1].close == Decimal("1866.81")
+    snapshot, update = told("ws_l2_snapshot")[0], told("ws_l2_update")[0]
+    assert snapshot.is_snapshot and not update.is_snapshot  # type: ignore[union-attr]
+    assert update.levels == (  # type: ignore[union-attr]
+        BookLevel(Side.BUY, Decimal("68900.00"), Decimal("2.00000000")),
+        BookLevel(Side.SELL, Decimal("68901.00"), Decimal(0)),
+    )
+
+
+@pytest.mark.parametrize("text", [
+    "", "[]", "{", "null", "1", '{"channel":"user"}', '{"channel":"user","sequence_num":"1"}',
+    '{"channel":"user","sequence_num":true}', '{"sequence_num":1}', '{"channel":"user","sequence_num":1,"events":1}',
+])  # fmt: skip
+def test_what_cannot_be_read_is_said(text: str) -> None:
+    with pytest.raises(wire.Malformed):
+        messages.frame(text)
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+NAMES = st.sampled_from(["channel", "sequence_num", "events", "type", "orders", "tickers", "order_id"])
+
+
+def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4)
+
+
+@given(st.recursive(LEAVES, nested, max_leaves=12))
+def test_nothing_but_malformed_comes_out_of_anything(value: Any) -> None:
+    try:
+        read = messages.frame(json.dumps(value))
+        if isinstance(read, messages.Frame):
+            for channel in ("user", "ticker", "market_trades", "candles", "l2_data"):
+                list(messages.events_of(replace(read, channel=channel), NOW))
+    except wire.Malformed:
+        pass
+
+
+@given(st.lists(st.integers(min_value=0, max_value=30), max_size=40))
+def test_numbers_accept_each_at_most_once_and_own_up_to_every_gap(numbers: list[int]) -> None:
+    count, accepted, lost = messages.Numbers(), list[int](), 0
+    for number in numbers:
+        missing = count.missing(number)
+        if missing >= 0:
+            accepted.append(number)
+            lost += missing
+    assert accepted == sorted(set(accepted))
+    if accepted:
+        assert lost + len(accepted) == accepted[-1] - accepted[0] + 1
