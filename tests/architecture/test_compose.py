@@ -147,6 +147,7 @@ def test_what_keeps_data_has_a_volume_and_what_serves_has_a_health_check() -> No
     assert {name for name, service in SERVICES.items() if "healthcheck" in service} == set(SERVICES) - {
         "release",  # runs once and ends
         "feed",  # says itself how old its quotes are, on every page
+        "order-stream",  # says itself how it does, on the page of each connection
     }
 
 
