@@ -1,17 +1,62 @@
 """Reads of connections and of what was last learned over them."""
 
 from collections.abc import Mapping
-from typing import Final
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.core.cache import cache
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q, QuerySet
 
 from apps.accounts.types import Principal
+from apps.common.statements import Question, Select
 from apps.connectors.models import BalanceRecord, Connection, Instrument
 from apps.connectors.types import Balance, InstrumentSpec
 
 CASH_KEPT_S: Final = 60
+
+
+class InstrumentRow(NamedTuple):
+    """An instrument as last read, at `fetched_at`; steps and bounds as in `types.InstrumentSpec`."""
+
+    code: str
+    base_currency: str
+    quote_currency: str
+    price_increment: Decimal
+    quantity_increment: Decimal
+    quote_increment: Decimal
+    min_quantity: Decimal
+    max_quantity: Decimal
+    min_notional: Decimal
+    max_notional: Decimal
+    tradable: bool
+    cancel_only: bool
+    limit_only: bool
+    post_only: bool
+    fetched_at: datetime
+
+
+_INSTRUMENT: Final[Select[InstrumentRow]] = Select(
+    lambda connection, code: Instrument.objects.filter(connection=connection, code=code).values_list(
+        *InstrumentRow._fields
+    ),
+    InstrumentRow,
+    connection=UUID,
+    code=str,
+)
+_INSTRUMENT_AT: Final[Select[InstrumentRow]] = Select(
+    lambda slug, code: Instrument.objects.filter(connection__slug=slug, code=code).values_list(*InstrumentRow._fields),
+    InstrumentRow,
+    slug=str,
+    code=str,
+)
+_BALANCES: Final[Select[Balance]] = Select(
+    lambda connection: BalanceRecord.objects.filter(connection=connection).values_list("currency", "available", "held"),
+    lambda currency, available, held: Balance(currency=currency, available=available, held=held),
+    connection=UUID,
+)
 
 
 def connections_for(principal: Principal) -> QuerySet[Connection]:
@@ -20,6 +65,49 @@ def connections_for(principal: Principal) -> QuerySet[Connection]:
     if principal.api_key_id is not None:
         found = found.filter(grants__api_key=principal.api_key_id)
     return found.select_related("desk")
+
+
+def _with_desk(*columns: Any) -> Connection:
+    """The connection and its desk from the columns of `connections_for`."""
+    desk: Any = Connection._meta.get_field("desk").related_model
+    names, others = ([one.attname for one in model._meta.concrete_fields] for model in (Connection, desk))
+    found = Connection.from_db(DEFAULT_DB_ALIAS, names, columns[: len(names)])
+    found.desk = desk.from_db(DEFAULT_DB_ALIAS, others, columns[len(names) :])
+    return found
+
+
+_OF_KEY: Final[Select[Connection]] = Select(
+    lambda user, key, slug: (
+        connections_for(Principal(user_id=user, api_key_id=key, name="")).filter(slug=slug, is_active=True).order_by()
+    ),
+    _with_desk,
+    user=UUID,
+    key=UUID,
+    slug=str,
+)
+_OF_PERSON: Final[Select[Connection]] = Select(
+    lambda user, slug: (
+        connections_for(Principal(user_id=user, api_key_id=None, name="")).filter(slug=slug, is_active=True).order_by()
+    ),
+    _with_desk,
+    user=UUID,
+    slug=str,
+)
+
+
+def connection_question(principal: Principal, slug: str) -> Question[Connection]:
+    """The active connection of that name, with its desk, if this caller may propose on it; else no row."""
+    if principal.api_key_id is None:
+        return _OF_PERSON(user=principal.user_id, slug=slug)
+    return _OF_KEY(user=principal.user_id, key=principal.api_key_id, slug=slug)
+
+
+def instrument_at(slug: str, code: str) -> Question[InstrumentRow]:
+    """The instrument on the connection of that name, as last read; no row where the venue never listed it.
+
+    Only for callers of `connection_question`: it does not ask who asks.
+    """
+    return _INSTRUMENT_AT(slug=slug, code=code)
 
 
 def may_propose_on(principal: Principal, connection_id: UUID) -> bool:
@@ -51,12 +139,14 @@ def instruments_of(connection_id: UUID, *, codes: tuple[str, ...] = ()) -> Query
     return Instrument.objects.filter(Q(code__in=codes) if codes else Q(), connection=connection_id)
 
 
+def balances_question(connection_id: UUID) -> Question[Balance]:
+    """Every balance, as of `Connection.balances_as_of`."""
+    return _BALANCES(connection=connection_id)
+
+
 def balances_of(connection: Connection) -> Mapping[str, Balance]:
     """By currency, as of `connection.balances_as_of`."""
-    return {
-        row.currency: Balance(currency=row.currency, available=row.available, held=row.held)
-        for row in connection.balances.all()
-    }
+    return {row.currency: row for row in balances_question(connection.pk).answer}
 
 
 def locked_connection(connection_id: UUID) -> Connection:
@@ -67,6 +157,11 @@ def locked_connection(connection_id: UUID) -> Connection:
 def instrument_of(connection_id: UUID, code: str) -> Instrument | None:
     """The instrument as last read; None where the venue never listed it."""
     return Instrument.objects.filter(connection=connection_id, code=code).first()
+
+
+def instrument_question(connection_id: UUID, code: str) -> Question[InstrumentRow]:
+    """The instrument as last read; no row where the venue never listed it."""
+    return _INSTRUMENT(connection=connection_id, code=code)
 
 
 def held_currencies(connection_id: UUID) -> set[str]:
@@ -84,9 +179,3 @@ def cash_currencies(connection_id: UUID) -> set[str]:
         known = set(codes.order_by().distinct())
         cache.set(key, known, timeout=CASH_KEPT_S)
     return known
-
-
-def same_account(connection: Connection) -> list[UUID]:
-    """The connections that use the same key at the same address, this one among them: they share their balances."""
-    rows = Connection.objects.filter(api_base=connection.api_base, key_name=connection.key_name)
-    return list(rows.values_list("pk", flat=True))

@@ -1,13 +1,14 @@
 """Reads: the rules in force, the trading state, what would be denied right now and why."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from django.db.models import Max, Q, QuerySet
 
 from apps.accounts.types import Principal
 from apps.common.errors import Misconfigured
+from apps.common.statements import Question, Select
 from apps.connectors.selectors import connections_for, instruments_of
 from apps.policies.models import GLOBAL_SCOPE, Decision, PolicyVersion, TradingState
 from apps.policies.rules import Standing, rules_digest, standing_denials
@@ -19,6 +20,21 @@ if TYPE_CHECKING:
 _SEVERITY = {State.ACTIVE: 0, State.REDUCING: 1, State.HALTED: 2}
 _VERSIONS_KEPT_MAX = 64
 
+_STATES: Final[Select[tuple[str, str]]] = Select(
+    lambda connection: TradingState.objects.filter(Q(scope=GLOBAL_SCOPE) | Q(connection=connection)).values_list(
+        "scope", "state"
+    ),
+    lambda scope, state: (scope, state),
+    connection=UUID,
+)
+# Versions in force, the one activated last at the end.
+_IN_FORCE: Final[Select[UUID]] = Select(
+    lambda connection: _in_force(policy_set__desk__connections=connection), lambda version: version, connection=UUID
+)
+_IN_FORCE_AT: Final[Select[UUID]] = Select(
+    lambda slug: _in_force(policy_set__desk__connections__slug=slug), lambda version: version, slug=str
+)
+
 # What left draft never changes, so an id names the same rules for ever: the database's guards hold that.
 _kept: dict[tuple[UUID, ...], VersionRules] = {}
 
@@ -29,11 +45,23 @@ def active_version(connection_id: UUID) -> VersionRules | None:
     One query once the version is known to the process. Its id is that of the version activated last, so that it changes
     whenever any of the rules do. Raises Misconfigured POLICY_DIGEST_MISMATCH where the rows are not what was activated.
     """
-    ids = tuple(
-        PolicyVersion.objects.filter(state=VersionState.ACTIVE.value, policy_set__desk__connections=connection_id)
-        .order_by("activated_at", "id")
-        .values_list("id", flat=True)
-    )
+    return version_of(active_question(connection_id).answer)
+
+
+def active_question(connection_id: UUID) -> Question[UUID]:
+    """The ids of the versions that judge this connection: see `version_of`. Asked of the database each time, so that
+    an activation counts at once in every process."""
+    return _IN_FORCE(connection=connection_id)
+
+
+def active_at(slug: str) -> Question[UUID]:
+    """The same for the connection of that name."""
+    return _IN_FORCE_AT(slug=slug)
+
+
+def version_of(version_ids: Iterable[UUID]) -> VersionRules | None:
+    """The rules of these versions, joined, from memory where the process has met them; see `active_version`."""
+    ids = tuple(version_ids)
     if not ids:
         return None
     found = _kept.get(ids)
@@ -69,19 +97,27 @@ def active_versions_for(principal: Principal) -> QuerySet[PolicyVersion]:
     return found.select_related("policy_set__desk").prefetch_related("rules").order_by("policy_set__slug")
 
 
-def trading_state(connection_id: UUID | None) -> str:
+def trading_states_question(connection_id: UUID) -> Question[tuple[str, str]]:
+    """Scope and state of everything, and of the connection where it was ever halted by itself: see `worst_state`."""
+    return _STATES(connection=connection_id)
+
+
+def worst_state(states: Iterable[tuple[str, str]]) -> str:
     """ACTIVE, REDUCING or HALTED: the worst of the state of everything and of the connection's own.
 
     A connection without a row of its own was never halted by itself. Without the row for everything, all is halted.
     """
-    rows = dict(
-        TradingState.objects.filter(Q(scope=GLOBAL_SCOPE) | Q(connection=connection_id)).values_list("scope", "state")
-        if connection_id
-        else TradingState.objects.filter(scope=GLOBAL_SCOPE).values_list("scope", "state")
-    )
+    rows = dict(states)
     if GLOBAL_SCOPE not in rows:
         return State.HALTED.value
     return max((State(state) for state in rows.values()), key=_SEVERITY.__getitem__).value
+
+
+def trading_state(connection_id: UUID | None) -> str:
+    """The worst state in force on a connection, or of everything where none is named: see `worst_state`."""
+    if connection_id is not None:
+        return worst_state(trading_states_question(connection_id).answer)
+    return worst_state(TradingState.objects.filter(scope=GLOBAL_SCOPE).values_list("scope", "state"))
 
 
 def trading_states() -> QuerySet[TradingState]:
@@ -119,6 +155,11 @@ def next_number(policy_set_id: UUID) -> int:
 def decisions_of(subject: str) -> QuerySet[Decision]:
     """Every decision about a subject, oldest first."""
     return Decision.objects.filter(subject=subject).select_related("version__policy_set").order_by("decided_at", "id")
+
+
+def _in_force(**where: object) -> "QuerySet[PolicyVersion, tuple[UUID]]":
+    found = PolicyVersion.objects.filter(state=VersionState.ACTIVE.value, **where)
+    return found.order_by("activated_at", "id").values_list("id")
 
 
 def _versions(ids: Sequence[UUID]) -> list[PolicyVersion]:

@@ -43,7 +43,7 @@ def asking(desk: PaperDesk, key: str) -> Any:
 
 
 def test_one_key_makes_one_proposal(desk: PaperDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    meet_after(monkeypatch, idempotency, "_stored", RACERS)
+    meet_after(monkeypatch, idempotency, "settled", RACERS)
     answers = together([asking(desk, str(uuid4()))] * RACERS)
 
     assert {status for status, _, _ in answers} == {201}, answers

@@ -27,6 +27,7 @@ from apps.policies.services import versions
 from apps.trades.models import Authority, Order, Proposal
 from apps.trades.services import facts, market, orders, seal, sweeps
 from apps.trades.services.approval import judge_again
+from apps.trades.services.gathering import Gathering
 from apps.trades.types import OrderState, ProposalState
 from tests.factories.desk import BTC, PaperDesk, connect_paper
 from tests.factories.tampering import another, guards_lifted, sql_update, tamper, undone
@@ -411,7 +412,7 @@ def known(paper: PaperDesk, proposal: Proposal) -> dict[str, str]:
     judgement = judge_again(proposal, now=timezone.now(), lock=False)
     specs = {spec.kind.value: spec for spec in policy.facts_needed(judgement.version, judgement.ask)}
     now = timezone.now()
-    gathering = facts.Gathering(connection=connection, ask=judgement.ask, now=now, asked_at=now)
+    gathering = Gathering(connection=connection, ask=judgement.ask, now=now, asked_at=now)
     found = {kind: facts.gather([spec], gathering).get(spec.key) for kind, spec in specs.items()}
     balances, position, day = found["BALANCES"], found["POSITION"], found["DAY_NOTIONAL"]
     assert balances is not None and position is not None and day is not None

@@ -15,6 +15,7 @@ from apps.quotes.services import quotes
 from apps.trades.models import LossLatch, Outcome, Proposal
 from apps.trades.rules.terms import read_terms
 from apps.trades.services import facts
+from apps.trades.services.gathering import Gathering
 from apps.trades.types import OrderState, ProposalState
 from tests.factories.desk import BTC, PaperDesk
 from tests.factories.tampering import sql_update
@@ -33,7 +34,7 @@ def fact(paper: PaperDesk, kind: FactKind, scope: str = "", *, now: datetime | N
         read_terms(bytes(proposal.terms)), proposer_id=paper.trader.pk, reporting_currency=paper.desk.reporting_currency
     )
     connection = Connection.objects.select_related("desk").get(pk=paper.connection.pk)
-    gathering = facts.Gathering(connection=connection, ask=ask, now=now, asked_at=now)
+    gathering = Gathering(connection=connection, ask=ask, now=now, asked_at=now)
     spec = FactSpec(kind, scope or str(paper.connection.pk))
     return facts.gather([spec], gathering).get(spec.key)
 
@@ -111,17 +112,6 @@ class TestExposure:
         assert value(paper, FactKind.POSITION, "working_buy", BTC) == Decimal("0.03")
         assert value(paper, FactKind.POSITION, "quantity", BTC) == Decimal("0.5")
 
-    def test_what_was_just_sold_cannot_be_sold_again(self, paper: PaperDesk) -> None:
-        """The balances were read before it filled, and its order has ended: the coins look as if they were there."""
-        move(paper, MID)
-        sold = approved(
-            paper, side=Side.SELL, quantity=Decimal("0.02"), limit_price=paper.crossing_price(BTC, Side.SELL)
-        )
-        paper.execute(sold)
-        assert paper.poll(sold) == OrderState.FILLED
-        assert value(paper, FactKind.POSITION, "quantity", BTC) == Decimal("0.5")
-        assert value(paper, FactKind.POSITION, "working_sell", BTC) == Decimal("0.02")
-
     def test_gross_exposure_counts_everything_else(self, paper: PaperDesk) -> None:
         move(paper, MID)
         before = value(paper, FactKind.GROSS, "others")
@@ -154,8 +144,8 @@ class TestExposure:
         assert fact(paper, FactKind.GROSS) is None
 
     def test_and_that_denies(self, paper: PaperDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-        kept = quotes.latest
-        monkeypatch.setattr(quotes, "latest", lambda pk, code: None if code == "ADA-USD" else kept(pk, code))
+        kept = Gathering.quote
+        monkeypatch.setattr(Gathering, "quote", lambda self, code: None if code == "ADA-USD" else kept(self, code))
         proposal = paper.propose()
         assert (proposal.state, proposal.end_code) == (ProposalState.DENIED, "FACT_MISSING")
         monkeypatch.undo()

@@ -17,16 +17,34 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from django.db import IntegrityError, connection, transaction
 
 from apps.accounts.models import IdempotencyRecord
 from apps.common.errors import Conflict, Denied, Invalid, Misconfigured
+from apps.common.statements import Question, Select, store
 
 KEY_LENGTH_MAX = 255
 KEEP_MIN = timedelta(days=7)
 
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
+
+
+class Stored(NamedTuple):
+    """A kept answer as a row."""
+
+    fingerprint: str
+    status: int
+    body: bytes
+
+
+_STORED: Final[Select[Stored]] = Select(
+    lambda principal, key: IdempotencyRecord.objects.filter(principal=principal, key=key).values_list(*Stored._fields),
+    Stored,
+    principal=str,
+    key=str,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +76,16 @@ class AnsweredMeanwhile(Conflict):
 def begin(*, principal_key: str, key: str, method: str, path: str, body: bytes) -> Replay | Claim:
     """The stored answer if there is one, else a claim to `complete`. One query, no write.
 
-    `principal_key` is `Principal.reference`. Raises `Invalid` IDEMPOTENCY_KEY_MALFORMED, or `Denied`
-    IDEMPOTENCY_KEY_REUSED if the key was used for something else.
+    Raises as `claim_of` and `settled`.
+    """
+    claim = claim_of(principal_key=principal_key, key=key, method=method, path=path, body=body)
+    return settled(claim, stored_question(claim))
+
+
+def claim_of(*, principal_key: str, key: str, method: str, path: str, body: bytes) -> Claim:
+    """The claim of a request, before anybody has looked whether it is answered: see `settled`.
+
+    `principal_key` is `Principal.reference`. Raises `Invalid` IDEMPOTENCY_KEY_MALFORMED.
     """
     if not _KEY.fullmatch(key):
         raise Invalid(
@@ -68,8 +94,44 @@ def begin(*, principal_key: str, key: str, method: str, path: str, body: bytes) 
             fix="Send a new UUID for every new write, and the same one when you repeat it.",
             field="Idempotency-Key",
         )
-    claim = Claim(principal_key=principal_key, key=key, fingerprint=fingerprint(method=method, path=path, body=body))
-    return _stored(claim) or claim
+    return Claim(principal_key=principal_key, key=key, fingerprint=fingerprint(method=method, path=path, body=body))
+
+
+def stored_question(claim: Claim) -> Question[Stored]:
+    """What was stored under the key of this claim: see `settled`."""
+    return _STORED(principal=claim.principal_key, key=claim.key)
+
+
+def settled(claim: Claim, stored: Question[Stored]) -> Replay | Claim:
+    """The stored answer if there is one, else the claim.
+
+    Raises `Denied` IDEMPOTENCY_KEY_REUSED if the key was used for something else.
+    """
+    row = next(iter(stored.answer), None)
+    if row is None:
+        return claim
+    if row.fingerprint != claim.fingerprint:
+        raise Denied(
+            "IDEMPOTENCY_KEY_REUSED",
+            "This Idempotency-Key was used before for a different request.",
+            fix="Send a new key for a new request.",
+            field="Idempotency-Key",
+        )
+    return Replay(status=row.status, body=bytes(row.body))
+
+
+def kept(claim: Claim, *, status: int, body: bytes, now: datetime) -> IdempotencyRecord:
+    """The answer as a row, to be stored with the effect; an equal request that won makes that an IntegrityError."""
+    if not 200 <= status < 500:
+        raise ValueError(f"{status} is not an answer to keep")
+    return IdempotencyRecord(
+        principal=claim.principal_key,
+        key=claim.key,
+        fingerprint=claim.fingerprint,
+        status=status,
+        body=body,
+        created_at=now,
+    )
 
 
 def finish(claim: Claim, *, status: int, body: bytes, now: datetime) -> None:
@@ -80,25 +142,17 @@ def finish(claim: Claim, *, status: int, body: bytes, now: datetime) -> None:
     """
     if not connection.in_atomic_block:
         raise Misconfigured("IDEMPOTENCY_OUTSIDE_TRANSACTION", "An answer is stored together with its effect.")
-    if not 200 <= status < 500:
-        raise ValueError(f"{status} is not an answer to keep")
+    record = kept(claim, status=status, body=body, now=now)
     try:
-        IdempotencyRecord.objects.create(
-            principal=claim.principal_key,
-            key=claim.key,
-            fingerprint=claim.fingerprint,
-            status=status,
-            body=body,
-            created_at=now,
-        )
+        store(record)
     except IntegrityError as error:
         raise AnsweredMeanwhile("IDEMPOTENCY_ANSWERED", "An equal request was answered first.") from error
 
 
 def replay(claim: Claim) -> Replay:
     """The answer of the equal request that won. Raises `Denied` IDEMPOTENCY_KEY_REUSED if the winner was not equal."""
-    stored = _stored(claim)
-    if stored is None:
+    stored = settled(claim, stored_question(claim))
+    if isinstance(stored, Claim):
         raise Conflict(
             "IDEMPOTENCY_IN_PROGRESS",
             "A request with this Idempotency-Key is being answered.",
@@ -134,20 +188,6 @@ def prune(*, older_than: timedelta, now: datetime) -> int:
         raise Invalid("IDEMPOTENCY_KEEP_TOO_SHORT", f"Answers are kept at least {KEEP_MIN.days} days.")
     deleted, _ = IdempotencyRecord.objects.filter(created_at__lt=now - older_than).delete()
     return deleted
-
-
-def _stored(claim: Claim) -> Replay | None:
-    row = IdempotencyRecord.objects.filter(principal=claim.principal_key, key=claim.key).first()
-    if row is None:
-        return None
-    if row.fingerprint != claim.fingerprint:
-        raise Denied(
-            "IDEMPOTENCY_KEY_REUSED",
-            "This Idempotency-Key was used before for a different request.",
-            fix="Send a new key for a new request.",
-            field="Idempotency-Key",
-        )
-    return Replay(status=row.status, body=bytes(row.body))
 
 
 def _canonical(body: bytes) -> bytes:

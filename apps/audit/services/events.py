@@ -19,6 +19,7 @@ from apps.audit.models import (
 )
 from apps.audit.types import Actor
 from apps.common.errors import Misconfigured
+from apps.common.statements import Statement
 
 _INSERT_EVENT = (
     "INSERT INTO audit_event (stream, seq, kind, actor_kind, actor_id, subject, body, prev_hash, hash, recorded_at) "
@@ -30,6 +31,9 @@ _BEGIN = (
     f"WITH added AS ({_INSERT_EVENT} ON CONFLICT (stream, seq) DO NOTHING RETURNING id) "  # noqa: S608  constants
     f"{_INSERT_HEAD} SELECT %s, %s, %s, id FROM added RETURNING last_id"
 )
+# Both rows of a stream that nobody else can begin; on SQLite one after the other.
+_OPEN = f"WITH added AS ({_INSERT_EVENT} RETURNING id) {_INSERT_HEAD} SELECT %s, %s, %s, id FROM added"  # noqa: S608  constants only
+_OPEN_HEAD = f"{_INSERT_HEAD} VALUES (%s, %s, %s, last_insert_rowid())"
 _CONTINUE = (
     f"WITH added AS ({_INSERT_EVENT} RETURNING id) "  # noqa: S608  constants only
     "UPDATE audit_streamhead SET seq = %s, hash = %s, last_id = added.id FROM added WHERE stream = %s RETURNING last_id"
@@ -54,20 +58,9 @@ def record(
     end = _locked_end(stream)
     while True:
         previous_id, seq, prev_hash = (0, 1, GENESIS) if end is None else (end.last_id, end.seq + 1, end.hash)
-        body = rules.body_of(kind=kind, actor=actor, subject=subject, payload=payload, previous_id=previous_id, now=now)
-        if len(body) > rules.BODY_BYTES_MAX:
-            raise _malformed("payload")
-        event = Event(
-            stream=stream,
-            seq=seq,
-            kind=kind,
-            actor_kind=actor.kind,
-            actor_id=actor.id,
-            subject=subject,
-            body=body,
-            prev_hash=prev_hash,
-            hash=rules.chain_hash(stream=stream, seq=seq, prev_hash=prev_hash, body=body),
-            recorded_at=now,
+        body = _body(kind=kind, actor=actor, subject=subject, payload=payload, previous_id=previous_id, now=now)
+        event = _event(
+            stream=stream, seq=seq, prev_hash=prev_hash, kind=kind, actor=actor, subject=subject, body=body, now=now
         )
         added = _begin(event) if end is None else _continue(event)
         if added is not None:
@@ -77,6 +70,23 @@ def record(
         end = _locked_end(stream)
         if end is None:
             raise Misconfigured("AUDIT_HEAD_MISSING", "The stream has events and no head.", fix="Run audit_verify.")
+
+
+def opening(
+    *, stream: str, kind: str, actor: Actor, subject: str, payload: Mapping[str, object], now: datetime
+) -> tuple[Statement, ...]:
+    """The first fact of a stream that begins with the caller's own rows, to be stored among them: see `record`.
+
+    Nobody else can know of such a stream yet, so nobody is waited for. Where it was begun all the same, storing raises
+    IntegrityError.
+    """
+    _check(stream=stream, kind=kind, actor=actor, subject=subject, payload=payload)
+    body = _body(kind=kind, actor=actor, subject=subject, payload=payload, previous_id=0, now=now)
+    event = _event(stream=stream, seq=1, prev_hash=GENESIS, kind=kind, actor=actor, subject=subject, body=body, now=now)
+    head: list[_Value] = [stream, event.seq, event.hash]
+    if connection.vendor == "postgresql":
+        return (Statement(_OPEN, [*_values(event), *head]),)
+    return Statement(_INSERT_EVENT, _values(event)), Statement(_OPEN_HEAD, head)
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,32 @@ def _values(event: Event) -> list[_Value]:
         *(event.stream, event.seq, event.kind, *actor, event.subject),
         *(bytes(event.body), event.prev_hash, event.hash, moment),
     ]
+
+
+def _event(
+    *, stream: str, seq: int, prev_hash: str, kind: str, actor: Actor, subject: str, body: bytes, now: datetime
+) -> Event:
+    return Event(
+        stream=stream,
+        seq=seq,
+        kind=kind,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        subject=subject,
+        body=body,
+        prev_hash=prev_hash,
+        hash=rules.chain_hash(stream=stream, seq=seq, prev_hash=prev_hash, body=body),
+        recorded_at=now,
+    )
+
+
+def _body(
+    *, kind: str, actor: Actor, subject: str, payload: Mapping[str, object], previous_id: int, now: datetime
+) -> bytes:
+    body = rules.body_of(kind=kind, actor=actor, subject=subject, payload=payload, previous_id=previous_id, now=now)
+    if len(body) > rules.BODY_BYTES_MAX:
+        raise _malformed("payload")
+    return body
 
 
 def _check(*, stream: str, kind: str, actor: Actor, subject: str, payload: Mapping[str, object]) -> None:

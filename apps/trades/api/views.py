@@ -1,7 +1,7 @@
 """Proposals over the API: ask, look, take back. Each method parses, calls one service or selector, and answers."""
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from django.http import HttpResponse
 from django.utils import timezone
@@ -83,13 +83,22 @@ class ProposalsView(ApiView):
         and the largest change that would pass. Nothing is sent to a venue before people have approved."""
         now, principal, raw = timezone.now(), principal_of(request), raw_body(request)
         values = bodies.ProposalBody.read(parse_json(raw) if raw else {})
-        begun = _begin(request, principal, raw, required=True)
+        key = request.headers.get(IDEMPOTENCY_KEY)
+        if key is None:
+            raise Invalid(
+                "IDEMPOTENCY_KEY_MISSING",
+                f"This write needs the header {IDEMPOTENCY_KEY}.",
+                fix="Send a new UUID for every new write, and the same one when you repeat it.",
+                field=IDEMPOTENCY_KEY,
+            )
         answered = intake.propose_once(
             intent=bodies.intent_of(values),
             narrative=bodies.narrative_of(values),
             supersedes=values["supersedes"],
             principal=principal,
-            begun=begun,
+            claim=idempotency.claim_of(
+                principal_key=principal.reference, key=key, method="POST", path=request.path, body=raw
+            ),
             word=lambda proposal: to_json(proposal_record(proposal, now=now)),
             now=now,
         )
@@ -115,7 +124,7 @@ class WithdrawView(ApiView):
         now, principal, raw = timezone.now(), principal_of(request), raw_body(request)
         values = bodies.WithdrawBody.read(parse_json(raw) if raw else {})
         wanted = row_id(proposal_id)
-        begun = _begin(request, principal, raw, required=False)
+        begun = _begin(request, principal, raw)
 
         def word(proposal: Proposal) -> bytes:
             return to_json(proposal_record(proposal, now=now))
@@ -148,22 +157,12 @@ class PreviewView(ApiView):
         return answer(preview_record(judged, now=timezone.now()))
 
 
-def _begin(request: Request, principal: Principal, raw: bytes, *, required: bool) -> Any:
-    """The claim or the replay of the request's `Idempotency-Key`; None where there is none and none is needed."""
+def _begin(request: Request, principal: Principal, raw: bytes) -> Claim | Replay | None:
+    """The claim or the replay of the request's `Idempotency-Key`; None where there is none."""
     key = request.headers.get(IDEMPOTENCY_KEY)
     if key is None:
-        if not required:
-            return None
-        raise Invalid(
-            "IDEMPOTENCY_KEY_MISSING",
-            f"This write needs the header {IDEMPOTENCY_KEY}.",
-            fix="Send a new UUID for every new write, and the same one when you repeat it.",
-            field=IDEMPOTENCY_KEY,
-        )
-    begun: Claim | Replay = idempotency.begin(
-        principal_key=principal.reference, key=key, method=request.method or "", path=request.path, body=raw
-    )
-    return begun
+        return None
+    return idempotency.begin(principal_key=principal.reference, key=key, method="POST", path=request.path, body=raw)
 
 
 def _answered(answered: Answer, *, locate: bool = False) -> HttpResponse:

@@ -1,14 +1,19 @@
-"""What a connection holds and may still do, read from our own rows: the raw material of facts."""
+"""What a connection holds and may still do, read from our own rows: the raw material of facts.
 
-from collections.abc import Mapping
+Everything here is a question that is asked of every proposal: `facts` puts all of them to the database at once.
+"""
+
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from functools import cache
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum, Value
 
 from apps.common.money import from_minor
+from apps.common.statements import Figure, Param, Question, Select
 from apps.connectors.types import Side
 from apps.trades.models import Fill, LossLatch, Order, Outcome, Position, Proposal
 from apps.trades.rules.reservations import OpenOrder
@@ -19,12 +24,177 @@ SNAPSHOT_SKEW: Final = timedelta(seconds=2)
 _NEVER_EXECUTED: Final = (OrderState.REJECTED, OrderState.CANCELED, OrderState.EXPIRED)
 
 
-def open_orders(connection_id: UUID, *, balances_at: datetime | None, without: UUID | None) -> list[OpenOrder]:
-    """Orders that still bind money, except those of proposal `without`. An order accepted before the balances were
-    read (with room for skewed clocks) is held back by the venue itself."""
-    rows = Order.objects.filter(connection_id=connection_id, state__in=LIVE_ORDER_STATES)
-    if without is not None:
-        rows = rows.exclude(proposal_id=without)
+class OpenRow(NamedTuple):
+    """An order that still binds money."""
+
+    proposal_id: UUID
+    instrument: str
+    side: str
+    state: str
+    quantity: Decimal
+    filled_quantity: Decimal
+    worst_price: Decimal
+    reserved_currency: str
+    reserved_amount: Decimal
+    accepted_at: datetime | None
+
+
+class RecentFill(NamedTuple):
+    """An execution: `quantity` in base, `price` and `fee` in quote currency; negative where it takes back."""
+
+    instrument: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+
+
+class Lot(NamedTuple):
+    """A position that is not flat, at average cost in quote currency where that is known."""
+
+    instrument: str
+    quote_currency: str
+    quantity: Decimal
+    average_entry_price: Decimal | None
+
+
+def _one(value: Any) -> Any:
+    return value
+
+
+def _alone(rows: "QuerySet[Any, Any]", **aggregate: Any) -> "QuerySet[Any, Any]":
+    """One figure over all rows."""
+    (name,) = aggregate
+    found: QuerySet[Any, Any] = rows.order_by().annotate(all=Value(1)).values("all").annotate(**aggregate)
+    return found.values_list(name)
+
+
+_OPEN: Final[Select[OpenRow]] = Select(
+    lambda connection: (
+        Order.objects.filter(connection_id=connection, state__in=sorted(LIVE_ORDER_STATES))
+        .order_by()
+        .values_list(*OpenRow._fields)
+    ),
+    OpenRow,
+    connection=UUID,
+)
+_FILLS: Final[Select[RecentFill]] = Select(
+    lambda connection, since: (
+        Fill.objects.filter(connection_id=connection, occurred_at__gt=since).order_by().values_list(*RecentFill._fields)
+    ),
+    RecentFill,
+    connection=UUID,
+    since=datetime,
+)
+
+
+def _approved(connection: UUID, since: datetime) -> "QuerySet[Order]":
+    rows = Order.objects.filter(connection_id=connection, created_at__gte=since)
+    return rows.exclude(Q(state__in=_NEVER_EXECUTED) & Q(filled_quantity=Decimal(0)))
+
+
+_APPROVED: Final[Figure[int | None]] = Figure(
+    lambda connection, since: _alone(_approved(connection, since), total=Sum("notional_minor")),
+    _one,
+    connection=UUID,
+    since=datetime,
+)
+_APPROVED_BUT: Final[Figure[int | None]] = Figure(
+    lambda connection, since, without: _alone(
+        _approved(connection, since).exclude(proposal_id=without), total=Sum("notional_minor")
+    ),
+    _one,
+    connection=UUID,
+    since=datetime,
+    without=UUID,
+)
+_LOST: Final[Select[tuple[str, int]]] = Select(
+    lambda connection, since: (
+        Outcome.objects.filter(connection_id=connection, closed_at__gte=since)
+        .order_by()
+        .values_list("quote_currency")
+        .annotate(total=Sum("loss_minor"))
+    ),
+    lambda currency, minor: (currency, minor),
+    connection=UUID,
+    since=datetime,
+)
+_LOTS: Final[Select[Lot]] = Select(
+    lambda connection: (
+        Position.objects.filter(connection_id=connection).exclude(quantity=Decimal(0)).values_list(*Lot._fields)
+    ),
+    Lot,
+    connection=UUID,
+)
+_LATCH: Final[Figure[int]] = Figure(
+    lambda connection, day: _alone(
+        LossLatch.objects.filter(connection_id=connection, date=day, reset_at__isnull=True), found=Count("pk")
+    ),
+    _one,
+    connection=UUID,
+    day=date,
+)
+_ASKED_BY: Final[Figure[int]] = Figure(
+    lambda proposer, since, until: _alone(
+        Proposal.objects.filter(proposer_id=proposer, created_at__gte=since, created_at__lt=until), found=Count("pk")
+    ),
+    _one,
+    proposer=UUID,
+    since=datetime,
+    until=datetime,
+)
+_ASKED_ON: Final[Figure[int]] = Figure(
+    lambda connection, since, until: _alone(
+        Proposal.objects.filter(connection_id=connection, created_at__gte=since, created_at__lt=until),
+        found=Count("pk"),
+    ),
+    _one,
+    connection=UUID,
+    since=datetime,
+    until=datetime,
+)
+
+
+@cache
+def _alike(numbers: tuple[str, ...], missing: tuple[str, ...]) -> Figure[int]:
+    """Proposals like one that has these numbers and lacks those."""
+
+    def rows(
+        connection: UUID, proposer: UUID, since: datetime, until: datetime, instrument: str, **terms: Param
+    ) -> "QuerySet[Any, Any]":
+        found: QuerySet[Any, Any] = Proposal.objects.filter(
+            connection_id=connection,
+            proposer_id=proposer,
+            created_at__gte=since,
+            created_at__lt=until,
+            instrument=instrument,
+            **terms,
+            **{f"{name}__isnull": True for name in missing},
+        )
+        return _alone(found.exclude(state=ProposalState.DENIED), found=Count("pk"))
+
+    return Figure(
+        rows,
+        _one,
+        connection=UUID,
+        proposer=UUID,
+        since=datetime,
+        until=datetime,
+        instrument=str,
+        side=str,
+        order_type=str,
+        **dict.fromkeys(numbers, Decimal),
+    )
+
+
+def open_rows(connection_id: UUID) -> Question[OpenRow]:
+    """Orders that still bind money."""
+    return _OPEN(connection=connection_id)
+
+
+def open_orders(rows: Iterable[OpenRow], *, balances_at: datetime | None, without: UUID | None) -> list[OpenOrder]:
+    """Those orders as bookkeeping sees them, except those of proposal `without`. An order accepted before the balances
+    were read (with room for skewed clocks) is held back by the venue itself."""
     return [
         OpenOrder(
             instrument=row.instrument,
@@ -41,68 +211,76 @@ def open_orders(connection_id: UUID, *, balances_at: datetime | None, without: U
             ),
         )
         for row in rows
+        if row.proposal_id != without
     ]
 
 
-def fills_after(connection_id: UUID, instant: datetime) -> list[Fill]:
+def fills_after(connection_id: UUID, instant: datetime) -> Question[RecentFill]:
     """Fills that balances read at `instant` may not show yet."""
-    return list(Fill.objects.filter(connection_id=connection_id, occurred_at__gt=instant - SNAPSHOT_SKEW))
+    return _FILLS(connection=connection_id, since=instant - SNAPSHOT_SKEW)
 
 
-def notional_approved_on(connection_id: UUID, day_start: datetime, *, without: UUID | None) -> Decimal:
-    """Worst-price notional of orders approved since `day_start`, in the reporting currency.
+def notional_approved_on(connection_id: UUID, day_start: datetime, *, without: UUID | None) -> Question[int | None]:
+    """Worst-price notional of orders approved since `day_start`, in the reporting currency, in minor units.
 
     Orders that ended without any execution do not count.
     """
-    rows = Order.objects.filter(connection_id=connection_id, created_at__gte=day_start).exclude(
-        Q(state__in=_NEVER_EXECUTED) & Q(filled_quantity=Decimal(0))
-    )
-    if without is not None:
-        rows = rows.exclude(proposal_id=without)
-    return from_minor(rows.aggregate(total=Sum("notional_minor"))["total"] or 0)
+    if without is None:
+        return _APPROVED(connection=connection_id, since=day_start)
+    return _APPROVED_BUT(connection=connection_id, since=day_start, without=without)
 
 
-def realized_loss_since(connection_id: UUID, day_start: datetime) -> dict[str, Decimal]:
-    """Minus the realised P&L since `day_start` by quote currency, in that currency (negative when the day won)."""
-    rows = Outcome.objects.filter(connection_id=connection_id, closed_at__gte=day_start)
-    sums = rows.order_by().values_list("quote_currency").annotate(total=Sum("loss_minor"))
-    return {currency: from_minor(minor) for currency, minor in sums}
+def realized_loss_since(connection_id: UUID, day_start: datetime) -> Question[tuple[str, int]]:
+    """Minus the realised P&L since `day_start` by quote currency, in its minor units (negative when the day won)."""
+    return _LOST(connection=connection_id, since=day_start)
 
 
-def lots(connection_id: UUID) -> list[Position]:
+def amounts(minor: Iterable[tuple[str, int]]) -> dict[str, Decimal]:
+    """Minor units by currency as amounts."""
+    return {currency: from_minor(units) for currency, units in minor}
+
+
+def lots(connection_id: UUID) -> Question[Lot]:
     """Positions of known cost that are not flat."""
-    return list(Position.objects.filter(connection_id=connection_id).exclude(quantity=Decimal(0)))
+    return _LOTS(connection=connection_id)
 
 
-def loss_latched(connection_id: UUID, day: date) -> bool:
-    """Whether the daily loss limit was reached on this UTC day and nobody has reset it."""
-    return LossLatch.objects.filter(connection_id=connection_id, date=day, reset_at__isnull=True).exists()
+def loss_latches(connection_id: UUID, day: date) -> Question[int]:
+    """How often the daily loss limit was reached on this UTC day without anybody having reset it since."""
+    return _LATCH(connection=connection_id, day=day)
 
 
-def asked_by(
-    since: datetime, until: datetime, *, proposer_id: UUID | None = None, connection_id: UUID | None = None
-) -> Q:
-    """Proposals made in [since, until) by a person (keys included) or on a connection."""
-    found = Q(created_at__gte=since, created_at__lt=until)
-    if proposer_id is not None:
-        found &= Q(proposer_id=proposer_id)
-    return found & Q(connection_id=connection_id) if connection_id is not None else found
+def asked_by(proposer_id: UUID, *, since: datetime, until: datetime) -> Question[int]:
+    """How many proposals a person made in [since, until), keys included."""
+    return _ASKED_BY(proposer=proposer_id, since=since, until=until)
 
 
-def same_asked(
-    since: datetime, until: datetime, *, connection_id: UUID, proposer_id: UUID, terms_like: Mapping[str, object]
-) -> Q:
-    """Proposals in [since, until) that asked for the very same and were not denied."""
-    return (
-        asked_by(since, until, proposer_id=proposer_id, connection_id=connection_id)
-        & Q(**terms_like)
-        & ~Q(state=ProposalState.DENIED)
+def asked_on(connection_id: UUID, *, since: datetime, until: datetime) -> Question[int]:
+    """How many proposals were made on a connection in [since, until)."""
+    return _ASKED_ON(connection=connection_id, since=since, until=until)
+
+
+def asked_alike(
+    *,
+    connection_id: UUID,
+    proposer_id: UUID,
+    since: datetime,
+    until: datetime,
+    instrument: str,
+    side: str,
+    order_type: str,
+    **numbers: Decimal | None,
+) -> Question[int]:
+    """How many proposals in [since, until) asked for the very same and were not denied. None: without that number."""
+    given = {name: value for name, value in numbers.items() if value is not None}
+    select = _alike(tuple(given), tuple(name for name, value in numbers.items() if value is None))
+    return select(
+        connection=connection_id,
+        proposer=proposer_id,
+        since=since,
+        until=until,
+        instrument=instrument,
+        side=side,
+        order_type=order_type,
+        **given,
     )
-
-
-def counts(questions: Mapping[str, Q], *, since: datetime, until: datetime) -> dict[str, int]:
-    """How many proposals answer each question, all counted in one query over [since, until)."""
-    rows = Proposal.objects.filter(created_at__gte=since, created_at__lt=until)
-    names = {f"n{number}": key for number, key in enumerate(questions)}
-    found = rows.aggregate(**{name: Count("pk", filter=questions[key]) for name, key in names.items()})
-    return {names[name]: count for name, count in found.items()}

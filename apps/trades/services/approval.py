@@ -27,6 +27,7 @@ from apps.trades.rules.reservations import reservation_for
 from apps.trades.rules.terms import read_terms
 from apps.trades.services import facts
 from apps.trades.services.endings import stream_of
+from apps.trades.services.gathering import Gathering
 from apps.trades.services.seal import seal_of
 from apps.trades.types import OrderState, ProposalState, Reservation, Terms
 
@@ -62,7 +63,7 @@ def judge_again(proposal: Proposal, *, now: datetime, lock: bool) -> Judgement:
     connection = locked_connection(terms.connection_id) if lock else proposal.connection
     ask = facts.ask_of(terms, proposer_id=proposal.proposer_id, reporting_currency=connection.desk.reporting_currency)
     version = active_version(connection.pk)
-    gathering = facts.Gathering(
+    gathering = Gathering(
         connection=connection, ask=ask, now=now, asked_at=proposal.created_at, proposal_id=proposal.pk
     )
     known = facts.gather(policy.facts_needed(version, ask), gathering)

@@ -1,33 +1,19 @@
 """Answers to the questions policy asks. A question without an answer stays out of the result, and that denies."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, time
-from datetime import timedelta as span
-from decimal import Decimal
-from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 from uuid import UUID
 
-from django.db.models import Q
-
 from apps.common.decimals import decimal_text, instant_text
-from apps.common.money import minor_up
-from apps.connectors.selectors import balances_of, cash_currencies, instruments_of
-from apps.connectors.types import Balance, Quote, Side
-from apps.policies.selectors import trading_state
+from apps.common.money import from_minor
+from apps.connectors.selectors import cash_currencies
+from apps.connectors.types import Side
+from apps.policies.selectors import worst_state
 from apps.policies.types import Ask, Fact, FactKind, Facts, FactSpec
-from apps.quotes.services import quotes
 from apps.trades.rules import reservations
-from apps.trades.rules.reservations import OpenOrder
 from apps.trades.selectors import exposure
+from apps.trades.services.gathering import ZERO, Gathering, rounded_up
 from apps.trades.types import Terms
-
-if TYPE_CHECKING:
-    from apps.connectors.models import Connection, Instrument
-    from apps.trades.models import Fill
-
-ZERO: Final = Decimal(0)
 
 
 def ask_of(terms: Terms, *, proposer_id: UUID, reporting_currency: str) -> Ask:
@@ -51,107 +37,10 @@ def ask_of(terms: Terms, *, proposer_id: UUID, reporting_currency: str) -> Ask:
     )
 
 
-def day_start(now: datetime) -> datetime:
-    """The beginning of the UTC day of `now`."""
-    return datetime.combine(now.astimezone(UTC).date(), time(), tzinfo=UTC)
-
-
-@dataclass(kw_only=True)
-class Gathering:
-    """One pass over what is known about a connection; each source is read at most once.
-
-    `asked_at` is when the proposal was made (now, for a new one): rates and duplicates are counted up to there, so that
-    a proposal is never held against itself. `proposal_id` keeps its own order out of what is reserved.
-    """
-
-    connection: "Connection"
-    ask: Ask
-    now: datetime
-    asked_at: datetime
-    proposal_id: UUID | None = None
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-    @cached_property
-    def balances(self) -> Mapping[str, Balance]:
-        return balances_of(self.connection)
-
-    @property
-    def balances_at(self) -> datetime | None:
-        return self.connection.balances_as_of
-
-    @cached_property
-    def orders(self) -> list[OpenOrder]:
-        return exposure.open_orders(self.connection.pk, balances_at=self.balances_at, without=self.proposal_id)
-
-    @cached_property
-    def recently_bought(self) -> dict[str, Decimal]:
-        """Base quantity bought since the balances were read, by currency. Nothing is taken off for what was sold."""
-        sums: dict[str, Decimal] = {}
-        for fill in self.fills:
-            instrument = self.instruments.get(fill.instrument)
-            if fill.side == Side.BUY.value and instrument is not None:
-                sums[instrument.base_currency] = sums.get(instrument.base_currency, ZERO) + fill.quantity
-        return {currency: bought for currency, bought in sums.items() if bought > 0}
-
-    def recently_sold(self, code: str) -> Decimal:
-        """Base quantity of an instrument sold since the balances were read; what was bought is not taken off."""
-        sold = (fill.quantity for fill in self.fills if fill.instrument == code and fill.side == Side.SELL.value)
-        return max(sum(sold, ZERO), ZERO)
-
-    @cached_property
-    def recent_spending(self) -> dict[str, Decimal]:
-        """What fills since the balances were read have taken, by currency: money and fees for buys, coins for sells."""
-        spent: dict[str, Decimal] = {}
-        for fill in self.fills:
-            instrument = self.instruments.get(fill.instrument)
-            if instrument is None:
-                continue
-            bought = fill.side == Side.BUY.value
-            currency = instrument.quote_currency if bought else instrument.base_currency
-            amount = fill.quantity * fill.price + fill.fee if bought else fill.quantity
-            spent[currency] = spent.get(currency, ZERO) + amount
-        return spent
-
-    @cached_property
-    def instruments(self) -> "Mapping[str, Instrument]":
-        codes = {self.ask.instrument, *(fill.instrument for fill in self.fills)}
-        return {row.code: row for row in instruments_of(self.connection.pk, codes=tuple(codes))}
-
-    @cached_property
-    def fills(self) -> "list[Fill]":
-        """Fills the balances may not show yet."""
-        return exposure.fills_after(self.connection.pk, self.balances_at) if self.balances_at else []
-
-    def quote(self, code: str) -> Quote | None:
-        return quotes.latest(self.connection.pk, code)
-
-    def held(self, currency: str) -> Decimal:
-        """Quantity held now: the venue's own figure, plus what was bought since it was read."""
-        row = self.balances.get(currency)
-        return (row.total if row else ZERO) + self.recently_bought.get(currency, ZERO)
-
-    def rate(self, currency: str) -> tuple[Decimal, datetime] | None:
-        """Reporting currency per unit of `currency`, and as of when: by a live quote of the pair, one way round or the
-        other. None where there is none."""
-        reporting = self.ask.reporting_currency
-        return self.rate_between(currency, reporting)
-
-    def rate_between(self, base: str, quoted: str) -> tuple[Decimal, datetime] | None:
-        """`quoted` per unit of `base`, as `rate`; the worse side of the market."""
-        if base == quoted:
-            return Decimal(1), self.now
-        direct, inverse = self.quote(f"{base}-{quoted}"), self.quote(f"{quoted}-{base}")
-        if direct is not None:
-            return direct.ask, direct.received_at
-        if inverse is not None:
-            return _shown(1 / inverse.bid), inverse.received_at
-        return None
-
-
 def gather(specs: Iterable[FactSpec], gathering: Gathering) -> Facts:
     """Every spec that can be answered, by its key."""
     wanted = tuple(specs)
-    gathering.counts = _counts(gathering, wanted)
+    gathering.read(wanted)
     facts: dict[str, Fact] = {}
     for spec in wanted:
         answer = _ANSWERS.get(spec.kind)
@@ -161,28 +50,12 @@ def gather(specs: Iterable[FactSpec], gathering: Gathering) -> Facts:
     return facts
 
 
-def _counts(g: Gathering, specs: Sequence[FactSpec]) -> dict[str, int]:
-    """Rates and duplicates, counted together."""
-    windows = {
-        spec: g.asked_at - span(seconds=spec.window_s or 0)
-        for spec in specs
-        if spec.kind in {FactKind.ORDER_RATE, FactKind.DUPLICATES}
-    }
-    if not windows:
-        return {}
-    questions = {
-        spec.key: (_asked if spec.kind is FactKind.ORDER_RATE else _asked_alike)(g, spec, since)
-        for spec, since in windows.items()
-    }
-    return exposure.counts(questions, since=min(windows.values()), until=g.asked_at)
-
-
 def _trading_state(g: Gathering, spec: FactSpec) -> Fact | None:
-    return Fact(values={"state": str(trading_state(g.connection.pk))}, as_of=g.now)
+    return Fact(values={"state": worst_state(g.trading_states.answer)}, as_of=g.now)
 
 
 def _instrument(g: Gathering, spec: FactSpec) -> Fact | None:
-    row = g.instruments.get(spec.scope)
+    row = g.instrument if spec.scope == g.ask.instrument else None
     if row is None:
         return None
     numbers = (
@@ -235,15 +108,14 @@ def _fees(g: Gathering, spec: FactSpec) -> Fact | None:
 
 
 def _position(g: Gathering, spec: FactSpec) -> Fact | None:
-    row = g.instruments.get(spec.scope)
+    row = g.instrument if spec.scope == g.ask.instrument else None
     if row is None or g.balances_at is None:
         return None
     buying, selling = reservations.working(g.orders, spec.scope)
     values = {
         "quantity": decimal_text(g.held(row.base_currency)),
         "working_buy": decimal_text(buying),
-        # What was sold since the balances were read is in `quantity` still: it cannot be sold a second time.
-        "working_sell": decimal_text(selling + g.recently_sold(spec.scope)),
+        "working_sell": decimal_text(selling),
     }
     return Fact(values=values, as_of=g.balances_at)
 
@@ -270,19 +142,19 @@ def _gross(g: Gathering, spec: FactSpec) -> Fact | None:
                 return None
             total += order.remaining * order.worst_price * rate[0]
             oldest = min(oldest, rate[1])
-    return Fact(values={"others": decimal_text(_shown(total))}, as_of=oldest)
+    return Fact(values={"others": decimal_text(rounded_up(total))}, as_of=oldest)
 
 
 def _day_notional(g: Gathering, spec: FactSpec) -> Fact | None:
-    total = exposure.notional_approved_on(g.connection.pk, day_start(g.now), without=g.proposal_id)
+    total = from_minor(next(iter(g.notional.answer), None) or 0)
     return Fact(values={"notional": decimal_text(total)}, as_of=g.now)
 
 
 def _day_loss(g: Gathering, spec: FactSpec) -> Fact | None:
     """Realised today, plus what open lots of known cost are under water now; gains not yet taken hide no loss."""
-    losses = exposure.realized_loss_since(g.connection.pk, day_start(g.now))
+    losses = exposure.amounts(g.losses.answer)
     as_of = g.now
-    for lot in exposure.lots(g.connection.pk):
+    for lot in g.lots.answer:
         quote = g.quote(lot.instrument)
         if quote is None:
             return None
@@ -297,32 +169,14 @@ def _day_loss(g: Gathering, spec: FactSpec) -> Fact | None:
             return None
         loss += lost * rate[0]
         as_of = min(as_of, rate[1])
-    latched = exposure.loss_latched(g.connection.pk, g.now.astimezone(UTC).date())
-    values = {"loss": decimal_text(_shown(loss)), "latched": "true" if latched else "false"}
+    latched = any(g.latches.answer)
+    values = {"loss": decimal_text(rounded_up(loss)), "latched": "true" if latched else "false"}
     return Fact(values=values, as_of=as_of)
 
 
 def _count(g: Gathering, spec: FactSpec) -> Fact | None:
-    count = g.counts.get(spec.key)
-    return None if count is None else Fact(values={"count": str(count)}, as_of=g.now)
-
-
-def _asked(g: Gathering, spec: FactSpec, since: datetime) -> Q:
-    what, _, which = spec.scope.partition(":")
-    if what == "proposer":
-        return exposure.asked_by(since, g.asked_at, proposer_id=UUID(which))
-    return exposure.asked_by(since, g.asked_at, connection_id=UUID(which))
-
-
-def _asked_alike(g: Gathering, spec: FactSpec, since: datetime) -> Q:
-    ask = g.ask
-    terms_like: dict[str, object] = {"instrument": ask.instrument, "side": ask.side, "order_type": ask.order_type}
-    for name in ("quantity", "quote_quantity", "limit_price", "stop_price"):
-        value = getattr(ask, name)
-        terms_like[f"{name}__isnull" if value is None else name] = True if value is None else value
-    return exposure.same_asked(
-        since, g.asked_at, connection_id=g.connection.pk, proposer_id=UUID(ask.proposer), terms_like=terms_like
-    )
+    (count,) = g.counts[spec.key].answer
+    return Fact(values={"count": str(count)}, as_of=g.now)
 
 
 def _fx(g: Gathering, spec: FactSpec) -> Fact | None:
@@ -330,11 +184,6 @@ def _fx(g: Gathering, spec: FactSpec) -> Fact | None:
     base, _, quoted = spec.scope.partition("/")
     rate = g.rate_between(base, quoted)
     return None if rate is None else Fact(values={"rate": decimal_text(rate[0])}, as_of=rate[1])
-
-
-def _shown(amount: Decimal) -> Decimal:
-    """Rounded up to 1e-8: a derived amount is compared with limits at that step, and never to the asker's favour."""
-    return Decimal(minor_up(amount)).scaleb(-8)
 
 
 _ANSWERS: Final[Mapping[FactKind, Callable[[Gathering, FactSpec], Fact | None]]] = {

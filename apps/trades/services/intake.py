@@ -4,8 +4,11 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from django.db import IntegrityError
+from django.db.models import Model
+
 from apps.accounts.services import idempotency
-from apps.accounts.services.idempotency import Answer, AnsweredMeanwhile, Claim, Replay
+from apps.accounts.services.idempotency import Answer, Claim, Replay
 from apps.accounts.types import Principal
 from apps.common import fault_places as places
 from apps.common import faults
@@ -23,35 +26,47 @@ def propose_once(
     narrative: Narrative,
     supersedes: UUID | None,
     principal: Principal,
-    begun: Claim | Replay,
+    claim: Claim,
     word: Callable[[Proposal], bytes],
     now: datetime,
 ) -> Answer:
-    """Propose, and keep the answer `word` makes of the proposal in the same transaction. A Replay does nothing again.
+    """Propose, and keep the answer `word` makes of the proposal in the same transaction. An answer that is kept already
+    is given again, and nothing is done.
 
-    Raises as `proposals.propose`; then nothing is kept, and the key is free for a corrected request.
+    Raises as `proposals.propose` and `idempotency.settled`; then nothing is kept, and the key is free for a corrected
+    request.
     """
+    door, stored = proposals.door_of(intent, principal), idempotency.stored_question(claim)
+    door.read(stored)
+    begun = idempotency.settled(claim, stored)
     if isinstance(begun, Replay):
         return begun
     faults.point(places.RECEIVED.label)
     answers: list[Answer] = []
 
-    def keep(proposal: Proposal) -> None:
+    def keep(proposal: Proposal) -> Model:
         answers.append(Answer(status=CREATED, body=word(proposal)))
-        idempotency.finish(begun, status=CREATED, body=answers[0].body, now=now)
+        return idempotency.kept(claim, status=CREATED, body=answers[0].body, now=now)
 
     try:
         proposals.propose(
             intent=intent,
             narrative=narrative,
             principal=principal,
-            idempotency_key=begun.key,
+            idempotency_key=claim.key,
             supersedes=supersedes,
             now=now,
             also=keep,
+            door=door,
         )
-    except (AnsweredMeanwhile, proposals.KeyUsed):
-        return idempotency.replay(begun)
+    except proposals.KeyUsed:
+        return idempotency.replay(claim)
+    except IntegrityError:
+        # The key may have been used for something else meanwhile. Anything else stays a defect.
+        begun = idempotency.settled(claim, idempotency.stored_question(claim))
+        if isinstance(begun, Replay):
+            return begun
+        raise
     faults.point(places.ANSWERING.label)
     return answers[0]
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from apps.policies.types import Evaluation, LineVerdict, ReasonCode
 from apps.trades.models import LossLatch
-from apps.trades.services import facts
+from apps.trades.services.gathering import day_start
 
 
 def keep_loss(connection_id: UUID, evaluation: Evaluation, now: datetime) -> None:
@@ -13,5 +13,5 @@ def keep_loss(connection_id: UUID, evaluation: Evaluation, now: datetime) -> Non
     reached = any(line.code == ReasonCode.DAILY_LOSS and line.verdict is LineVerdict.FAIL for line in evaluation.lines)
     if reached:
         LossLatch.objects.get_or_create(
-            connection_id=connection_id, date=facts.day_start(now).date(), reset_at=None, defaults={"tripped_at": now}
+            connection_id=connection_id, date=day_start(now).date(), reset_at=None, defaults={"tripped_at": now}
         )

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ from apps.common import faults
 from apps.common.errors import AikaError, Unavailable
 from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
+from apps.connectors.types import Quote
 from apps.quotes.services import quotes
 from apps.trades.selectors.watch import known_watched_codes, watched_codes
 
@@ -28,14 +30,28 @@ POLL_INTERVAL_S: Final = 1.0
 Clock = Callable[[], datetime]
 
 logger = logging.getLogger(__name__)
+_asking = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fresh:
+    """The moment to decide at: when it was asked, or when the last price came if that was later. `quotes`, by code, are
+    those it was judged on."""
+
+    now: datetime
+    quotes: Mapping[str, Quote]
 
 
 def make_fresh(connection: "Connection", codes: Iterable[str], *, now: datetime) -> datetime:
+    """As `fresh_market`; only the moment to decide at."""
+    return fresh_market(connection, codes, now=now).now
+
+
+def fresh_market(connection: "Connection", codes: Iterable[str], *, now: datetime) -> Fresh:
     """Bring what a decision on these instruments needs up to date, asking the venue only for what is old.
 
-    Returns the moment to decide at: `now`, or when the last price came if that was later. Raises Unavailable
-    VENUE_UNAVAILABLE where something is old and the venue does not answer: nothing is decided on it. Never inside a
-    transaction.
+    Raises Unavailable VENUE_UNAVAILABLE where something is old and the venue does not answer: nothing is decided on it.
+    Never inside a transaction.
     """
     try:
         with faults.call(places.MARKET):
@@ -49,7 +65,7 @@ def make_fresh(connection: "Connection", codes: Iterable[str], *, now: datetime)
         ) from error
 
 
-def _refresh_old(connection: "Connection", codes: tuple[str, ...], now: datetime) -> datetime:
+def _refresh_old(connection: "Connection", codes: tuple[str, ...], now: datetime) -> Fresh:
     if _older(connection.instruments_as_of, INSTRUMENTS_AGE_MAX, now):
         sync.refresh_instruments(connection, now=now)
     if _older(connection.fees_as_of, FEES_AGE_MAX, now):
@@ -58,9 +74,17 @@ def _refresh_old(connection: "Connection", codes: tuple[str, ...], now: datetime
         sync.refresh_balances(connection, now=now)
     wanted = sorted({*codes, *known_watched_codes(connection)})
     known = quotes.latest_of(connection.pk, wanted)
-    if any(code not in known or now - known[code].received_at > QUOTE_AGE_MAX for code in wanted):
-        known = dict(quotes.refresh(connection, wanted))
-    return max([now, *(quote.received_at for quote in known.values())])
+    if _any_old(known, wanted, now):
+        # One thread of the process asks the venue; the others take what it learned, if that is enough for them.
+        with _asking:
+            known = quotes.latest_of(connection.pk, wanted)
+            if _any_old(known, wanted, now):
+                known = dict(quotes.refresh(connection, wanted))
+    return Fresh(now=max([now, *(quote.received_at for quote in known.values())]), quotes=known)
+
+
+def _any_old(known: Mapping[str, Quote], wanted: Iterable[str], now: datetime) -> bool:
+    return any(code not in known or now - known[code].received_at > QUOTE_AGE_MAX for code in wanted)
 
 
 def _older(instant: datetime | None, bound: timedelta, now: datetime) -> bool:

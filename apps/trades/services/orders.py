@@ -16,17 +16,15 @@ from apps.audit.services import alarms, events
 from apps.audit.types import Actor
 from apps.common import fault_places as places
 from apps.common import faults
-from apps.common.decimals import instant_text
 from apps.common.errors import AikaError, Misconfigured, OutcomeUnknown, Unavailable
 from apps.common.tasks import publish
 from apps.connectors.errors import Mismatch, Rejected
 from apps.connectors.services import venue
 from apps.connectors.types import Placement
 from apps.policies.selectors import trading_state as worst_state
-from apps.policies.types import FactKind, FactSpec, Gate
+from apps.policies.types import Gate, State
 from apps.trades.models import Order
 from apps.trades.selectors.proposals import locked_proposal
-from apps.trades.selectors.reconciliation import reconciled_since
 from apps.trades.services import differences, endings, grounds, latches, market
 from apps.trades.services.approval import judge_again, keep_judgement
 from apps.trades.types import DifferenceKind, OrderState
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 # Longer than twice the connector's total deadline: a claim whose lease ran out is not being sent any more.
 LEASE: Final = timedelta(seconds=30)
 RETRY_AFTER: Final = timedelta(seconds=5)
-RECONCILING: Final = "RECONCILING"
 EXECUTION: Final = Actor.system("execution")
 
 Clock = Callable[[], datetime]
@@ -47,25 +44,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """The right to make one call, until `lease_until`. `fence` is the number under which the answer may be written.
-
-    `judged_in` is the trading state the order was let pass in: it may not leave in a tighter one.
-    """
+    """The right to make one call, until `lease_until`. `fence` is the number under which the answer may be written."""
 
     order_id: UUID
     fence: int
     connection: "Connection"
     body: bytes
     lease_until: datetime
-    judged_in: str
 
 
-def execute(*, order_id: UUID, clock: Clock, reconciled_from: datetime | None = None) -> str:
+def execute(*, order_id: UUID, clock: Clock) -> str:
     """Claim an approved order, send it once, record the answer. Returns the order's state afterwards.
 
     Safe to call any number of times, from any number of workers: whoever does not get the claim does nothing. `clock`
-    gives the time at each step: the call between claim and answer may take seconds. With `reconciled_from` (when the
-    worker's process began) nothing leaves before the connection was compared with its venue since then.
+    gives the time at each step: the call between claim and answer may take seconds.
     """
     now = clock()
     order = Order.objects.select_related("connection__desk", "authority").filter(pk=order_id).first()
@@ -73,8 +65,6 @@ def execute(*, order_id: UUID, clock: Clock, reconciled_from: datetime | None = 
         return order.state if order else "MISSING"
     # Past its time it needs no facts: a venue that does not answer must not keep a dead approval alive.
     if now < order.authority.valid_until:
-        if reconciled_from is not None and not reconciled_since(order.connection_id, reconciled_from):
-            return _await_comparison(order, reconciled_from, now)
         try:
             now = market.make_fresh(order.connection, [order.instrument], now=now)
         except AikaError as error:
@@ -89,22 +79,10 @@ def _postpone(order: Order, error: AikaError, now: datetime) -> str:
     """Nothing is known well enough to send now: leave the order to the sweep, until its authority runs out."""
     logger.warning("Order %s waits: what it is judged on could not be read (%s).", order.pk, error.code)
     with faults.commit(places.POSTPONE):
-        _put_off(order, now, code=error.code, reason=error.message)
+        Order.objects.initialized().filter(pk=order.pk).update(
+            next_attempt_at=now + RETRY_AFTER, reason_code=error.code, reason=error.message
+        )
     return OrderState.INITIALIZED
-
-
-def _await_comparison(order: Order, reconciled_from: datetime, now: datetime) -> str:
-    """The worker has just begun, and what it would judge on may be older than what happened: compare first."""
-    with faults.commit(places.POSTPONE):
-        _put_off(order, now, code=RECONCILING, reason="Waits until the connection was compared with its venue.")
-        publish("trades.reconcile", connection_id=order.connection_id, needed_from=instant_text(reconciled_from))
-    return OrderState.INITIALIZED
-
-
-def _put_off(order: Order, now: datetime, *, code: str, reason: str) -> None:
-    Order.objects.initialized().filter(pk=order.pk).update(
-        next_attempt_at=now + RETRY_AFTER, reason_code=code, reason=reason
-    )
 
 
 def _claim(order_id: UUID, now: datetime) -> Claim | None:
@@ -148,7 +126,6 @@ def _claim(order_id: UUID, now: datetime) -> Claim | None:
             connection=judgement.connection,
             body=bytes(order.request_body),
             lease_until=lease_until,
-            judged_in=judgement.facts[FactSpec(FactKind.TRADING_STATE, judgement.ask.connection).key].values["state"],
         )
 
 
@@ -156,9 +133,8 @@ def _send(claim: Claim, clock: Clock) -> str:
     if clock() >= claim.lease_until:
         # This worker slept on its claim. Others may hold it for dead by now, so it must not send.
         return _give_back(claim, clock(), code="CLAIM_TOO_OLD", reason="The worker was held up before the call.")
-    state = worst_state(claim.connection.pk)
-    if state != claim.judged_in:
-        return _give_back(claim, clock(), code="TRADING_STATE_MOVED", reason=f"Trading was {state} before the call.")
+    if worst_state(claim.connection.pk) == State.HALTED:
+        return _give_back(claim, clock(), code="TRADING_HALTED", reason="Trading was halted before the call.")
     try:
         connector = venue.connect(claim.connection)
         with faults.call(places.PLACE):

@@ -4,29 +4,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.db.models import Model
 
 from apps.accounts.types import Principal
 from apps.audit.services import events
 from apps.common import canonical, faults
 from apps.common import fault_places as places
 from apps.common.errors import Conflict, Invalid, NotFound
-from apps.connectors.selectors import connections_for, instrument_of
+from apps.common.statements import Question, Statement, ask, store
+from apps.connectors.selectors import InstrumentRow, connection_question, instrument_at
 from apps.connectors.services import venue
 from apps.connectors.types import Environment, Quote
 from apps.policies import rules as policy
-from apps.policies.selectors import active_version
+from apps.policies.selectors import active_at, version_of
 from apps.policies.services import decisions
 from apps.policies.types import Ask, Evaluation, Facts, Gate, Verdict, VersionRules
-from apps.quotes.services import quotes
 from apps.trades.models import Proposal
 from apps.trades.rules import terms as rules
 from apps.trades.services import facts, latches, market
 from apps.trades.services.endings import stream_of
+from apps.trades.services.gathering import Gathering
 from apps.trades.types import Intent, Narrative, ProposalState, Terms
 
 if TYPE_CHECKING:
@@ -63,8 +65,38 @@ def judge(*, intent: Intent, principal: Principal, now: datetime) -> Judged:
     Raises Invalid for an intent no venue could take, NotFound for a connection or instrument that is not there for this
     principal, Unavailable where the venue does not answer and what is known is too old.
     """
+    return judge_at(door_of(intent, principal), intent=intent, principal=principal, now=now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """What a proposal meets first: its connection, the policy in force there, its instrument. Read together, and with
+    whatever else a caller must know at that moment (`also`)."""
+
+    connections: Question["Connection"]
+    versions: Question[UUID]
+    instruments: Question[InstrumentRow]
+
+    def read(self, *also: Question[Any]) -> None:
+        """Put them to the database at once."""
+        ask(self.connections, self.versions, self.instruments, *also)
+
+
+def door_of(intent: Intent, principal: Principal) -> Door:
+    """The door of the connection that an intent names."""
+    return Door(
+        connections=connection_question(principal, intent.connection),
+        versions=active_at(intent.connection),
+        instruments=instrument_at(intent.connection, intent.instrument),
+    )
+
+
+def judge_at(door: Door, *, intent: Intent, principal: Principal, now: datetime) -> Judged:
+    """`judge` at a door that may be read already."""
     rules.check_intent(intent, now=now)
-    connection = connections_for(principal).filter(slug=intent.connection, is_active=True).first()
+    if not door.connections.is_answered:
+        door.read()
+    connection = next(iter(door.connections.answer), None)
     if connection is None:
         raise NotFound(
             "CONNECTION_UNKNOWN",
@@ -72,28 +104,39 @@ def judge(*, intent: Intent, principal: Principal, now: datetime) -> Judged:
             fix="GET /api/v1/connectors lists the connections this key or person may use.",
             field="connection",
         )
-    now = market.make_fresh(connection, [intent.instrument], now=now)
-    terms = _bind(intent, connection, now)
-    ask = facts.ask_of(terms, proposer_id=principal.user_id, reporting_currency=connection.desk.reporting_currency)
-    version = active_version(connection.pk)
-    gathering = facts.Gathering(connection=connection, ask=ask, now=now, asked_at=now)
-    known = facts.gather(policy.facts_needed(version, ask), gathering)
-    evaluation = policy.evaluate(version, ask, known, now, approval_may_be_waived=not settings.POLICY_REQUIRE_APPROVAL)
+    instruments, listed_at = door.instruments, connection.instruments_as_of
+    fresh = market.fresh_market(connection, [intent.instrument], now=now)
+    if connection.instruments_as_of != listed_at:
+        instruments = instrument_at(intent.connection, intent.instrument)
+    now, version = fresh.now, version_of(door.versions.answer)
+    terms = _bind(intent, connection, next(iter(instruments.answer), None), now)
+    asked = facts.ask_of(terms, proposer_id=principal.user_id, reporting_currency=connection.desk.reporting_currency)
+    gathering = Gathering(
+        connection=connection,
+        ask=asked,
+        now=now,
+        asked_at=now,
+        quotes=fresh.quotes,
+        instrument_rows=instruments,
+    )
+    known = facts.gather(policy.facts_needed(version, asked), gathering)
+    evaluation = policy.evaluate(
+        version, asked, known, now, approval_may_be_waived=not settings.POLICY_REQUIRE_APPROVAL
+    )
     return Judged(
         connection=connection,
         terms=terms,
-        ask=ask,
+        ask=asked,
         version=version,
         facts=known,
         evaluation=evaluation,
-        quote=quotes.latest(connection.pk, intent.instrument),
+        quote=gathering.quote(intent.instrument),
         judged_at=now,
         expires_at=rules.approval_deadline(intent, not_after=terms.not_after, now=now),
     )
 
 
-def _bind(intent: Intent, connection: "Connection", now: datetime) -> Terms:
-    instrument = instrument_of(connection.pk, intent.instrument)
+def _bind(intent: Intent, connection: "Connection", instrument: InstrumentRow | None, now: datetime) -> Terms:
     if instrument is None:
         raise Invalid(
             "INSTRUMENT_UNKNOWN",
@@ -129,21 +172,21 @@ def propose(
     idempotency_key: str,
     now: datetime,
     supersedes: UUID | None = None,
-    also: Callable[[Proposal], None] | None = None,
+    also: Callable[[Proposal], Model] | None = None,
+    door: Door | None = None,
 ) -> Proposal:
     """Judge an intent and store it with the decision: DENIED, or AWAITING_APPROVAL.
 
-    `also` runs inside the same transaction with the stored proposal: a caller's own record commits with it or not at
-    all. Raises as `judge`, Invalid for a narrative beyond its bounds, and KeyUsed.
+    `also` gives a row to store in the same transaction: a caller's own record commits with the proposal or not at all.
+    `door` is given where it was read already. Raises as `judge`, Invalid for a narrative beyond its bounds, and
+    KeyUsed.
     """
     _check_narrative(narrative)
-    judged = judge(intent=intent, principal=principal, now=now)
+    judged = judge_at(door or door_of(intent, principal), intent=intent, principal=principal, now=now)
     try:
         with faults.commit(places.PROPOSE):
             earlier = _superseded(supersedes, principal) if supersedes is not None else None
-            proposal = _store(judged, narrative, principal, idempotency_key, earlier)
-            if also is not None:
-                also(proposal)
+            proposal = _store(judged, narrative, principal, idempotency_key, earlier, also)
     except IntegrityError as error:
         # Asked, not read from the error: databases and guards word it differently. Anything else stays a defect.
         used = Proposal.objects.filter(principal_key=principal.reference, idempotency_key=idempotency_key)
@@ -199,6 +242,7 @@ def _store(
     principal: Principal,
     idempotency_key: str,
     supersedes: Proposal | None,
+    also: Callable[[Proposal], Model] | None,
 ) -> Proposal:
     # The moment it was judged at, which may be later than the request: another one would not replay.
     terms, evaluation, now = judged.terms, judged.evaluation, judged.judged_at
@@ -206,7 +250,7 @@ def _store(
     order_id = rules.client_order_id(environment=terms.environment, proposal_id=proposal_id, attempt=1)
     raw = rules.terms_bytes(terms)
     body = venue.order_body(terms.venue, rules.order_request(terms, order_id))
-    decision = decisions.record(
+    decision = decisions.made(
         gate=Gate.PROPOSAL,
         subject=str(proposal_id),
         version=judged.version,
@@ -216,7 +260,7 @@ def _store(
         now=now,
     )
     denied = evaluation.outcome is Verdict.DENY
-    proposal = Proposal.objects.create(
+    proposal = Proposal(
         id=proposal_id,
         connection=judged.connection,
         state=ProposalState.DENIED if denied else ProposalState.AWAITING_APPROVAL,
@@ -241,7 +285,8 @@ def _store(
         ended_at=now if denied else None,
         end_code=evaluation.codes[0] if denied and evaluation.codes else "",
     )
-    _write_down(proposal, evaluation, principal, now)
+    opened = _opened(proposal, evaluation, principal, now)
+    store(decision, proposal, *opened, *(() if also is None else (also(proposal),)))
     if denied:
         latches.keep_loss(judged.connection.pk, evaluation, now)
     return proposal
@@ -261,8 +306,8 @@ def _judged_columns(judged: Judged) -> dict[str, object]:
     }
 
 
-def _write_down(proposal: Proposal, evaluation: Evaluation, principal: Principal, now: datetime) -> None:
-    events.record(
+def _opened(proposal: Proposal, evaluation: Evaluation, principal: Principal, now: datetime) -> tuple[Statement, ...]:
+    return events.opening(
         stream=stream_of(proposal.pk),
         kind="proposal.denied" if evaluation.outcome is Verdict.DENY else "proposal.proposed",
         actor=principal.actor(),

@@ -1,0 +1,252 @@
+"""SQL that is written once and run many times, several statements to a round trip.
+
+Django writes its SQL anew for every query. Where the same is asked of every proposal, that costs more than the answer
+does. A `Select` keeps what Django wrote for a queryset and fills in the parameters; `ask` puts many such questions to
+the database at once, and `store` inserts the rows of one transaction the same way. On PostgreSQL they travel in one
+pipeline and are prepared by the server; SQLite runs them one after the other.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.base import ServerBindingCursor
+
+from apps.common.decimals import decimal_text
+
+R = TypeVar("R")
+Param = UUID | datetime | date | Decimal | str
+Converters = dict[int, tuple[list[Callable[..., Any]], Any]]
+
+POSTGRESQL: Final = "postgresql"
+# Nobody's id, name or time: they mark where a parameter stands in the SQL that Django writes.
+_MARK: Final = 0x6D61726B
+
+
+class Statement(NamedTuple):
+    """SQL and what its places hold, as the database driver takes it."""
+
+    sql: str
+    params: list[Any]
+
+
+@dataclass
+class Question(Generic[R]):
+    """A `Select` with its parameters. `ask` fills it; reading the answer before that asks it alone."""
+
+    select: "Select[R]"
+    params: dict[str, Param]
+    _rows: list[R] | None = field(default=None, repr=False)
+
+    @property
+    def answer(self) -> list[R]:
+        """The rows."""
+        if self._rows is None:
+            ask(self)
+        assert self._rows is not None  # noqa: S101  asked just above
+        return self._rows
+
+    @property
+    def is_answered(self) -> bool:
+        return self._rows is not None
+
+    def statement(self, connection: BaseDatabaseWrapper) -> Statement:
+        return self.select.written(connection).statement(connection, self.params)
+
+    def take(self, connection: BaseDatabaseWrapper, rows: list[Any]) -> None:
+        """Keep what the database answered."""
+        self._rows = self.select.read(connection, rows)
+
+
+class _Written(NamedTuple):
+    """What Django wrote for one kind of database: the SQL, what stands at each place, and how columns are read."""
+
+    sql: str
+    places: tuple[tuple[str | None, object], ...]
+    converters: tuple[tuple[int, tuple[Callable[..., Any], ...], Any], ...]
+
+    def statement(self, connection: BaseDatabaseWrapper, params: dict[str, Param]) -> Statement:
+        return Statement(
+            self.sql, [fixed if name is None else _adapted(connection, params[name]) for name, fixed in self.places]
+        )
+
+
+class Select(Generic[R]):
+    """A queryset of `values_list`, as a function of its parameters, written once for each kind of database.
+
+    `row` makes an answer of one row's columns. `params` names the parameters with their types: UUID, datetime, date,
+    Decimal (of an exact column) or str, each used by the queryset as it is given, and deciding nothing else about it.
+    """
+
+    def __init__(
+        self, queryset: Callable[..., "models.QuerySet[Any, Any]"], row: Callable[..., R], **params: type[Param]
+    ) -> None:
+        self._queryset = queryset
+        self._row = row
+        self._params = params
+        self._kept: dict[str, _Written] = {}
+
+    def __call__(self, **params: Param) -> Question[R]:
+        """The question with these parameters."""
+        return Question(self, params)
+
+    def written(self, connection: BaseDatabaseWrapper) -> _Written:
+        found = self._kept.get(connection.vendor)
+        if found is None:
+            found = self._kept[connection.vendor] = self._write(connection)
+        return found
+
+    def read(self, connection: BaseDatabaseWrapper, rows: list[Any]) -> list[R]:
+        """The database's rows as answers."""
+        converters, row = self.written(connection).converters, self._row
+        if not converters:
+            return [row(*columns) for columns in rows]
+        answers = []
+        for columns in rows:
+            values = list(columns)
+            for position, functions, expression in converters:
+                for convert in functions:
+                    values[position] = convert(values[position], expression, connection)
+            answers.append(row(*values))
+        return answers
+
+    def _write(self, connection: BaseDatabaseWrapper) -> _Written:
+        marks = {name: _mark(kind, number) for number, (name, kind) in enumerate(self._params.items())}
+        compiler = self._queryset(**marks).query.get_compiler(connection=connection)
+        sql, values = compiler.as_sql()
+        names = {_adapted(connection, mark): name for name, mark in marks.items()}
+        places = tuple(
+            (names[value], None) if isinstance(value, Param) and value in names else (None, value) for value in values
+        )
+        if missing := set(self._params) - {name for name, _ in places}:
+            raise TypeError(f"The queryset does not hold {', '.join(sorted(missing))} as given.")
+        found: Converters = compiler.get_converters([item[0] for item in compiler.select])
+        converters = tuple((place, tuple(functions), column) for place, (functions, column) in found.items())
+        return _Written(sql, places, converters)
+
+
+class Figure(Select[R]):
+    """A `Select` of exactly one row and column. Those asked together travel as one statement."""
+
+
+class Insert:
+    """Inserting rows of one model, written once."""
+
+    _made: ClassVar[dict[type[models.Model], "Insert"]] = {}
+
+    def __init__(self, model: type[models.Model]) -> None:
+        # An id that the database gives is left to it.
+        self._fields = [one for one in model._meta.local_concrete_fields if not isinstance(one, models.AutoField)]
+        columns = ", ".join(f'"{one.column}"' for one in self._fields)
+        places = ", ".join(["%s"] * len(self._fields))
+        # Names of the model's own table and columns: no input of anybody reaches this text.
+        self._sql = f'INSERT INTO "{model._meta.db_table}" ({columns}) VALUES ({places})'  # noqa: S608  see above
+
+    @classmethod
+    def of(cls, model: type[models.Model]) -> "Insert":
+        """The insert of a model."""
+        found = cls._made.get(model)
+        if found is None:
+            found = cls._made[model] = cls(model)
+        return found
+
+    def row(self, row: models.Model) -> Statement:
+        """The statement that inserts this row; the row counts as stored from now on."""
+        connection = _connection()
+        values = [one.get_db_prep_save(one.pre_save(row, add=True), connection) for one in self._fields]
+        row._state.adding, row._state.db = False, connection.alias
+        return Statement(self._sql, values)
+
+
+def ask(*questions: Question[Any]) -> None:
+    """Put the questions to the database together and keep each answer in its question."""
+    connection = _connection()
+    figures = [one for one in questions if isinstance(one.select, Figure)]
+    others = [one for one in questions if not isinstance(one.select, Figure)]
+    statements = [one.statement(connection) for one in others]
+    if figures:
+        statements.append(_together([one.statement(connection) for one in figures]))
+    answers = _run(connection, statements, fetch=True)
+    if figures:
+        (row,) = answers.pop()
+        answers += [[(value,)] for value in row]
+    for question, rows in zip(others + figures, answers, strict=True):
+        question.take(connection, rows)
+
+
+def _together(figures: Sequence[Statement]) -> Statement:
+    """One statement with a column for each figure."""
+    columns = ", ".join(f"({one.sql})" for one in figures)
+    return Statement(f"SELECT {columns}", [value for one in figures for value in one.params])
+
+
+def store(*rows: models.Model | Statement) -> None:
+    """Insert rows in this order, inside the caller's transaction. A `Statement` stands for a row made elsewhere.
+
+    Raises IntegrityError where the database refuses any of them: then none is stored, and the transaction must end.
+    """
+    connection = _connection()
+    if not connection.in_atomic_block:
+        raise TypeError("Rows that belong together are stored in one transaction.")
+    statements = [row if isinstance(row, Statement) else Insert.of(type(row)).row(row) for row in rows]
+    _run(connection, statements, fetch=False)
+
+
+def _connection() -> BaseDatabaseWrapper:
+    return connections[DEFAULT_DB_ALIAS]
+
+
+def _run(connection: BaseDatabaseWrapper, statements: Sequence[Statement], *, fetch: bool) -> list[list[Any]]:
+    connection.validate_no_broken_transaction()
+    connection.ensure_connection()
+    if connection.vendor == POSTGRESQL:
+        return _run_in_pipeline(connection, statements, fetch)
+    rows: list[list[Any]] = []
+    with connection.cursor() as cursor:
+        for sql, params in statements:
+            cursor.execute(sql, params)
+            rows.append(cursor.fetchall() if fetch else [])
+    return rows
+
+
+def _run_in_pipeline(connection: Any, statements: Sequence[Statement], fetch: bool) -> list[list[Any]]:
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        cursors = []
+        for sql, params in statements:
+            # Server-side parameters, unlike Django's own cursor: only such statements can be prepared.
+            plain = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]  # the stub knows no constructor
+            cursors.append(connection.make_cursor(plain))
+            cursors[-1].execute(sql, params)
+            if connection.queries_logged:
+                connection.queries_log.append({"sql": sql, "time": "0 (one of a pipeline)"})
+        return [one.fetchall() if fetch else [] for one in cursors]
+
+
+def _adapted(connection: BaseDatabaseWrapper, value: Param) -> Any:
+    """The value as Django would hand it to this database for a column of its type."""
+    if isinstance(value, UUID):
+        return value if connection.features.has_native_uuid_field else value.hex
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, date):
+        return connection.ops.adapt_datefield_value(value)
+    if isinstance(value, Decimal) and connection.vendor != POSTGRESQL:
+        return decimal_text(value)
+    return value
+
+
+def _mark(kind: type[Param], number: int) -> Param:
+    if kind is UUID:
+        return UUID(int=_MARK + number)
+    if kind is datetime:
+        return datetime(1801, 1, 1, 1, 1, 1, 1, tzinfo=UTC) + timedelta(days=number)
+    if kind is date:
+        return date(1701, 1, 1) + timedelta(days=number)
+    if kind is Decimal:
+        return Decimal(_MARK + number).scaleb(-18)
+    return f"\x01{number}"

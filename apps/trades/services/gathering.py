@@ -1,0 +1,213 @@
+"""One pass over what is known about a connection, read together: what `facts` answers from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
+from datetime import timedelta as span
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from apps.common.money import minor_up
+from apps.common.statements import Question, ask
+from apps.connectors.selectors import InstrumentRow, balances_question, instrument_question, instruments_of
+from apps.connectors.types import Balance, Quote, Side
+from apps.policies.selectors import trading_states_question
+from apps.policies.types import Ask, FactKind, FactSpec
+from apps.quotes.services.quotes import latest
+from apps.trades.rules.reservations import OpenOrder
+from apps.trades.selectors import exposure
+
+if TYPE_CHECKING:
+    from apps.connectors.models import Connection
+
+ZERO: Final = Decimal(0)
+
+
+def day_start(now: datetime) -> datetime:
+    """The beginning of the UTC day of `now`."""
+    return datetime.combine(now.astimezone(UTC).date(), time(), tzinfo=UTC)
+
+
+# What each kind of fact is read from: names of Gathering's questions.
+_SOURCES: Final[Mapping[FactKind, tuple[str, ...]]] = {
+    FactKind.TRADING_STATE: ("trading_states",),
+    FactKind.INSTRUMENT: ("own_instrument",),
+    FactKind.BALANCES: ("balance_rows", "open_rows", "fill_rows"),
+    FactKind.POSITION: ("own_instrument", "balance_rows", "open_rows", "fill_rows"),
+    FactKind.GROSS: ("balance_rows", "open_rows", "fill_rows"),
+    FactKind.DAY_NOTIONAL: ("notional",),
+    FactKind.DAY_LOSS: ("losses", "lots", "latches"),
+}
+
+
+@dataclass(kw_only=True)
+class Gathering:
+    """What is known of a connection, each source read at most once.
+
+    `asked_at` is when the proposal was made (now, for a new one): rates and duplicates are counted up to there, so that
+    a proposal is never held against itself. `proposal_id` keeps its own order out of what is reserved. `quotes` and
+    `instrument_rows` are what was read already.
+    """
+
+    connection: "Connection"
+    ask: Ask
+    now: datetime
+    asked_at: datetime
+    proposal_id: UUID | None = None
+    quotes: Mapping[str, Quote] = field(default_factory=dict)
+    instrument_rows: Question[InstrumentRow] | None = None
+    counts: dict[str, Question[int]] = field(default_factory=dict)
+
+    def read(self, specs: Sequence[FactSpec]) -> None:
+        """Put every question of these specs to the database at once."""
+        for spec in specs:
+            if spec.kind in {FactKind.ORDER_RATE, FactKind.DUPLICATES}:
+                self.counts.setdefault(spec.key, self._count(spec))
+        names = dict.fromkeys(name for spec in specs for name in _SOURCES.get(spec.kind, ()))
+        questions: list[Question[Any] | None] = [getattr(self, name) for name in names]
+        ask(*(one for one in (*questions, *self.counts.values()) if one is not None and not one.is_answered))
+
+    @cached_property
+    def trading_states(self) -> Question[tuple[str, str]]:
+        return trading_states_question(self.connection.pk)
+
+    @cached_property
+    def own_instrument(self) -> Question[InstrumentRow]:
+        return self.instrument_rows or instrument_question(self.connection.pk, self.ask.instrument)
+
+    @cached_property
+    def balance_rows(self) -> Question[Balance]:
+        return balances_question(self.connection.pk)
+
+    @cached_property
+    def open_rows(self) -> Question[exposure.OpenRow]:
+        return exposure.open_rows(self.connection.pk)
+
+    @cached_property
+    def fill_rows(self) -> Question[exposure.RecentFill] | None:
+        return exposure.fills_after(self.connection.pk, self.balances_at) if self.balances_at else None
+
+    @cached_property
+    def notional(self) -> Question[int | None]:
+        return exposure.notional_approved_on(self.connection.pk, day_start(self.now), without=self.proposal_id)
+
+    @cached_property
+    def losses(self) -> Question[tuple[str, int]]:
+        return exposure.realized_loss_since(self.connection.pk, day_start(self.now))
+
+    @cached_property
+    def lots(self) -> Question[exposure.Lot]:
+        return exposure.lots(self.connection.pk)
+
+    @cached_property
+    def latches(self) -> Question[int]:
+        return exposure.loss_latches(self.connection.pk, self.now.astimezone(UTC).date())
+
+    def _count(self, spec: FactSpec) -> Question[int]:
+        asked, since = self.ask, self.asked_at - span(seconds=spec.window_s or 0)
+        if spec.kind is FactKind.DUPLICATES:
+            return exposure.asked_alike(
+                connection_id=self.connection.pk,
+                proposer_id=UUID(asked.proposer),
+                since=since,
+                until=self.asked_at,
+                instrument=asked.instrument,
+                side=asked.side,
+                order_type=asked.order_type,
+                quantity=asked.quantity,
+                quote_quantity=asked.quote_quantity,
+                limit_price=asked.limit_price,
+                stop_price=asked.stop_price,
+            )
+        what, _, which = spec.scope.partition(":")
+        if what == "proposer":
+            return exposure.asked_by(UUID(which), since=since, until=self.asked_at)
+        return exposure.asked_on(UUID(which), since=since, until=self.asked_at)
+
+    @property
+    def balances_at(self) -> datetime | None:
+        return self.connection.balances_as_of
+
+    @cached_property
+    def balances(self) -> Mapping[str, Balance]:
+        return {row.currency: row for row in self.balance_rows.answer}
+
+    @cached_property
+    def orders(self) -> list[OpenOrder]:
+        return exposure.open_orders(self.open_rows.answer, balances_at=self.balances_at, without=self.proposal_id)
+
+    @cached_property
+    def fills(self) -> list[exposure.RecentFill]:
+        """Fills the balances may not show yet."""
+        return self.fill_rows.answer if self.fill_rows is not None else []
+
+    @cached_property
+    def recently_bought(self) -> dict[str, Decimal]:
+        """Base quantity bought since the balances were read, by currency. Nothing is taken off for what was sold."""
+        sums: dict[str, Decimal] = {}
+        for fill in self.fills:
+            currencies = self.currencies.get(fill.instrument)
+            if fill.side == Side.BUY.value and currencies is not None:
+                sums[currencies[0]] = sums.get(currencies[0], ZERO) + fill.quantity
+        return {currency: bought for currency, bought in sums.items() if bought > 0}
+
+    @cached_property
+    def recent_spending(self) -> dict[str, Decimal]:
+        """What fills since the balances were read have taken, by currency: money and fees for buys, coins for sells."""
+        spent: dict[str, Decimal] = {}
+        for fill in self.fills:
+            currencies = self.currencies.get(fill.instrument)
+            if currencies is None:
+                continue
+            base, quoted = currencies
+            bought = fill.side == Side.BUY.value
+            currency = quoted if bought else base
+            amount = fill.quantity * fill.price + fill.fee if bought else fill.quantity
+            spent[currency] = spent.get(currency, ZERO) + amount
+        return spent
+
+    @cached_property
+    def instrument(self) -> InstrumentRow | None:
+        """The instrument of the ask as last read; None where the venue never listed it."""
+        return next(iter(self.own_instrument.answer), None)
+
+    @cached_property
+    def currencies(self) -> Mapping[str, tuple[str, str]]:
+        """Base and quote currency of the instruments that recent fills are in."""
+        codes = tuple({fill.instrument for fill in self.fills})
+        if not codes:
+            return {}
+        rows = instruments_of(self.connection.pk, codes=codes)
+        return {row.code: (row.base_currency, row.quote_currency) for row in rows}
+
+    def quote(self, code: str) -> Quote | None:
+        return self.quotes.get(code) or latest(self.connection.pk, code)
+
+    def held(self, currency: str) -> Decimal:
+        """Quantity held now: the venue's own figure, plus what was bought since it was read."""
+        row = self.balances.get(currency)
+        return (row.total if row else ZERO) + self.recently_bought.get(currency, ZERO)
+
+    def rate(self, currency: str) -> tuple[Decimal, datetime] | None:
+        """Reporting currency per unit of `currency`, and as of when: by a live quote of the pair, one way round or the
+        other. None where there is none."""
+        reporting = self.ask.reporting_currency
+        return self.rate_between(currency, reporting)
+
+    def rate_between(self, base: str, quoted: str) -> tuple[Decimal, datetime] | None:
+        """`quoted` per unit of `base`, as `rate`; the worse side of the market."""
+        if base == quoted:
+            return Decimal(1), self.now
+        direct, inverse = self.quote(f"{base}-{quoted}"), self.quote(f"{quoted}-{base}")
+        if direct is not None:
+            return direct.ask, direct.received_at
+        if inverse is not None:
+            return rounded_up(1 / inverse.bid), inverse.received_at
+        return None
+
+
+def rounded_up(amount: Decimal) -> Decimal:
+    """Up to 1e-8: a derived amount is compared with limits at that step, and never to the asker's favour."""
+    return Decimal(minor_up(amount)).scaleb(-8)

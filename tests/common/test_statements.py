@@ -1,0 +1,131 @@
+"""Statements written once: the same answers as Django's own, and all or nothing."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Count, Max, Value
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from apps.accounts.models import Desk, IdempotencyRecord
+from apps.common.statements import Figure, Insert, Select, ask, store
+from apps.connectors.models import Connection, Instrument
+from tests.factories.accounts import DeskFactory
+from tests.factories.connectors import ConnectionFactory, InstrumentFactory
+
+pytestmark = pytest.mark.django_db
+
+DESKS: Select[tuple[UUID, str]] = Select(
+    lambda slug: Desk.objects.filter(slug=slug).values_list("id", "name"), lambda *row: row, slug=str
+)
+INSTRUMENTS: Select[tuple[object, ...]] = Select(
+    lambda connection, step, since: Instrument.objects.filter(
+        connection=connection, price_increment=step, fetched_at__gte=since
+    ).values_list("code", "price_increment", "tradable", "fetched_at", "connection_id"),
+    lambda *row: row,
+    connection=UUID,
+    step=Decimal,
+    since=datetime,
+)
+HOW_MANY: Figure[int] = Figure(
+    lambda slug: (
+        Desk.objects.filter(slug=slug).order_by().annotate(all=Value(1)).values("all").annotate(n=Count("pk"))
+    ).values_list("n"),
+    lambda n: n,
+    slug=str,
+)
+LATEST: Figure[object] = Figure(
+    lambda connection: (
+        Instrument.objects.filter(connection=connection)
+        .order_by()
+        .annotate(all=Value(1))
+        .values("all")
+        .annotate(at=Max("fetched_at"))
+    ).values_list("at"),
+    lambda at: at,
+    connection=UUID,
+)
+
+
+def record(key: str) -> IdempotencyRecord:
+    return IdempotencyRecord(
+        principal="user:1", key=key, fingerprint="f", status=201, body=b"{}", created_at=timezone.now()
+    )
+
+
+def test_it_answers_what_the_queryset_answers() -> None:
+    row = InstrumentFactory(price_increment=Decimal("0.01000"))
+    since = row.fetched_at - timedelta(seconds=1)
+    found = INSTRUMENTS(connection=row.connection_id, step=Decimal("0.01"), since=since).answer
+    wanted = Instrument.objects.filter(pk=row.pk).values_list(
+        "code", "price_increment", "tradable", "fetched_at", "connection_id"
+    )
+    assert found == list(wanted)
+    assert [type(value) for value in found[0]] == [type(value) for value in wanted[0]]
+    for changed in (
+        {"connection": uuid4()},
+        {"step": Decimal("0.02")},
+        {"since": row.fetched_at + timedelta(microseconds=1)},
+    ):
+        params = {"connection": row.connection_id, "step": Decimal("0.01"), "since": since, **changed}
+        assert INSTRUMENTS(**params).answer == []
+
+
+def test_questions_are_asked_together_and_each_once() -> None:
+    desk = DeskFactory()
+    first, second, third = DESKS(slug=desk.slug), DESKS(slug="nobody"), HOW_MANY(slug=desk.slug)
+    with CaptureQueriesContext(connection) as asked:
+        ask(first, second, third)
+        assert (first.answer, second.answer, third.answer) == ([(desk.pk, desk.name)], [], [1])
+    assert len(asked) == 3
+
+
+def test_figures_travel_as_one_statement() -> None:
+    row = InstrumentFactory()
+    desk = row.connection.desk
+    figures = (HOW_MANY(slug=desk.slug), HOW_MANY(slug="nobody"), LATEST(connection=row.connection_id))
+    nothing = LATEST(connection=uuid4())
+    with CaptureQueriesContext(connection) as asked:
+        ask(*figures, nothing)
+    assert len(asked) == 1
+    assert [one.answer for one in figures] == [[1], [0], [row.fetched_at]]
+    assert nothing.answer == [None]
+
+
+def test_a_parameter_the_queryset_does_not_hold_is_refused() -> None:
+    lost: Select[UUID] = Select(
+        lambda slug, day: Desk.objects.filter(slug=slug).values_list("id"), lambda pk: pk, slug=str, day=date
+    )
+    with pytest.raises(TypeError, match="day"):
+        _ = lost(slug="x", day=date(2026, 1, 1)).answer
+
+
+def test_rows_are_stored_as_django_stores_them() -> None:
+    made = ConnectionFactory.build(desk=DeskFactory(), secret="s3cret", fee_taker=Decimal("0.0060"))
+    with transaction.atomic():
+        store(made)
+    kept = Connection.objects.get(pk=made.pk)
+    assert (kept.secret.reveal(), kept.fee_taker, kept.created_at) == ("s3cret", Decimal("0.006"), made.created_at)
+    assert not made._state.adding
+
+
+def test_one_row_refused_and_none_is_stored() -> None:
+    with transaction.atomic():
+        store(record("taken"))
+    with pytest.raises(IntegrityError), transaction.atomic():
+        store(record("free"), record("taken"), record("later"))
+    assert list(IdempotencyRecord.objects.values_list("key", flat=True)) == ["taken"]
+    # The session goes on: nothing of the refused ones is left in its way.
+    with transaction.atomic():
+        store(record("free"), Insert.of(IdempotencyRecord).row(record("later")))
+    assert IdempotencyRecord.objects.count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_stored_outside_a_transaction() -> None:
+    with pytest.raises(TypeError, match="transaction"):
+        store(record("alone"))
+    assert not IdempotencyRecord.objects.exists()
