@@ -26,13 +26,14 @@ class SimulatorProcess:
         self._arguments = tuple(arguments)
         self._directory = tempfile.TemporaryDirectory(prefix="aika-simulator-")
         self._process: subprocess.Popen[str] | None = None
+        self.key_file = Path(self._directory.name) / "key.json"
         self.url = ""
         self.key_name = ""
         self.secret = ""
 
     def start(self) -> "SimulatorProcess":
         """Start it on a free port and read its key. Raises RuntimeError where it does not come up."""
-        key_file = Path(self._directory.name) / "key.json"
+        key_file = self.key_file
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "apps.connectors.simulator", "--port", "0", "--seed", str(self._seed)),
