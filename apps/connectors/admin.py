@@ -94,7 +94,8 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
             return "Nobody follows it: orders are asked about every few seconds."
         if health.live_since is None or not health.is_live(now):
             return "Not live: orders are asked about every few seconds."
-        return f"Live since {moment(health.live_since, now)} ({span(seconds_between(health.live_since, now))})."
+        for_s = int(seconds_between(health.live_since, now))
+        return f"Live since {moment(health.live_since, now)}, for {span(for_s)}."
 
     @admin.display(description="last heard")
     def channel_heard(self, obj: Connection) -> str:
@@ -109,8 +110,8 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
         if health is None or health.last_loss_at is None:
             return "none"
         times = "once" if health.losses == 1 else f"{count(health.losses)} times"
-        gaps = "one of them a gap" if health.gaps == 1 else f"{count(health.gaps)} of them gaps"
-        return f"Lost {times}, {gaps}; last {ago(health.last_loss_at, now)}: {health.last_loss}."
+        gaps = f" ({count(health.gaps)} by a gap)" if health.gaps else ""
+        return f"Lost {times}{gaps}, last {ago(health.last_loss_at, now)}: {health.last_loss}."
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(MANAGE)

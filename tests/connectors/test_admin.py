@@ -1,5 +1,6 @@
 """The pages of connections: who may set them up, what they never show, what they never offer."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from django.utils import timezone
 from apps.accounts.models import Desk, SecondPersonRequest, User
 from apps.accounts.services import second_person
 from apps.connectors.models import Connection
+from apps.connectors.services import streams
+from apps.connectors.stream_types import Live, LossReason, Lost, StreamEvent
 from tests.factories.connectors import (
     SECRET,
     BalanceFactory,
@@ -180,3 +183,32 @@ def test_lists_cost_the_same_with_ten_times_the_rows(
         BalanceFactory(connection=row.connection, currency=f"C{number}")
     with django_assert_max_num_queries(14):
         assert client.get(reverse(f"admin:connectors_{name}_changelist")).status_code == 200
+
+
+def told(connection: Connection, *events: StreamEvent) -> None:
+    """What its follower said of the user channel, event by event."""
+    now = timezone.now()
+    report = streams.HealthReport(streams.user_stream_name(connection.pk), "machine:1:ab", now)
+    for event in events:
+        report.note(event, now=now)
+
+
+def test_the_page_says_how_the_user_channel_does(desk: Desk, operator: User, auditor: User) -> None:
+    connection, now = ConnectionFactory(desk=desk), timezone.now()
+    client = signed_in(operator)
+    assert "Nobody follows it" in client.get(page_of(connection)).content.decode()
+    told(connection, Live(now))
+    page = client.get(page_of(connection)).content.decode()
+    assert "Live since" in page and "just now, by machine:1:ab" in page
+    loss = Lost(now, LossReason.GAP, "2 messages before number 9", 0.1)
+    told(connection, loss, Lost(now, LossReason.CLOSED, "the connection broke", 0.1))
+    for person in (operator, auditor):
+        page = signed_in(person).get(page_of(connection)).content.decode()
+        assert "Not live: orders are asked about every few seconds." in page
+        assert "Lost two times (one by a gap), last just now: closed: the connection broke." in page
+
+
+def test_a_follower_that_fell_silent_is_not_called_live(desk: Desk, operator: User) -> None:
+    connection = ConnectionFactory(desk=desk)
+    told(connection, Live(timezone.now() - streams.HEARD_WITHIN - timedelta(seconds=1)))
+    assert "Not live" in signed_in(operator).get(page_of(connection)).content.decode()
