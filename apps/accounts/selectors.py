@@ -60,3 +60,16 @@ def waiting_for_second_person(user: User, now: datetime) -> QuerySet[SecondPerso
         .exclude(requester=user)
         .select_related("requester")
     )
+
+
+def open_request(*, kind: str, subject: str, digest: str, now: datetime) -> SecondPersonRequest | None:
+    """The request for exactly this content that still waits for its second person; None where there is none."""
+    rows = SecondPersonRequest.objects.filter(kind=kind, subject=subject, digest=digest, state=SecondPersonState.OPEN)
+    return rows.filter(expires_at__gt=now).select_related("requester").first()
+
+
+def open_requests(kind: str, now: datetime) -> QuerySet[SecondPersonRequest]:
+    """Every request of a kind that waits for its second person, or was seconded and not used yet; oldest first."""
+    states = (SecondPersonState.OPEN, SecondPersonState.SECONDED)
+    rows = SecondPersonRequest.objects.filter(kind=kind, state__in=states, expires_at__gt=now)
+    return rows.select_related("requester", "seconder").order_by("requested_at")

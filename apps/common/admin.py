@@ -1,12 +1,17 @@
-"""Base classes of admin pages, for every app."""
+"""Base classes of admin pages, and how a verb of one is carried out, for every app."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.utils import timezone
 from typing_extensions import TypeVar
 
+from apps.common.errors import AikaError, Forbidden
 from apps.common.fields import ExactDecimalField
 
 M = TypeVar("M", bound=Model, default=Any)
@@ -46,3 +51,19 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
     def get_sortable_by(self, request: HttpRequest) -> list[Any]:
         exact = {field.name for field in self.model._meta.concrete_fields if isinstance(field, ExactDecimalField)}
         return [column for column in super().get_sortable_by(request) if column not in exact]
+
+
+def act(request: HttpRequest, verb: Callable[[datetime], str], *, back: str) -> HttpResponse:
+    """Carry out a POST verb with the clock of now, say what happened, and go to `back`. Anything but POST is refused.
+
+    `verb` returns what to say. One's lack of a right is 403; every other refusal is said on the page.
+    """
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    try:
+        messages.info(request, verb(timezone.now()))
+    except Forbidden as error:
+        raise PermissionDenied(error.message) from error
+    except AikaError as error:
+        messages.warning(request, f"{error.message} {error.fix}".strip())
+    return HttpResponseRedirect(back, status=303)

@@ -1,5 +1,6 @@
 """What every page's bar says, and what the index counts. One cached read serves all pages of two seconds."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,6 +10,7 @@ from uuid import UUID
 
 from django.core.cache import cache
 from django.urls import reverse
+from redis.exceptions import RedisError
 
 from apps.accounts.selectors import roles_of
 from apps.approvals.selectors.waiting import desk_ids_of, waiting_count
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 KEEP_S: Final = 2
 LATE_S: Final = 5
+logger = logging.getLogger(__name__)
 _SEVERITY: Final = {"ACTIVE": 0, "REDUCING": 1, "HALTED": 2}
 
 
@@ -34,6 +37,7 @@ class Material:
     """What the bar is made of, before ages are computed: kept for two seconds."""
 
     environments: tuple[str, ...]
+    everything: str
     states: tuple[tuple[str, str], ...]
     wanted: int
     oldest: Quote | None
@@ -46,8 +50,11 @@ def status(*, user: Any, now: datetime) -> Status:
     """The bar for this person; for somebody who is not signed in, the environment and the time."""
     if user is None or not user.is_authenticated or not user.is_staff:
         return Status(now=now, environment=_environment(_environments(active_connections())))
-    material = _material(user, now)
-    state, note = _state(material)
+    try:
+        material = _material(user, now)
+    except RedisError:
+        return _without_cache(user, now)
+    state, aside, note = _state(material)
     environment = _environment(material.environments)
     return Status(
         now=now,
@@ -55,13 +62,35 @@ def status(*, user: Any, now: datetime) -> Status:
         paper_too=environment == Environment.LIVE and Environment.PAPER.value in material.environments,
         is_known=True,
         state=state,
+        state_aside=aside,
         state_note=note,
+        all_halted=material.everything == "HALTED",
         feed=_feed(material, now),
         alarms=material.alarms,
-        alarms_url=reverse("admin:audit_alarm_changelist") + "?cleared_at__isempty=1",
+        alarms_url=_alarms_url(),
         waiting=material.waiting,
         may_halt=user.has_perm("accounts.halt_trading"),
     )
+
+
+def _without_cache(user: "User", now: datetime) -> Status:
+    """What can be said while the cache is down: no price is known, and halting works all the same."""
+    everything = trading_state(None)
+    return Status(
+        now=now,
+        environment=_environment(_environments(active_connections())),
+        is_known=True,
+        state=everything,
+        all_halted=everything == "HALTED",
+        feed=FeedLine(words="The cache does not answer, so no price is known", is_late=True),
+        alarms=open_alarms().count(),
+        alarms_url=_alarms_url(),
+        may_halt=user.has_perm("accounts.halt_trading"),
+    )
+
+
+def _alarms_url() -> str:
+    return reverse("admin:audit_alarm_changelist") + "?cleared_at__isempty=1"
 
 
 def status_of_page(known: Status, *, environment: str | None) -> Status:
@@ -71,7 +100,11 @@ def status_of_page(known: Status, *, environment: str | None) -> Status:
 
 def forget_status() -> None:
     """Trading was halted: nobody may see the old state for another two seconds."""
-    cache.delete_many([_EPOCH_KEY])
+    try:
+        cache.delete_many([_EPOCH_KEY])
+    except RedisError as error:
+        # A cache that is down must not make a halt look failed.
+        logger.warning("STATUS_NOT_FORGOTTEN: pages may show the old state for %s s (%s).", KEEP_S, error)
 
 
 def role_words(user: Any) -> str:
@@ -102,6 +135,7 @@ def _read(user: "User", now: datetime) -> Material:
     }
     return Material(
         environments=_environments(rows),
+        everything=trading_state(None),
         states=tuple((row.name, str(trading_state(row.pk))) for row in rows),
         wanted=len(wanted),
         oldest=min(heard.values(), key=lambda quote: quote.received_at, default=None),
@@ -120,15 +154,22 @@ def _environment(environments: tuple[str, ...]) -> str:
     return Environment.PAPER.value if set(environments) <= {Environment.PAPER.value} else Environment.LIVE.value
 
 
-def _state(material: Material) -> tuple[str, str]:
+def _state(material: Material) -> tuple[str, str, str]:
+    """The state that holds everywhere, how many connections are in a worse one, and which."""
     if not material.states:
-        return "HALTED", "no connection is set up"
+        return material.everything, "", "no connection is set up"
     worse = [(name, state) for name, state in material.states if state != "ACTIVE"]
     if not worse:
-        return "ACTIVE", ""
-    if len(worse) == len(material.states):
-        return max((state for _, state in worse), key=lambda state: _SEVERITY.get(state, 2)), ""
-    return "ACTIVE", words.listed([f"{name} {state}" for name, state in worse])
+        return "ACTIVE", "", ""
+    mildest = min((state for _, state in material.states), key=_severity)
+    worse = [(name, state) for name, state in worse if _severity(state) > _severity(mildest)]
+    counts = [(state, sum(found == state for _, found in worse)) for state in ("HALTED", "REDUCING")]
+    aside = ", ".join(f"{count} {state}" for state, count in counts if count)
+    return mildest, aside, words.listed([f"{name} {state}" for name, state in worse]) if worse else ""
+
+
+def _severity(state: str) -> int:
+    return _SEVERITY.get(state, 2)
 
 
 def _feed(material: Material, now: datetime) -> FeedLine:

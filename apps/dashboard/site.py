@@ -12,7 +12,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from apps.dashboard.views import desk, halt, search
+from apps.dashboard.views import desk, halt, search, trading
 
 
 class AikaAdminSite(admin.AdminSite):
@@ -33,6 +33,7 @@ class AikaAdminSite(admin.AdminSite):
         own: list[URLResolver | URLPattern] = [
             path("status.json", self.admin_view(desk.status), name="status"),
             path("halt/", self.admin_view(halt.halt), name="halt"),
+            *trading.urls(self.admin_view),
             path("search/", self.admin_view(search.search), name="search"),
             path("watch/", self.admin_view(desk.watch), name="watch"),
             path("set-up/", self.admin_view(desk.set_up), name="set_up"),

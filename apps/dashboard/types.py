@@ -37,7 +37,9 @@ class FeedLine:
 class Status:
     """The bar at the head of every page, for one person at `now`.
 
-    `is_known` is false for people who are not signed in: they see the environment and the time, nothing else.
+    `is_known` is false for people who are not signed in: they see the environment and the time, nothing else. `state`
+    is the mildest of the connections' states, `state_aside` counts those that are worse, `state_note` names them;
+    `all_halted` says that the row for everything is HALTED: there is nothing left to halt.
     """
 
     now: datetime
@@ -45,7 +47,9 @@ class Status:
     paper_too: bool = False
     is_known: bool = False
     state: str = "HALTED"
+    state_aside: str = ""
     state_note: str = ""
+    all_halted: bool = False
     feed: FeedLine = FeedLine(words="")
     alarms: int = 0
     alarms_url: str = ""
@@ -61,8 +65,9 @@ class Status:
         return STATE_ICONS.get(self.state, "halt")
 
     @property
-    def is_halted(self) -> bool:
-        return self.state == "HALTED"
+    def state_words(self) -> str:
+        """`ACTIVE`, or `ACTIVE, 1 HALTED` where one connection is worse off than the rest."""
+        return f"{self.state}, {self.state_aside}" if self.state_aside else self.state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

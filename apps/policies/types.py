@@ -38,6 +38,25 @@ class State(StrEnum):
     HALTED = "HALTED"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeEvidence:
+    """What speaks for loosening a trading state: the venue agrees with our rows, and the audit log is intact.
+
+    `reconciled_at` and `verified_at` are None where that has never been done. `differences` are sentences, one for each
+    thing on which the venue and we disagree; `intact` is false where the log is tampered with or cannot be vouched for.
+    """
+
+    reconciled_at: datetime | None
+    differences: tuple[str, ...]
+    verified_at: datetime | None
+    intact: bool
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the last reconciliation found nothing."""
+        return self.reconciled_at is not None and not self.differences
+
+
 class Gate(StrEnum):
     """Where on its way an ask was judged: when proposed, when the quorum completes, when the order is claimed."""
 

@@ -142,6 +142,7 @@ def test_answers_of_real_rows_are_what_the_schema_says(
     keep("GET /api/v1/connectors", bot.get("/connectors"))
     keep("GET /api/v1/policies", bot.get("/policies"))
     keep("GET /api/v1/quotes", bot.get(f"/quotes?connection={paper.connection.slug}&instrument=BTC-USD"))
+    keep("POST /api/v1/trading-state/reduce", bot.post("/trading-state/reduce", {"reason": "Slower."}))
     keep("POST /api/v1/trading-state/halt", bot.post("/trading-state/halt", {"reason": "Done."}))
     keep("GET /api/v1/trading-state", bot.get("/trading-state"))
 

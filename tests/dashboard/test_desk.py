@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.policies.models import TradingState
@@ -14,6 +15,7 @@ from apps.trades.models import Fill, Order, Outcome, Position, Proposal
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
 from tests.factories.trading import move
+from tests.policies.rows import a_connection
 
 pytestmark = pytest.mark.django_db
 
@@ -72,24 +74,45 @@ def test_the_asker_is_told_that_others_decide(paper: PaperDesk) -> None:
     assert "None needs you." in text
 
 
-def test_halt_stops_everything_and_goes_back(paper: PaperDesk) -> None:
+def test_halt_stops_everything_and_says_so(paper: PaperDesk) -> None:
     client = enter(paper.trader)
-    answer = client.post(reverse("admin:halt"), {"next": reverse("admin:watch")})
-    assert (answer.status_code, answer["Location"]) == (303, reverse("admin:watch"))
+    answer = client.post(reverse("admin:halt"), {"next": reverse("admin:watch")}, follow=True)
     assert TradingState.objects.get(scope="global").state == "HALTED"
+    text = answer.content.decode()
+    assert "Trading is <b>HALTED</b>" in text and f"by {paper.trader.shown_name}" in text
+    assert f'href="{reverse("admin:watch")}">Back to where you were' in text
     text = client.get(reverse("admin:watch")).content.decode()
     assert "Trading HALTED" in text
-    assert "Halt<span" not in text, "what is halted is not offered to be halted"
+    assert "Halt trading" not in text, "what is halted is not offered to be halted"
 
 
-def test_halt_goes_nowhere_else(paper: PaperDesk) -> None:
-    answer = enter(paper.trader).post(reverse("admin:halt"), {"next": "https://elsewhere.example/"})
-    assert answer["Location"] == reverse("admin:index")
+def test_halt_leads_nowhere_else(paper: PaperDesk) -> None:
+    answer = enter(paper.trader).post(reverse("admin:halt"), {"next": "https://elsewhere.example/"}, follow=True)
+    assert (answer.status_code, "elsewhere" in answer.content.decode()) == (200, False)
+
+
+def test_a_halt_of_one_connection_is_said_and_the_button_stays(paper: PaperDesk) -> None:
+    """The only connection is halted by itself: everything is not, and somebody may still want to."""
+    client = enter(paper.trader)
+    client.post(reverse("admin:trading_halt", args=[paper.connection.pk]))
+    text = client.get(reverse("admin:watch")).content.decode()
+    assert "Trading HALTED" in text and "Halt trading" in text
+
+
+@pytest.mark.parametrize("state", ["REDUCING", "HALTED"])
+def test_a_worse_state_of_one_connection_is_in_the_first_words_of_the_bar(paper: PaperDesk, state: str) -> None:
+    a_connection(paper.desk, timezone.now(), slug="other")
+    client = enter(paper.trader)
+    client.post(reverse(f"admin:trading_{'reduce' if state == 'REDUCING' else 'halt'}", args=[paper.connection.pk]))
+    assert f"<b>Trading ACTIVE, 1 {state}</b>" in client.get(reverse("admin:watch")).content.decode()
+    assert client.get(reverse("admin:status")).json()["state_words"] == f"ACTIVE, 1 {state}"
+    page = client.get(reverse("admin:trading_state")).content.decode()
+    assert page.count(f"</svg>{state}</span>") == 1
 
 
 def test_halting_needs_the_permission(paper: PaperDesk, auditor: User) -> None:
     client = enter(auditor)
-    assert b"Halt<span" not in client.get(reverse("admin:index")).content
+    assert b"Halt trading" not in client.get(reverse("admin:index")).content
     assert client.post(reverse("admin:halt")).status_code == 403
     assert TradingState.objects.get(scope="global").state == "ACTIVE"
 

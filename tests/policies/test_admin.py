@@ -69,10 +69,8 @@ def test_every_page_opens_for_whoever_may_read_and_for_nobody_else(
     decision = decisions.record(
         gate=Gate.PROPOSAL, subject="p", version=policy, ask=wanted, facts=known, evaluation=evaluation, now=NOW
     )
-    pages = [
-        reverse(f"admin:policies_{name}_changelist")
-        for name in ("policyset", "policyversion", "decision", "tradingstate")
-    ]
+    pages = [reverse(f"admin:policies_{name}_changelist") for name in ("policyset", "policyversion", "decision")]
+    pages.append(reverse("admin:trading_state"))
     pages += [
         reverse("admin:policies_policyset_change", args=[policy_set.pk]),
         reverse("admin:policies_policyversion_change", args=[draft.pk]),
@@ -139,8 +137,7 @@ def test_verbs_do_nothing_on_get(draft: PolicyVersion, policy_set: PolicySet, ri
         reverse("admin:policies_policyversion_request", args=[draft.pk]),
         reverse("admin:policies_policyversion_discard", args=[draft.pk]),
         reverse("admin:policies_policyset_draft", args=[policy_set.pk]),
-        reverse("admin:policies_tradingstate_halt", args=["global"]),
-        reverse("admin:policies_tradingstate_resume", args=["global"]),
+        *(reverse(f"admin:trading_{verb}", args=["global"]) for verb in ("halt", "reduce", "ask", "second", "resume")),
     ):
         assert (url, client.get(url).status_code) == (url, 405)
     assert (PolicyVersion.objects.count(), SecondPersonRequest.objects.count(), trading_state(None)) == (1, 0, "ACTIVE")
@@ -158,12 +155,12 @@ def test_halt_is_one_click_for_the_trader_and_none_for_the_auditor(
     desk: Desk, trader: User, auditor: User, now: datetime
 ) -> None:
     paper: Connection = a_connection(desk, now)
-    url = reverse("admin:policies_tradingstate_halt", args=[paper.pk])
+    url = reverse("admin:trading_halt", args=[paper.pk])
     assert _as(auditor).post(url, {"reason": "x"}).status_code == 403
     assert trading_state(paper.pk) == "ACTIVE"
     assert _as(trader).post(url, {"reason": "Odd fills."}).status_code == 303
     assert (trading_state(paper.pk), trading_state(None)) == ("HALTED", "ACTIVE")
-    assert _as(trader).post(reverse("admin:policies_tradingstate_halt", args=["nowhere"])).status_code == 404
+    assert _as(trader).post(reverse("admin:trading_halt", args=["nowhere"])).status_code == 404
 
 
 def test_nothing_is_deleted_here(draft: PolicyVersion, admin_user: User) -> None:

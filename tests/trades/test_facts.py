@@ -112,6 +112,17 @@ class TestExposure:
         assert value(paper, FactKind.POSITION, "working_buy", BTC) == Decimal("0.03")
         assert value(paper, FactKind.POSITION, "quantity", BTC) == Decimal("0.5")
 
+    def test_what_was_just_sold_cannot_be_sold_again(self, paper: PaperDesk) -> None:
+        """The balances were read before it filled, and its order has ended: the coins look as if they were there."""
+        move(paper, MID)
+        sold = approved(
+            paper, side=Side.SELL, quantity=Decimal("0.02"), limit_price=paper.crossing_price(BTC, Side.SELL)
+        )
+        paper.execute(sold)
+        assert paper.poll(sold) == OrderState.FILLED
+        assert value(paper, FactKind.POSITION, "quantity", BTC) == Decimal("0.5")
+        assert value(paper, FactKind.POSITION, "working_sell", BTC) == Decimal("0.02")
+
     def test_gross_exposure_counts_everything_else(self, paper: PaperDesk) -> None:
         move(paper, MID)
         before = value(paper, FactKind.GROSS, "others")

@@ -46,7 +46,7 @@ class ApiView(APIView):
 
     access: ClassVar[Mapping[str, type[BasePermission]]]
     content_negotiation_class = OnlyJson
-    throttle_classes = (CallerRate,)
+    throttle_classes: tuple[type[CallerRate], ...] = (CallerRate,)
     http_method_names = ("get", "head", "post")
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 from apps.common import words
 from apps.common.decimals import instant_text
 from apps.dashboard import selectors
-from apps.dashboard.types import Status, kind_of_work
+from apps.dashboard.types import STATE_ICONS, Status, kind_of_work
 
 register = template.Library()
 
@@ -61,6 +61,13 @@ def chip(kind: str, icon_name: str, text: str) -> SafeString:
 def state_chip(state: str) -> SafeString:
     """The chip of a proposal's or an order's state; a state unknown here is shown as it is, in violet."""
     return chip(*_STATES.get(str(state), ("unsure", "unsure", str(state))))
+
+
+@register.filter
+def trading_chip(state: str) -> SafeString:
+    """The chip of a trading state, in its own word."""
+    kind = {"ACTIVE": "ok", "REDUCING": "warn"}.get(str(state), "stop")
+    return chip(kind, STATE_ICONS.get(str(state), "halt"), str(state))
 
 
 @register.filter

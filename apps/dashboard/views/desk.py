@@ -66,6 +66,7 @@ def status(request: HttpRequest) -> JsonResponse:
         {
             "now": instant_text(known.now),
             "state": known.state,
+            "state_words": known.state_words,
             "state_icon": known.state_icon,
             "feed": {"words": known.feed.words, "age": known.feed.age, "is_late": known.feed.is_late},
             "alarms": known.alarms,

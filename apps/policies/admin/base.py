@@ -1,15 +1,9 @@
-"""Who may look at policy, who may change it, and how a verb of a page is carried out."""
+"""Who may look at policy, and who may change it."""
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.utils import timezone
-
-from apps.common.errors import AikaError, Forbidden
+from django.http import HttpRequest
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -37,19 +31,3 @@ def person_of(request: HttpRequest) -> "User":
     if not request.user.is_authenticated:
         raise PermissionDenied
     return request.user
-
-
-def act(request: HttpRequest, verb: Callable[[datetime], str], *, back: str) -> HttpResponse:
-    """Carry out a POST verb with the clock of now, say what happened, and go to `back`. Anything but POST is refused.
-
-    `verb` returns what to say. One's lack of a right is 403; every other refusal is said on the page.
-    """
-    if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
-    try:
-        messages.info(request, verb(timezone.now()))
-    except Forbidden as error:
-        raise PermissionDenied(error.message) from error
-    except AikaError as error:
-        messages.warning(request, f"{error.message} {error.fix}".strip())
-    return HttpResponseRedirect(back, status=303)

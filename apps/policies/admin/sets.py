@@ -11,8 +11,8 @@ from django.urls.resolvers import URLPattern
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
-from apps.common.admin import ModelAdmin
-from apps.policies.admin.base import DRAFT, MayRead, act, person_of
+from apps.common.admin import ModelAdmin, act
+from apps.policies.admin.base import DRAFT, MayRead, person_of
 from apps.policies.models import PolicySet
 from apps.policies.services import versions
 from apps.policies.types import VersionState

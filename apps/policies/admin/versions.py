@@ -15,9 +15,9 @@ from django.urls.resolvers import URLPattern
 from django.utils import timezone
 
 from apps.accounts.services.people import actor_of
-from apps.common.admin import ModelAdmin
+from apps.common.admin import ModelAdmin, act
 from apps.common.errors import Invalid
-from apps.policies.admin.base import DRAFT, MayRead, act, person_of
+from apps.policies.admin.base import DRAFT, MayRead, person_of
 from apps.policies.forms import RuleForm, params_help
 from apps.policies.models import PolicyVersion, Rule
 from apps.policies.selectors import rules_of

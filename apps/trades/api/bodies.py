@@ -45,8 +45,8 @@ class WithdrawBody(Body):
     reason = Text(chars_max=REASON_CHARS_MAX, default="")
 
 
-class HaltBody(Body):
-    """What is halted: one connection, or everything where none is named."""
+class TightenBody(Body):
+    """What is halted, or may only reduce: one connection, or everything where none is named."""
 
     connection = Text(chars_max=50, chars_min=1)
     reason = Text(chars_max=REASON_CHARS_MAX, default="")

@@ -1,6 +1,7 @@
-"""What stands and what goes: positions, the trading state, and the halt anybody may call."""
+"""What stands and what goes: positions, the trading state, and the brakes anybody may pull."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -19,6 +20,9 @@ from apps.policies.services import trading_state
 from apps.trades.api import bodies, shapes
 from apps.trades.selectors import standing
 from apps.trades.selectors.records import instant
+
+if TYPE_CHECKING:
+    from apps.policies.models import TradingState
 
 TRADING: Final = "Trading"
 
@@ -65,33 +69,26 @@ class TradingStateView(ApiView):
         return answer({"items": standing.trading_states(principal_of(request), now=timezone.now())})
 
 
-class HaltView(ApiView):
-    """/api/v1/trading-state/halt"""
+class TightenView(ApiView):
+    """What halting and reducing share. No rate holds either back, and neither asks the cache: a full bucket, or a
+    cache that is down, must not stand between a program and the brake."""
 
     access = {"POST": HasScope(Scope.HALT)}
+    throttle_classes = ()
 
-    @documented(
-        operation="trading_state_halt",
-        summary="Halt trading",
-        tag=TRADING,
-        body=bodies.HaltBody,
-        answers={200: shapes.Halted},
-        problems=(404,),
-    )
-    def post(self, request: Request) -> HttpResponse:
-        """At once: one connection, or everything where none is named. What is halted stays halted; halting it again
-        changes nothing and is no error. Resuming takes two people, and is not in this API."""
-        values, principal = read_body(request, bodies.HaltBody), principal_of(request)
+    def tighten(self, request: Request, verb: Callable[..., "TradingState"]) -> HttpResponse:
+        """Carry out the verb on what the body names, and answer with the state that now holds there."""
+        values, principal = read_body(request, bodies.TightenBody), principal_of(request)
         slug: str | None = values["connection"]
         connection = connections_for(principal).filter(slug=slug).first() if slug is not None else None
         if slug is not None and connection is None:
             raise NotFound(
                 "CONNECTION_UNKNOWN",
                 "There is no connection of this name at your desks.",
-                fix="GET /api/v1/connectors lists them; leave connection out to halt everything.",
+                fix="GET /api/v1/connectors lists them; leave connection out to mean everything.",
                 field="connection",
             )
-        row = trading_state.halt(
+        row = verb(
             connection_id=connection.pk if connection else None,
             actor=principal.actor(),
             reason=values["reason"],
@@ -106,6 +103,40 @@ class HaltView(ApiView):
                 "changed_at": instant(row.changed_at),
             }
         )
+
+
+class HaltView(TightenView):
+    """/api/v1/trading-state/halt"""
+
+    @documented(
+        operation="trading_state_halt",
+        summary="Halt trading",
+        tag=TRADING,
+        body=bodies.TightenBody,
+        answers={200: shapes.Tightened},
+        problems=(404,),
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """At once: one connection, or everything where none is named. What is halted stays halted; halting it again
+        changes nothing and is no error. Resuming takes two people, and is not in this API."""
+        return self.tighten(request, trading_state.halt)
+
+
+class ReduceView(TightenView):
+    """/api/v1/trading-state/reduce"""
+
+    @documented(
+        operation="trading_state_reduce",
+        summary="Only reduce",
+        tag=TRADING,
+        body=bodies.TightenBody,
+        answers={200: shapes.Tightened},
+        problems=(404,),
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """At once: from now on only orders pass that shrink a position. What is reducing or halted stays as it is, and
+        that is no error. Loosening takes two people, and is not in this API."""
+        return self.tighten(request, trading_state.reduce)
 
 
 def _uuid(text: str) -> UUID:

@@ -243,7 +243,7 @@ class TradingStates(Shape):
     items = Many(TradingState)
 
 
-class Halted(Shape):
+class Tightened(Shape):
     """The state that now holds, and who brought it about."""
 
     connection = Words(nullable=True, about="Null: everything.")

@@ -11,4 +11,5 @@ urlpatterns = [
     path("positions", desk_views.PositionsView.as_view(), name="api-positions"),
     path("trading-state", desk_views.TradingStateView.as_view(), name="api-trading-state"),
     path("trading-state/halt", desk_views.HaltView.as_view(), name="api-halt"),
+    path("trading-state/reduce", desk_views.ReduceView.as_view(), name="api-reduce"),
 ]

@@ -115,7 +115,8 @@ def _position(g: Gathering, spec: FactSpec) -> Fact | None:
     values = {
         "quantity": decimal_text(g.held(row.base_currency)),
         "working_buy": decimal_text(buying),
-        "working_sell": decimal_text(selling),
+        # What was sold since the balances were read is in `quantity` still: it cannot be sold a second time.
+        "working_sell": decimal_text(selling + g.recently_sold(spec.scope)),
     }
     return Fact(values=values, as_of=g.balances_at)
 

@@ -153,6 +153,11 @@ class Gathering:
                 sums[currencies[0]] = sums.get(currencies[0], ZERO) + fill.quantity
         return {currency: bought for currency, bought in sums.items() if bought > 0}
 
+    def recently_sold(self, code: str) -> Decimal:
+        """Base quantity of an instrument sold since the balances were read; what was bought is not taken off."""
+        sold = (fill.quantity for fill in self.fills if fill.instrument == code and fill.side == Side.SELL.value)
+        return max(sum(sold, ZERO), ZERO)
+
     @cached_property
     def recent_spending(self) -> dict[str, Decimal]:
         """What fills since the balances were read have taken, by currency: money and fees for buys, coins for sells."""

@@ -22,7 +22,7 @@ from apps.connectors.errors import Mismatch, Rejected
 from apps.connectors.services import venue
 from apps.connectors.types import Placement
 from apps.policies.selectors import trading_state as worst_state
-from apps.policies.types import Gate, State
+from apps.policies.types import FactKind, FactSpec, Gate
 from apps.trades.models import Order
 from apps.trades.selectors.proposals import locked_proposal
 from apps.trades.services import differences, endings, grounds, latches, market
@@ -44,13 +44,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """The right to make one call, until `lease_until`. `fence` is the number under which the answer may be written."""
+    """The right to make one call, until `lease_until`. `fence` is the number under which the answer may be written.
+
+    `judged_in` is the trading state the order was let pass in: it may not leave in a tighter one.
+    """
 
     order_id: UUID
     fence: int
     connection: "Connection"
     body: bytes
     lease_until: datetime
+    judged_in: str
 
 
 def execute(*, order_id: UUID, clock: Clock) -> str:
@@ -126,6 +130,7 @@ def _claim(order_id: UUID, now: datetime) -> Claim | None:
             connection=judgement.connection,
             body=bytes(order.request_body),
             lease_until=lease_until,
+            judged_in=judgement.facts[FactSpec(FactKind.TRADING_STATE, judgement.ask.connection).key].values["state"],
         )
 
 
@@ -133,8 +138,9 @@ def _send(claim: Claim, clock: Clock) -> str:
     if clock() >= claim.lease_until:
         # This worker slept on its claim. Others may hold it for dead by now, so it must not send.
         return _give_back(claim, clock(), code="CLAIM_TOO_OLD", reason="The worker was held up before the call.")
-    if worst_state(claim.connection.pk) == State.HALTED:
-        return _give_back(claim, clock(), code="TRADING_HALTED", reason="Trading was halted before the call.")
+    state = worst_state(claim.connection.pk)
+    if state != claim.judged_in:
+        return _give_back(claim, clock(), code="TRADING_STATE_MOVED", reason=f"Trading was {state} before the call.")
     try:
         connector = venue.connect(claim.connection)
         with faults.call(places.PLACE):

@@ -29,7 +29,7 @@ function showStatus(status) {
   const state = document.getElementById("bar-state");
   if (state) {
     state.className = `state state-${status.state.toLowerCase()}`;
-    setText(state.querySelector("b"), `Trading ${status.state}`);
+    setText(state.querySelector("b"), `Trading ${status.state_words}`);
     setIcon(state, status.state_icon);
   }
   const feed = document.getElementById("bar-feed");
