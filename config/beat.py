@@ -43,6 +43,12 @@ SCHEDULE: tuple[Periodic, ...] = (
         why="Stops: an order of unknown outcome is not looked for again, and its money stays bound.",
     ),
     Periodic(
+        name="Compare with the venues",
+        task="trades.reconcile_due",
+        every_s=5,
+        why="Stops: what the ordinary ways missed is not found; after a start, the first order has to ask for it.",
+    ),
+    Periodic(
         name="Expire what is due",
         task="trades.expire_due",
         every_s=10,

@@ -1,8 +1,13 @@
 """The Celery apps. What they are told, and why, is in config/settings/base.py (`CELERY_*`)."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready
+from django.utils import timezone
+
+from apps.common.decimals import instant_text
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
@@ -20,3 +25,17 @@ def make_app(*, current: bool = True) -> Celery:
 
 
 app = make_app()
+
+
+@worker_ready.connect
+def compare_first(**_said: Any) -> None:
+    """The first thing a worker asks for: that each connection is compared with its venue, as of now.
+
+    Nothing leaves from this worker before that (see `apps.trades.tasks.STARTED_AT`), so that a lost message delays.
+    """
+    app.send_task(
+        "trades.reconcile_due",
+        kwargs={"needed_from": instant_text(timezone.now())},
+        queue=app.conf.task_default_queue,
+        retry=False,
+    )

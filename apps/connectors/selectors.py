@@ -179,3 +179,9 @@ def cash_currencies(connection_id: UUID) -> set[str]:
         known = set(codes.order_by().distinct())
         cache.set(key, known, timeout=CASH_KEPT_S)
     return known
+
+
+def same_account(connection: Connection) -> list[UUID]:
+    """The connections that use the same key at the same address, this one among them: they share their balances."""
+    rows = Connection.objects.filter(api_base=connection.api_base, key_name=connection.key_name)
+    return list(rows.values_list("pk", flat=True))

@@ -1,7 +1,8 @@
 """Celery tasks: ids in, one service call each. Published by name (`apps.common.tasks.publish`) or by the beat."""
 
 import logging
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 from celery import shared_task
@@ -9,10 +10,16 @@ from django.utils import timezone
 
 from apps.common import fault_places as places
 from apps.common import faults
-from apps.common.errors import AikaError
+from apps.common.decimals import parse_instant
+from apps.common.errors import AikaError, Conflict
 from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
 from apps.trades.services import fills, orders, resolution, sweeps
+from apps.trades.services.reconciliation import runs
+
+# When this worker began: its children are forked later and keep it. Nothing leaves over a connection before it was
+# compared with its venue since then (docs/decisions/0006-a-start-compares-before-it-executes.md).
+STARTED_AT: Final = timezone.now()
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +28,7 @@ logger = logging.getLogger(__name__)
 def execute_trade(order_id: str, **extra: Any) -> str:
     """Send one approved order, once."""
     faults.point(places.TAKEN.label)
-    state = orders.execute(order_id=UUID(order_id), clock=timezone.now)
+    state = orders.execute(order_id=UUID(order_id), clock=timezone.now, reconciled_from=STARTED_AT)
     faults.point(places.DONE.label)
     return state
 
@@ -41,13 +48,34 @@ def poll_order(order_id: str, **extra: Any) -> str:
 @shared_task(name="trades.resolve_order", queue="default")
 def resolve_order(order_id: str, **extra: Any) -> str:
     """Look for one order of unknown fate."""
-    return resolution.resolve(order_id=UUID(order_id), clock=timezone.now)
+    return resolution.resolve(order_id=UUID(order_id), clock=timezone.now, reconciled_from=STARTED_AT)
 
 
 @shared_task(name="trades.resolve_unknown", queue="default")
 def resolve_unknown(**extra: Any) -> int:
     """Look for every order of unknown fate that is due."""
     return sweeps.publish_resolutions(now=timezone.now())
+
+
+@shared_task(name="trades.reconcile", queue="default")
+def reconcile(connection_id: str, needed_from: str = "", **extra: Any) -> str:
+    """Compare one connection with its venue, if it is due, or was not compared since the worker that asks began."""
+    try:
+        return runs.reconcile_by_clock(
+            connection_id=UUID(connection_id), clock=timezone.now, reconciled_from=_began(needed_from)
+        )
+    except Conflict as conflict:
+        return conflict.code
+
+
+@shared_task(name="trades.reconcile_due", queue="default")
+def reconcile_due(needed_from: str = "", **extra: Any) -> int:
+    """Compare every connection that is due, or was not compared since the worker that asks began."""
+    return runs.publish_due(now=timezone.now(), reconciled_from=_began(needed_from))
+
+
+def _began(needed_from: str) -> datetime:
+    return max(parse_instant(needed_from, field="needed_from"), STARTED_AT) if needed_from else STARTED_AT
 
 
 @shared_task(name="trades.publish_pending", queue="default")

@@ -40,6 +40,11 @@ POLICY_REQUIRE_APPROVAL = env.flag("POLICY_REQUIRE_APPROVAL", default=True)
 VENUE_CLOCK_SKEW_S = env.integer("VENUE_CLOCK_SKEW_S", default=30, minimum=1, maximum=3600)
 UNKNOWN_REPLAY_AFTER_S = env.integer("UNKNOWN_REPLAY_AFTER_S", default=15, minimum=0, maximum=3600)
 UNKNOWN_HORIZON_S = env.integer("UNKNOWN_HORIZON_S", default=900, minimum=30, maximum=604_800)
+# Comparing each connection with its venue: how often, how far a run goes back beyond the last one's beginning (for what
+# a venue shows late), and how old the last complete one may be before it is an alarm.
+RECONCILE_EVERY_S = env.integer("RECONCILE_EVERY_S", default=60, minimum=5, maximum=3600)
+RECONCILE_OVERLAP_S = env.integer("RECONCILE_OVERLAP_S", default=600, minimum=60, maximum=86_400)
+RECONCILE_LATE_S = env.integer("RECONCILE_LATE_S", default=600, minimum=30, maximum=86_400)
 
 # Checkpoints of the audit log. The private key is read by the sealer (queue `default`) each time it seals: only the
 # process that works on that queue may be told where it is.

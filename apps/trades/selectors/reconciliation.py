@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import F
+
 from apps.trades.models import Difference, Inquiry, Order, ReconciliationRun
 from apps.trades.types import DifferenceKind, InquiryAnswer, InquiryKind, OrderState, RunOutcome
 
@@ -74,10 +76,10 @@ def unknown_orders(connection_id: UUID) -> list[Order]:
     return list(rows.order_by("submitted_at", "pk"))
 
 
-def open_difference(connection_id: UUID, kind: DifferenceKind, subject: str) -> Difference | None:
-    """The one that already waits for a person."""
+def same_difference(connection_id: UUID, kind: DifferenceKind, subject: str) -> Difference | None:
+    """The very same difference, kept before: one that waits for a person, or the newest that one has explained."""
     rows = Difference.objects.filter(connection_id=connection_id, kind=kind, subject=subject)
-    return rows.filter(settled_at__isnull=True).first()
+    return rows.order_by(F("settled_at").desc(nulls_first=True)).first()
 
 
 def replays_of(order_id: UUID) -> list[str]:

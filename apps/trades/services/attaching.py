@@ -11,7 +11,7 @@ from apps.common.decimals import decimal_text
 from apps.common.errors import AikaError
 from apps.common.tasks import publish
 from apps.connectors.types import VenueOrder
-from apps.trades.models import Order
+from apps.trades.models import Order, ReconciliationRun
 from apps.trades.rules import comparison
 from apps.trades.rules.comparison import Differing
 from apps.trades.rules.terms import order_request, read_terms
@@ -36,7 +36,7 @@ def differing(order: Order, told: VenueOrder) -> Differing:
     return found
 
 
-def stop(order: Order, found: Differing, told: VenueOrder, now: datetime) -> None:
+def stop(order: Order, found: Differing, told: VenueOrder, now: datetime, run: ReconciliationRun | None = None) -> None:
     """Another order than ours stands under our name: nothing of it is booked, and the connection stops.
 
     Inside the caller's transaction.
@@ -44,6 +44,7 @@ def stop(order: Order, found: Differing, told: VenueOrder, now: datetime) -> Non
     differences.keep(
         connection_id=order.connection_id,
         order_id=order.pk,
+        run=run,
         kind=DifferenceKind.ORDER_DIFFERS,
         subject=str(order.client_order_id),
         ours=f"{order.get_state_display()}, as approved.",
@@ -53,19 +54,19 @@ def stop(order: Order, found: Differing, told: VenueOrder, now: datetime) -> Non
     )
 
 
-def attach(order: Order, told: VenueOrder, now: datetime) -> None:
+def attach(order: Order, told: VenueOrder, now: datetime, run: ReconciliationRun | None = None) -> None:
     """Give the order the venue's id, after all fields were compared. Inside the caller's transaction, under its locks.
 
     One that may have been sent is ACCEPTED from now on. One that was never sent, or that had ended without the venue,
     keeps what it says; then a person must look, and trading on the connection is halted.
     """
     if order.state in IN_FLIGHT_STATES:
-        _accept(order, told, now)
+        _accept(order, told, now, run)
     elif order.state == OrderState.INITIALIZED:
-        _catch_up(order, told, now)
-        _accept(order, told, now)
+        _catch_up(order, told, now, run)
+        _accept(order, told, now, run)
     else:
-        _attach_late(order, told, now)
+        _attach_late(order, told, now, run)
     order.refresh_from_db()
 
 
@@ -77,7 +78,7 @@ def in_words(told: VenueOrder) -> str:
     return f"{told.side.value} {shown} {told.instrument}, {told.venue_state or told.state.value}{filled}"
 
 
-def _accept(order: Order, told: VenueOrder, now: datetime) -> None:
+def _accept(order: Order, told: VenueOrder, now: datetime, run: ReconciliationRun | None) -> None:
     before = order.get_state_display()
     was_unknown = order.state == OrderState.UNKNOWN
     fence = order.fence + 1
@@ -98,6 +99,7 @@ def _accept(order: Order, told: VenueOrder, now: datetime) -> None:
         differences.keep(
             connection_id=order.connection_id,
             order_id=order.pk,
+            run=run,
             kind=DifferenceKind.ORDER_FOUND,
             subject=told.venue_order_id,
             ours=f"{before}.",
@@ -108,7 +110,7 @@ def _accept(order: Order, told: VenueOrder, now: datetime) -> None:
     publish("trades.poll_order", order_id=order.pk)
 
 
-def _catch_up(order: Order, told: VenueOrder, now: datetime) -> None:
+def _catch_up(order: Order, told: VenueOrder, now: datetime, run: ReconciliationRun | None) -> None:
     """The venue has what our row says has never left: the row is older than what happened."""
     fence = order.fence + 1
     sent_at = told.created_at or now
@@ -119,6 +121,7 @@ def _catch_up(order: Order, told: VenueOrder, now: datetime) -> None:
     differences.keep(
         connection_id=order.connection_id,
         order_id=order.pk,
+        run=run,
         kind=DifferenceKind.DATABASE_BEHIND,
         subject=told.venue_order_id,
         ours="Approved, and not sent.",
@@ -129,12 +132,13 @@ def _catch_up(order: Order, told: VenueOrder, now: datetime) -> None:
     order.refresh_from_db()
 
 
-def _attach_late(order: Order, told: VenueOrder, now: datetime) -> None:
+def _attach_late(order: Order, told: VenueOrder, now: datetime, run: ReconciliationRun | None) -> None:
     Order.objects.filter(pk=order.pk, venue_order_id="").update(venue_order_id=told.venue_order_id)
     _record(order, "order.found_late", OrderState(order.state), order.fence, told, now)
     differences.keep(
         connection_id=order.connection_id,
         order_id=order.pk,
+        run=run,
         kind=DifferenceKind.ORDER_LATE,
         subject=told.venue_order_id,
         ours=f"{order.get_state_display()}: it bound nothing any more.",

@@ -13,7 +13,7 @@ from apps.common import faults
 from apps.common.errors import Conflict, Forbidden, Invalid, NotFound
 from apps.policies.services import trading_state
 from apps.trades.models import Difference, ReconciliationRun
-from apps.trades.selectors.reconciliation import open_difference
+from apps.trades.selectors.reconciliation import same_difference
 from apps.trades.types import DifferenceKind
 
 if TYPE_CHECKING:
@@ -41,16 +41,17 @@ def keep(
     order_id: UUID | None = None,
     run: ReconciliationRun | None = None,
 ) -> Difference:
-    """Keep a difference; the same one that still waits for a person is returned instead of a second row.
+    """Keep a difference; the same one that still waits for a person, or that a person has explained, is returned
+    instead of a second row.
 
     One that a person must look at raises an alarm, and one that puts the rows or the order in doubt halts the
     connection, all in one transaction.
     """
     with faults.commit(places.DIFFERENCE):
-        known = open_difference(connection_id, kind, subject)
+        settled = kind in _SETTLED_AT_ONCE
+        known = None if settled else same_difference(connection_id, kind, subject)
         if known is not None:
             return known
-        settled = kind in _SETTLED_AT_ONCE
         row = Difference.objects.create(
             run=run,
             connection_id=connection_id,

@@ -16,7 +16,7 @@ from apps.common.money import minor_up, product, total
 from apps.connectors.selectors import instrument_of, locked_connection
 from apps.connectors.services import venue
 from apps.connectors.types import Side, TradeType, VenueFill, VenueOrder, VenueOrderState
-from apps.trades.models import Fill, Order, Outcome, Position
+from apps.trades.models import Fill, Order, Outcome, Position, ReconciliationRun
 from apps.trades.rules import positions
 from apps.trades.selectors.proposals import locked_proposal
 from apps.trades.services import attaching
@@ -62,14 +62,20 @@ def poll_order(*, order_id: UUID, now: datetime) -> str:
 
 
 def book(
-    *, order_id: UUID, told: VenueOrder, fills: Sequence[VenueFill], now: datetime, identified: bool = False
+    *,
+    order_id: UUID,
+    told: VenueOrder,
+    fills: Sequence[VenueFill],
+    now: datetime,
+    identified: bool = False,
+    run: ReconciliationRun | None = None,
 ) -> str:
     """Book fills that are new, then the order's state, in one transaction. Calling it again changes nothing.
 
     The one door for what a venue says of an order, whoever heard it: an order that was not known to be at the venue is
     attached first (see `attaching`), by our name or, where the venue tells none, because people `identified` it. An
     order ends only once the fills booked add up to what the venue says was filled: the list of fills may lag. What the
-    venue tells of another order than ours is not booked, and stops the connection.
+    venue tells of another order than ours is not booked, and stops the connection. `run`: the comparison that found it.
     """
     with faults.commit(places.BOOK):
         proposal_id, connection_id = Order.objects.values_list("proposal_id", "connection_id").get(pk=order_id)
@@ -77,12 +83,12 @@ def book(
         locked_connection(connection_id)
         order = Order.objects.select_related("connection__desk", "proposal").get(pk=order_id)
         if found := attaching.differing(order, told):
-            attaching.stop(order, found, told, now)
+            attaching.stop(order, found, told, now, run)
             return order.state
         if not order.venue_order_id:
             if not (told.client_order_id or identified):
                 return order.state
-            attaching.attach(order, told, now)
+            attaching.attach(order, told, now, run)
         new = [fill for fill in fills if fill.venue_order_id == order.venue_order_id and _book_fill(order, fill, now)]
         if new:
             _book_positions(order, new, now)

@@ -16,6 +16,7 @@ from apps.audit.services import alarms, events
 from apps.audit.types import Actor
 from apps.common import fault_places as places
 from apps.common import faults
+from apps.common.decimals import instant_text
 from apps.common.errors import AikaError, Misconfigured, OutcomeUnknown, Unavailable
 from apps.common.tasks import publish
 from apps.connectors.errors import Mismatch, Rejected
@@ -25,6 +26,7 @@ from apps.policies.selectors import trading_state as worst_state
 from apps.policies.types import FactKind, FactSpec, Gate
 from apps.trades.models import Order
 from apps.trades.selectors.proposals import locked_proposal
+from apps.trades.selectors.reconciliation import reconciled_since
 from apps.trades.services import differences, endings, grounds, latches, market
 from apps.trades.services.approval import judge_again, keep_judgement
 from apps.trades.types import DifferenceKind, OrderState
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 # Longer than twice the connector's total deadline: a claim whose lease ran out is not being sent any more.
 LEASE: Final = timedelta(seconds=30)
 RETRY_AFTER: Final = timedelta(seconds=5)
+RECONCILING: Final = "RECONCILING"
 EXECUTION: Final = Actor.system("execution")
 
 Clock = Callable[[], datetime]
@@ -57,11 +60,12 @@ class Claim:
     judged_in: str
 
 
-def execute(*, order_id: UUID, clock: Clock) -> str:
+def execute(*, order_id: UUID, clock: Clock, reconciled_from: datetime | None = None) -> str:
     """Claim an approved order, send it once, record the answer. Returns the order's state afterwards.
 
     Safe to call any number of times, from any number of workers: whoever does not get the claim does nothing. `clock`
-    gives the time at each step: the call between claim and answer may take seconds.
+    gives the time at each step: the call between claim and answer may take seconds. With `reconciled_from` (when the
+    worker's process began) nothing leaves before the connection was compared with its venue since then.
     """
     now = clock()
     order = Order.objects.select_related("connection__desk", "authority").filter(pk=order_id).first()
@@ -69,6 +73,8 @@ def execute(*, order_id: UUID, clock: Clock) -> str:
         return order.state if order else "MISSING"
     # Past its time it needs no facts: a venue that does not answer must not keep a dead approval alive.
     if now < order.authority.valid_until:
+        if reconciled_from is not None and not reconciled_since(order.connection_id, reconciled_from):
+            return _await_comparison(order, reconciled_from, now)
         try:
             now = market.make_fresh(order.connection, [order.instrument], now=now)
         except AikaError as error:
@@ -83,10 +89,22 @@ def _postpone(order: Order, error: AikaError, now: datetime) -> str:
     """Nothing is known well enough to send now: leave the order to the sweep, until its authority runs out."""
     logger.warning("Order %s waits: what it is judged on could not be read (%s).", order.pk, error.code)
     with faults.commit(places.POSTPONE):
-        Order.objects.initialized().filter(pk=order.pk).update(
-            next_attempt_at=now + RETRY_AFTER, reason_code=error.code, reason=error.message
-        )
+        _put_off(order, now, code=error.code, reason=error.message)
     return OrderState.INITIALIZED
+
+
+def _await_comparison(order: Order, reconciled_from: datetime, now: datetime) -> str:
+    """The worker has just begun, and what it would judge on may be older than what happened: compare first."""
+    with faults.commit(places.POSTPONE):
+        _put_off(order, now, code=RECONCILING, reason="Waits until the connection was compared with its venue.")
+        publish("trades.reconcile", connection_id=order.connection_id, needed_from=instant_text(reconciled_from))
+    return OrderState.INITIALIZED
+
+
+def _put_off(order: Order, now: datetime, *, code: str, reason: str) -> None:
+    Order.objects.initialized().filter(pk=order.pk).update(
+        next_attempt_at=now + RETRY_AFTER, reason_code=code, reason=reason
+    )
 
 
 def _claim(order_id: UUID, now: datetime) -> Claim | None:

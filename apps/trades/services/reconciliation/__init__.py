@@ -1,0 +1,1 @@
+"""Comparing a connection's rows with its venue. The venue wins on facts; every difference is kept."""
