@@ -5,10 +5,12 @@ from typing import ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from apps.common.errors import Invalid
+from apps.common.fields import ExactDecimalField
 from apps.policies.rules import KINDS, build
+from apps.policies.rules.budgets import BudgetKey, Dimension, ReservationState
 from apps.policies.types import Gate, RuleKind, RuleRow, State, Verdict, VersionState
 
 GLOBAL_SCOPE = "global"
@@ -198,3 +200,129 @@ class TradingState(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.state}"
+
+
+class Budget(models.Model):
+    """A sum that orders share and a rule limits, per connection, in 1e-8 of `unit`.
+
+    `reserved_minor` is what open reservations hold, `used_minor` what fills made of them. A limit may be set below what
+    is in use: `effective_limit_minor` then stays at what is in use and falls with it, and nothing more is reserved.
+    Both are null where no rule limits the sum; it is counted all the same.
+    """
+
+    connection = models.ForeignKey("connectors.Connection", on_delete=models.PROTECT, related_name="+")
+    dimension = models.CharField(max_length=20, choices=[(kind.value, kind.in_words) for kind in Dimension])
+    instrument = models.CharField(max_length=40, blank=True, help_text="Empty: the whole connection.")
+    window = models.CharField(max_length=10, blank=True, help_text="A UTC day such as 2026-03-02; empty: no end.")
+    unit = models.CharField(max_length=12, help_text="The currency it is counted in.")
+    rate = ExactDecimalField(null=True, help_text="Reporting currency per quote currency, when it was last counted.")
+    limit_minor = models.BigIntegerField(null=True)
+    effective_limit_minor = models.BigIntegerField(null=True)
+    reserved_minor = models.BigIntegerField(default=0)
+    used_minor = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["connection", "dimension", "instrument", "window", "unit"], name="budget_once"
+            ),
+            models.CheckConstraint(condition=Q(reserved_minor__gte=0), name="budget_reserved_not_negative"),
+            models.CheckConstraint(condition=Q(used_minor__gte=0), name="budget_used_not_negative"),
+            models.CheckConstraint(
+                condition=Q(limit_minor__isnull=True, effective_limit_minor__isnull=True)
+                | Q(
+                    limit_minor__isnull=False,
+                    effective_limit_minor__isnull=False,
+                    effective_limit_minor__gte=F("limit_minor"),
+                )
+                & Q(effective_limit_minor__gte=F("reserved_minor") + F("used_minor")),
+                name="budget_within_effective_limit",
+            ),
+            models.CheckConstraint(
+                condition=Q(dimension__in=[kind.value for kind in Dimension]), name="budget_dimension_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        about = " ".join(part for part in (self.instrument, self.window) if part)
+        return f"{self.get_dimension_display()} {about} in {self.unit}".replace("  ", " ")
+
+    @property
+    def key(self) -> BudgetKey:
+        return BudgetKey(Dimension(self.dimension), self.instrument, self.window, self.unit)
+
+    @property
+    def in_use_minor(self) -> int:
+        return self.reserved_minor + self.used_minor
+
+    @property
+    def is_over(self) -> bool:
+        """More is in use than the limit allows: it was lowered, or fills cost more than was reserved."""
+        return self.limit_minor is not None and self.in_use_minor > self.limit_minor
+
+
+class Reservation(models.Model):
+    """The part of the budgets that one order holds, from its approval to its end. `source` is the order's id."""
+
+    source = models.CharField(max_length=80, unique=True)
+    connection = models.ForeignKey("connectors.Connection", on_delete=models.PROTECT, related_name="+")
+    rate = ExactDecimalField(help_text="Reporting currency per unit of quote currency when it was held.")
+    state = models.CharField(
+        max_length=8, choices=[(state.value, state.value.capitalize()) for state in ReservationState]
+    )
+    held_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=80, blank=True, help_text="What ended it.")
+
+    class Meta:
+        ordering: ClassVar = ["-held_at"]
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state=ReservationState.HELD.value, ended_at__isnull=True)
+                | Q(
+                    state__in=[ReservationState.CONSUMED.value, ReservationState.RELEASED.value],
+                    ended_at__isnull=False,
+                ),
+                name="reservation_ends_once",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["connection", "state"], name="reservation_connection_state"),
+            models.Index(fields=["held_at", "id"], name="reservation_recent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} for {self.source}"
+
+
+class ReservedAmount(models.Model):
+    """What a reservation took of one budget, in 1e-8 of the budget's unit.
+
+    `amount_minor` is what it took; `held_minor` the part that may still be needed; `used_minor` what its fills were
+    worth, where the budget counts up. Budgets that count holdings are used by the position, not by single orders.
+    """
+
+    reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="amounts")
+    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="amounts")
+    amount_minor = models.BigIntegerField()
+    held_minor = models.BigIntegerField()
+    used_minor = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering: ClassVar = ["budget_id"]
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["reservation", "budget"], name="reserved_once_per_budget"),
+            models.CheckConstraint(
+                condition=Q(held_minor__gte=0, held_minor__lte=F("amount_minor")), name="reserved_held_within_amount"
+            ),
+            models.CheckConstraint(condition=Q(used_minor__gte=0), name="reserved_used_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount_minor} of {self.budget_id}"

@@ -235,7 +235,8 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The whole answer. `notional` is in the reporting currency at `worst_price`; both None where no price is known.
+    """The whole answer. `notional` is in the reporting currency at `worst_price`, `quantity` the most base units that
+    can change hands, `rate` the reporting currency per unit of quote currency: all None where no price is known.
     `approval_may_be_waived` repeats what was asked, for the record.
 
     The lines are worded when first read: a gate that only needs the outcome does not pay for the sentences.
@@ -247,6 +248,8 @@ class Evaluation:
     codes: tuple[str, ...]
     notional: Decimal | None
     worst_price: Decimal | None
+    quantity: Decimal | None
+    rate: Decimal | None
     approval_may_be_waived: bool
     word_lines: Callable[[], tuple[RuleLine, ...]] = field(repr=False, compare=False)
 

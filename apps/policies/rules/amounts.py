@@ -77,7 +77,10 @@ def funds(params: Params) -> Built:
 
 
 def max_position(params: Params) -> Built:
-    """What would be held if every order under way, and this one, were bought in full and nothing sold."""
+    """What would be held if every order under way, and this one, were bought in full and nothing sold.
+
+    What is held counts at the market, and where the budgets say that more is bound, that counts: see decision 0005.
+    """
     by_quantity, by_notional = params.amount_or_none("max_quantity"), params.amount_or_none("max_notional")
     if (by_quantity is None) == (by_notional is None):
         raise invalid("max_quantity", 'Exactly one of "max_quantity" and "max_notional" is needed.')
@@ -87,10 +90,12 @@ def max_position(params: Params) -> Built:
         long = max(position.quantity, ZERO) + position.working_buy
         buys = ask.side == "BUY"
         if by_quantity is not None:
-            observed, limit, unit = long + (priced.quantity if buys else ZERO), by_quantity, ask.base_currency
+            bound = max(long, position.bound_quantity)
+            observed, limit, unit = bound + (priced.quantity if buys else ZERO), by_quantity, ask.base_currency
         else:
             assert by_notional is not None  # noqa: S101  one of the two is given, checked above
-            observed = long * case.touch.middle * case.fx + (priced.notional if buys else ZERO)
+            bound = max(long * case.touch.middle * case.fx, position.bound_notional)
+            observed = bound + (priced.notional if buys else ZERO)
             limit, unit = by_notional, ask.reporting_currency
         return _unless_reducing(buys, case.at_most(observed, limit, unit, ReasonCode.MAX_POSITION))
 
@@ -98,16 +103,19 @@ def max_position(params: Params) -> Built:
 
 
 def max_gross_exposure(params: Params) -> Built:
-    """Everything held and being bought, at the middle of the market; this order at its worst price."""
+    """Everything held and being bought, at the middle of the market, or what the budgets say is bound if that is more;
+    this order at its worst price."""
     limit = params.amount("max_notional")
 
     def check(case: Case, keys: tuple[str, ...]) -> Finding:
         ask, position, priced = case.ask, case.position, case.priced
         (key,) = keys
-        others = amount(fresh(case.facts, GROSS, key, case.now), "others", key)
+        fact = fresh(case.facts, GROSS, key, case.now)
+        others = amount(fact, "others", key)
+        bound = amount(fact, "bound", key) if "bound" in fact.values else ZERO
         buys = ask.side == "BUY"
         held = (abs(position.quantity) + position.working_buy) * case.touch.middle * case.fx
-        observed = others + held + (priced.notional if buys else ZERO)
+        observed = max(others + held, bound) + (priced.notional if buys else ZERO)
         return _unless_reducing(
             buys, case.at_most(observed, limit, ask.reporting_currency, ReasonCode.MAX_GROSS_EXPOSURE)
         )

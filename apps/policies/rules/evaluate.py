@@ -47,6 +47,8 @@ def evaluate(
         codes=tuple(map(str, judgement.codes)),
         notional=None if priced is None else priced.notional,
         worst_price=None if priced is None else priced.worst_price,
+        quantity=None if priced is None else priced.quantity,
+        rate=None if priced is None else case.fx,
         approval_may_be_waived=approval_may_be_waived,
         word_lines=word_lines,
     )

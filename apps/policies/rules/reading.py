@@ -96,11 +96,17 @@ class Touch(NamedTuple):
 
 
 class Position(NamedTuple):
-    """What is held (negative: short) and what may still be bought and sold by orders under way."""
+    """What is held (negative: short) and what may still be bought and sold by orders under way.
+
+    `bound_quantity` and `bound_notional` are what the budgets say is bound: bought and held at cost, and reserved. Zero
+    where they were not asked.
+    """
 
     quantity: Decimal
     working_buy: Decimal
     working_sell: Decimal
+    bound_quantity: Decimal = ZERO
+    bound_notional: Decimal = ZERO
 
 
 @lru_cache(maxsize=8192)
@@ -253,7 +259,16 @@ def read_touch(ask: Ask, facts: Facts, now: datetime) -> Touch:
 def read_position(ask: Ask, facts: Facts, now: datetime) -> Position:
     key = POSITION.key(ask.instrument)
     fact = fresh(facts, POSITION, key, now)
-    return Position(signed(fact, "quantity", key), amount(fact, "working_buy", key), amount(fact, "working_sell", key))
+    quantity, buying, selling = (
+        signed(fact, "quantity", key),
+        amount(fact, "working_buy", key),
+        amount(fact, "working_sell", key),
+    )
+    if "bound_quantity" not in fact.values:
+        return Position(quantity, buying, selling)
+    return Position(
+        quantity, buying, selling, amount(fact, "bound_quantity", key), amount(fact, "bound_notional", key)
+    )
 
 
 def read_fx(ask: Ask, facts: Facts, now: datetime) -> Decimal:

@@ -16,6 +16,7 @@ from apps.common.errors import Conflict, Forbidden, Invalid, NotFound
 from apps.policies.models import PolicySet, PolicyVersion, Rule
 from apps.policies.rules import build
 from apps.policies.selectors import next_number, rules_of
+from apps.policies.services import budgets
 from apps.policies.types import RuleKind, RuleRow, VersionRules, VersionState
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def activate(*, version_id: UUID, person: "User", now: datetime) -> PolicyVersio
     version.state, version.digest = VersionState.ACTIVE.value, ready.digest
     version.activated_by, version.activated_at = person, now
     version.save(update_fields=["state", "digest", "activated_by", "activated_at"])
+    connections = version.policy_set.desk.connections.values_list("pk", flat=True)
+    budgets.apply_limits(connection_ids=connections, now=now)
     record_version(
         "policy.activated", version, actor_of(person), now, digest=ready.digest, second_person=str(asked.seconder_id)
     )
