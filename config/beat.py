@@ -49,6 +49,12 @@ SCHEDULE: tuple[Periodic, ...] = (
         why="Stops: what the ordinary ways missed is not found; after a start, the first order has to ask for it.",
     ),
     Periodic(
+        name="Ask for cancels again",
+        task="trades.publish_cancels",
+        every_s=2,
+        why="Stops: a cancel whose message or answer was lost is not asked for again, and the order goes on working.",
+    ),
+    Periodic(
         name="Expire what is due",
         task="trades.expire_due",
         every_s=10,

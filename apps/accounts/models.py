@@ -24,6 +24,7 @@ class User(AbstractUser):
             ("propose_trade", "May propose a trade, and withdraw an own proposal"),
             ("decide_proposal", "May approve or decline a waiting proposal"),
             ("halt_trading", "May halt trading"),
+            ("cancel_order", "May ask a venue to cancel an order of the desk"),
             ("activate_policy", "May draft a policy version and ask for its activation"),
             ("manage_connections", "May set up connections to venues"),
             ("view_ledger", "May read orders, fills, positions and decisions"),

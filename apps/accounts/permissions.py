@@ -37,6 +37,20 @@ def HasScope(scope: str) -> type[BasePermission]:
     return type(f"HasScope_{scope}", (_ScopePermission,), {"scope": Scope(scope)})
 
 
+def KeyScopeOrPerson(scope: str) -> type[BasePermission]:
+    """Keys need this scope, and an owner who may use it now. People come in: the act itself asks what they may do.
+
+    Raises ValueError at import for a scope that does not exist.
+    """
+    return type(f"KeyScopeOrPerson_{scope}", (_KeyScopeOrPerson,), {"scope": Scope(scope)})
+
+
+class _KeyScopeOrPerson(_ScopePermission):
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """True for a person. For a key as `HasScope`; raises `Unauthenticated` for nobody."""
+        return principal_of(request).is_person or super().has_permission(request, view)
+
+
 class PersonOnly(BasePermission):
     """A signed-in person; a key never gets here, whatever its scopes."""
 

@@ -41,6 +41,12 @@ def holds(user: User, permission: str) -> bool:
     return Permission.objects.filter(group__user=user, codename=permission, content_type__app_label="accounts").exists()
 
 
+def person_holds(user_id: UUID, permission: str) -> bool:
+    """As `holds`, of a person who is known by id only; False where there is none."""
+    person = User.objects.filter(pk=user_id).first()
+    return person is not None and holds(person, permission)
+
+
 def may_use_scope(user: User, scope: Scope) -> bool:
     """True if this person may do what `scope` stands for."""
     return holds(user, SCOPE_PERMISSIONS[scope])

@@ -13,7 +13,7 @@ from apps.common import faults
 
 DEFAULT_QUEUE = "default"
 # Orders have a queue of their own, so that a backlog of anything else never delays one.
-QUEUES = {"trades.execute_trade": "execution"}
+QUEUES = {"trades.execute_trade": "execution", "trades.cancel_order": "execution"}
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from apps.common.decimals import parse_instant
 from apps.common.errors import AikaError, Conflict
 from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
-from apps.trades.services import fills, orders, resolution, sweeps
+from apps.trades.services import cancels, fills, orders, resolution, sweeps
 from apps.trades.services.reconciliation import runs
 
 # When this worker began: its children are forked later and keep it. Nothing leaves over a connection before it was
@@ -31,6 +31,18 @@ def execute_trade(order_id: str, **extra: Any) -> str:
     state = orders.execute(order_id=UUID(order_id), clock=timezone.now, reconciled_from=STARTED_AT)
     faults.point(places.DONE.label)
     return state
+
+
+@shared_task(name="trades.cancel_order", queue="execution")
+def cancel_order(order_id: str, **extra: Any) -> str:
+    """Ask the venue to cancel one order."""
+    return cancels.send_cancel(order_id=UUID(order_id), clock=timezone.now)
+
+
+@shared_task(name="trades.publish_cancels", queue="default")
+def publish_cancels(**extra: Any) -> int:
+    """Find orders to be canceled that nobody is asking for."""
+    return sweeps.publish_cancels(now=timezone.now())
 
 
 @shared_task(name="trades.poll_order", queue="default")

@@ -71,9 +71,35 @@ ORDER_MOVES: Final[frozenset[tuple[str, str]]] = frozenset(
         (OrderState.ACCEPTED, OrderState.CANCEL_REQUESTED),
         (OrderState.ACCEPTED, OrderState.REJECTED),
         (OrderState.PARTIALLY_FILLED, OrderState.CANCEL_REQUESTED),
+        # Taken, asked to be canceled, and then refused by the venue before anything was filled.
+        (OrderState.CANCEL_REQUESTED, OrderState.REJECTED),
         *((working, ended) for working in _WORKING for ended in _ENDED_AT_VENUE),
     }
 )
+
+
+class CancelAnswer(StrEnum):
+    """What asking to cancel an order has come to so far. Only NEVER_SENT and ALREADY_CANCELED are ends."""
+
+    NEVER_SENT = "NEVER_SENT"
+    """It had not left: it is canceled here, and the venue never hears of it."""
+    REQUESTED = "REQUESTED"
+    """It works at the venue, which is being asked. It may still fill."""
+    REMEMBERED = "REMEMBERED"
+    """Whether it is at the venue is not known yet: it is canceled as soon as it is found, and not sent again."""
+    ALREADY_CANCELED = "ALREADY_CANCELED"
+
+
+class WithdrawAnswer(StrEnum):
+    """What taking a proposal back came to."""
+
+    WITHDRAWN = "WITHDRAWN"
+    """Nobody had decided: it is over."""
+    VOIDED = "VOIDED"
+    """It was approved and had not left: nothing was sent and nothing will be."""
+    ASKED_TO_CANCEL = "ASKED_TO_CANCEL"
+    """Its order had left: the venue is asked to cancel it, and it may still fill."""
+
 
 WAITING_STATES: Final = frozenset({ProposalState.AWAITING_APPROVAL})
 # Money is bound while an order is in one of these: it may execute, or may have been sent.

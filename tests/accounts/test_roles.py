@@ -16,6 +16,7 @@ VERBS = {
     "propose_trade": {"trader"},
     "decide_proposal": {"approver", "risk"},
     "halt_trading": {"trader", "approver", "risk", "operator"},
+    "cancel_order": {"approver", "risk", "operator"},
     "activate_policy": {"risk"},
     "manage_connections": {"operator"},
     "view_ledger": {"trader", "approver", "risk", "operator", "auditor"},

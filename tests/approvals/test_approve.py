@@ -20,7 +20,7 @@ from apps.dashboard.services.demo_policy import INSTRUMENTS
 from apps.policies.models import Decision
 from apps.quotes.services import quotes
 from apps.trades.models import Authority, Order, Proposal
-from apps.trades.services import endings, market
+from apps.trades.services import market, withdrawals
 from apps.trades.types import OrderState, ProposalState
 from tests.factories.accounts import UserFactory, issue_key
 from tests.factories.desk import BTC, PaperDesk
@@ -108,7 +108,7 @@ def test_a_proposal_that_ended_meanwhile(paper: PaperDesk, waiting: Proposal, ve
     if verb == "decline":
         decide.decline(proposal_id=waiting.pk, approver=paper.risk, digest=waiting.digest, comment="No.", now=now)
     else:
-        endings.withdraw(proposal_id=waiting.pk, principal=paper.principal, reason="", now=now)
+        withdrawals.withdraw(proposal_id=waiting.pk, principal=paper.principal, reason="", now=now)
     with pytest.raises(Conflict, match="PROPOSAL_NOT_WAITING"):
         approve(paper, waiting, seen)
     assert not Order.objects.exists()

@@ -72,9 +72,7 @@ def assert_found(table: str, column: str, key: str, row: Any, value: Any) -> Non
 def test_an_honest_log_is_intact_and_its_unsealed_tail_is_told(sealed: list[Event]) -> None:
     out = io.StringIO()
     call_command("audit_verify", "--no-record", stdout=out)
-    assert out.getvalue() == (
-        "intact: 7 events in 2 streams; 3 checkpoints, 3 anchored, 1 events not sealed\n"
-    )
+    assert out.getvalue() == ("intact: 7 events in 2 streams; 3 checkpoints, 3 anchored, 1 events not sealed\n")
 
 
 @pytest.mark.parametrize("column", ["root", "prev_root", "key_id", "signature"])

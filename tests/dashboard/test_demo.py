@@ -23,7 +23,7 @@ from apps.dashboard.services import demo, demo_trades
 from apps.policies.models import PolicyVersion
 from apps.quotes.services import quotes
 from apps.trades.models import Order, Position, Proposal
-from apps.trades.services import endings
+from apps.trades.services import withdrawals
 from apps.trades.services.approval import judge_again
 from apps.trades.types import OrderState, ProposalState
 from tests.factories.accounts import UserFactory, issue_key
@@ -147,7 +147,7 @@ def test_made_again_it_keeps_everything(home: Path, simulator: SimulatorProcess)
 
 def test_what_no_longer_waits_is_asked_again(home: Path, simulator: SimulatorProcess) -> None:
     plain = tagged("demo-plain")
-    endings.withdraw(proposal_id=plain.pk, principal=program(), reason="", now=timezone.now())
+    withdrawals.withdraw(proposal_id=plain.pk, principal=program(), reason="", now=timezone.now())
     # Another price than a moment ago, or it would be a duplicate.
     simulator.pin_price("BTC-USD", "64321.5")
     cache.clear()

@@ -22,7 +22,7 @@ from apps.policies.services import versions
 from apps.policies.types import RuleRow
 from apps.quotes.services import quotes
 from apps.trades.models import Order, Proposal
-from apps.trades.services import fills, orders, proposals
+from apps.trades.services import cancels, fills, orders, proposals
 from apps.trades.services.approval import judge_again
 from apps.trades.types import Intent, Narrative
 from tests.factories.accounts import DeskFactory, UserFactory, issue_key
@@ -115,6 +115,11 @@ class PaperDesk:
 
     def poll(self, proposal: Proposal) -> str:
         return fills.poll_order(order_id=self.order_of(proposal).pk, now=timezone.now())
+
+    def cancel(self, proposal: Proposal) -> str:
+        """Run the cancel task's service for the proposal's order, and read what became of it."""
+        cancels.send_cancel(order_id=self.order_of(proposal).pk, clock=timezone.now)
+        return self.poll(proposal)
 
     def order_of(self, proposal: Proposal) -> Order:
         return Order.objects.get(proposal=proposal)

@@ -68,7 +68,8 @@ def without_locks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def apply(*, chain: bool = False) -> None:
         if not chain:
             monkeypatch.setattr("apps.audit.services.events.record", lambda **event: None)
-        for module in ("approvals.services.decide", "trades.services.endings", "trades.services.orders"):
+        trades = [f"trades.services.{name}" for name in ("endings", "orders", "cancels", "withdrawals")]
+        for module in ("approvals.services.decide", *trades):
             monkeypatch.setattr(f"apps.{module}.locked_proposal", proposal)
         monkeypatch.setattr("apps.trades.services.approval.locked_connection", connection)
 

@@ -17,7 +17,7 @@ from apps.approvals.services import decide
 from apps.approvals.types import VoteResult
 from apps.common.errors import Conflict, Denied
 from apps.trades.models import Authority, Order, Proposal
-from apps.trades.services import approval, endings, orders
+from apps.trades.services import approval, endings, orders, withdrawals
 from apps.trades.types import OrderState, ProposalState
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
@@ -115,7 +115,7 @@ class TestLimit:
 
 
 def withdraw(desk: PaperDesk, proposal: Proposal) -> None:
-    endings.withdraw(proposal_id=proposal.pk, principal=desk.principal, reason="", now=timezone.now())
+    withdrawals.withdraw(proposal_id=proposal.pk, principal=desk.principal, reason="", now=timezone.now())
 
 
 def expire(desk: PaperDesk, proposal: Proposal) -> None:

@@ -41,7 +41,7 @@ from apps.policies.selectors import trading_state
 from apps.policies.services import replays
 from apps.policies.services import trading_state as halting
 from apps.trades.models import Authority, Fill, Order, Position, Proposal
-from apps.trades.services import endings, facts, fills, orders, sweeps
+from apps.trades.services import endings, facts, fills, orders, sweeps, withdrawals
 from apps.trades.types import LIVE_ORDER_STATES, ORDER_MOVES, PROPOSAL_MOVES, OrderState, ProposalState
 from tests.factories.desk import PaperDesk, paper_desk
 from tests.factories.trading import ONE_NEEDED, TWO_NEEDED, change_policy, move, rules_with, sent
@@ -176,7 +176,7 @@ class Desk(RuleBasedStateMachine):
     def withdraw(self, pick: int) -> None:
         if (proposal := self.one(pick)) is not None:
             self.refused(
-                lambda: endings.withdraw(
+                lambda: withdrawals.withdraw(
                     proposal_id=proposal.pk, principal=self.paper.principal, reason="", now=self.now
                 ),
                 Conflict,

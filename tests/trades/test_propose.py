@@ -17,7 +17,7 @@ from apps.connectors.models import Connection, Instrument
 from apps.connectors.types import OrderType, TimeInForce
 from apps.policies.models import Decision
 from apps.trades.models import Proposal
-from apps.trades.services import endings, proposals, seal
+from apps.trades.services import proposals, seal, withdrawals
 from apps.trades.types import Narrative, ProposalState
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
@@ -172,7 +172,7 @@ def test_taking_the_place_of_an_ended_one(paper: PaperDesk) -> None:
 
     with pytest.raises(Conflict, match="PROPOSAL_NOT_ENDED"):
         again()
-    endings.withdraw(proposal_id=first.pk, principal=paper.principal, reason="Better price.", now=timezone.now())
+    withdrawals.withdraw(proposal_id=first.pk, principal=paper.principal, reason="Better price.", now=timezone.now())
     assert again().supersedes == first
 
 

@@ -8,16 +8,18 @@ from django.utils import timezone
 from apps.accounts.types import Principal
 from apps.common.errors import Conflict, NotFound
 from apps.trades.models import Proposal
-from apps.trades.services import endings
-from apps.trades.types import ProposalState
+from apps.trades.services import orders, withdrawals
+from apps.trades.types import OrderState, ProposalState, WithdrawAnswer
 from tests.factories.desk import PaperDesk
-from tests.factories.trading import kinds
+from tests.factories.trading import kinds, sent
 
 pytestmark = pytest.mark.django_db
 
 
-def withdraw(paper: PaperDesk, proposal: Proposal, principal: Principal | None = None, after_s: int = 0) -> Proposal:
-    return endings.withdraw(
+def withdraw(
+    paper: PaperDesk, proposal: Proposal, principal: Principal | None = None, after_s: int = 0
+) -> withdrawals.Withdrawal:
+    return withdrawals.withdraw(
         proposal_id=proposal.pk,
         principal=principal or paper.principal,
         reason="Changed my mind.",
@@ -26,7 +28,8 @@ def withdraw(paper: PaperDesk, proposal: Proposal, principal: Principal | None =
 
 
 def test_the_proposer_may(paper: PaperDesk) -> None:
-    proposal = withdraw(paper, paper.propose())
+    proposal = paper.propose()
+    assert withdraw(paper, proposal).answer is WithdrawAnswer.WITHDRAWN
     proposal.refresh_from_db()
     assert (proposal.state, proposal.end_reason) == (ProposalState.WITHDRAWN, "Changed my mind.")
     assert kinds(proposal) == ["proposal.proposed", "proposal.withdrawn"]
@@ -42,10 +45,35 @@ def test_the_human_behind_the_key_may_and_others_may_not(paper: PaperDesk) -> No
     withdraw(paper, proposal, Principal(user_id=paper.trader.pk, api_key_id=None, name="Trader"))
 
 
-def test_not_once_it_is_approved(paper: PaperDesk) -> None:
+def test_approved_and_not_gone_it_is_void(paper: PaperDesk) -> None:
     proposal = paper.propose()
     paper.approve(proposal)
-    with pytest.raises(Conflict, match="PROPOSAL_NOT_WAITING"):
+    done = withdraw(paper, proposal)
+    proposal.refresh_from_db()
+    assert (done.answer, paper.order_of(proposal).state) == (WithdrawAnswer.VOIDED, OrderState.CANCELED)
+    assert (proposal.state, proposal.end_code, proposal.end_reason) == ("VOIDED", "WITHDRAWN", "Changed my mind.")
+    assert paper.execute(proposal) == OrderState.CANCELED
+    assert not sent(paper)
+
+
+def test_after_the_claim_it_is_only_asked_to_cancel(paper: PaperDesk) -> None:
+    proposal = paper.propose()
+    paper.approve(proposal)
+    assert orders._claim(paper.order_of(proposal).pk, timezone.now()) is not None
+    done = withdraw(paper, proposal)
+    proposal.refresh_from_db()
+    assert (done.answer, done.order and done.order.state) == (WithdrawAnswer.ASKED_TO_CANCEL, OrderState.SUBMITTED)
+    assert proposal.state == ProposalState.APPROVED
+    assert "proposal.withdrawn" not in kinds(proposal)
+    assert kinds(proposal)[-1] == "order.cancel_remembered"
+
+
+def test_a_filled_order_cannot_be_taken_back(paper: PaperDesk) -> None:
+    proposal = paper.propose()
+    paper.approve(proposal)
+    paper.execute(proposal)
+    paper.poll(proposal)
+    with pytest.raises(Conflict, match="ORDER_ENDED"):
         withdraw(paper, proposal)
 
 

@@ -30,11 +30,14 @@ _SECOND = frozenset({"accounts.second_request", "accounts.view_secondpersonreque
 
 ROLE_PERMISSIONS: dict[Role, frozenset[str]] = {
     Role.TRADER: _READ_LEDGER | {"accounts.propose_trade", "accounts.halt_trading"},
-    Role.APPROVER: _READ_LEDGER | _SECOND | {"accounts.decide_proposal", "accounts.halt_trading", "audit.view_*"},
+    Role.APPROVER: _READ_LEDGER
+    | _SECOND
+    | {"accounts.cancel_order", "accounts.decide_proposal", "accounts.halt_trading", "audit.view_*"},
     Role.RISK: _READ_EVERYTHING
     | _SECOND
     | {
         "accounts.activate_policy",
+        "accounts.cancel_order",
         "accounts.decide_proposal",
         "accounts.halt_trading",
         "policies.add_policyset",
@@ -49,6 +52,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[str]] = {
     | _SECOND
     | {
         "accounts.add_apikey",
+        "accounts.cancel_order",
         "accounts.change_apikey",
         "accounts.halt_trading",
         "accounts.manage_connections",

@@ -26,6 +26,7 @@ from apps.approvals.types import tier_text
 from apps.common import words
 from apps.connectors.types import Quote
 from apps.policies.types import RuleKind
+from apps.trades.selectors.orders import offers_cancel
 from apps.trades.selectors.pages import ProposerRecord, record_of
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def decision_page(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Sig
         policy_version=known.judgement.version_id,
         tier=tier_text(tier.needed, tier.roles) if tier is not None else "",
         callout=callout_of(known, price, is_intact=sent.is_intact),
-        follow=page_follow.follow(known.rows),
+        follow=page_follow.follow(known.rows, may_cancel=offers_cancel(known.viewer, known.rows.order)),
         gobar=evidence.gobar,
     )
 
@@ -149,7 +150,9 @@ def _version(known: Gathered, price: Price) -> str:
     """Names everything a click could have moved: when it differs, the page is drawn again."""
     order, tier = known.rows.order, known.tier
     parts = [known.proposal.state, str(known.is_open), str(len(known.votes)), str(price.is_stale and known.is_open)]
-    parts += [order.state, str(order.filled_quantity), str(order.average_fill_price)] if order is not None else []
+    if order is not None:
+        parts += [order.state, str(order.filled_quantity), str(order.average_fill_price)]
+        parts += [str(order.cancel_requested_at)]
     parts += [known.judgement.version_id, tier_text(tier.needed, tier.roles) if tier else ""]
     parts += [line.rule + line.verdict for line in known.judgement.evaluation.lines if _stands_still(line.kind)]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]

@@ -7,11 +7,11 @@ from apps.approvals.selectors.page_words import venue_name
 from apps.common import words
 from apps.connectors.types import Side
 from apps.trades.selectors.pages import PageRows
-from apps.trades.types import LIVE_ORDER_STATES, OrderState, ProposalState
+from apps.trades.types import IN_FLIGHT_STATES, LIVE_ORDER_STATES, OrderState, ProposalState
 
 
-def follow(rows: PageRows) -> Follow | None:
-    """The order after the last vote; None while nothing was approved."""
+def follow(rows: PageRows, *, may_cancel: bool = False) -> Follow | None:
+    """The order after the last vote; None while nothing was approved. `may_cancel`: the viewer may ask for it."""
     order, terms = rows.order, rows.terms
     if order is None:
         return None
@@ -21,7 +21,12 @@ def follow(rows: PageRows) -> Follow | None:
         OrderState.SUBMITTED: (f"The order is on its way to {venue}", f"{venue} has not answered yet.", "go", "send"),
         OrderState.ACCEPTED: (f"{venue} has taken the order", "It works there and fills by itself.", "go", "wait"),
         OrderState.PARTIALLY_FILLED: ("Filled in part", "The rest works at the venue.", "go", "wait"),
-        OrderState.CANCEL_REQUESTED: ("Cancelling", f"{venue} was asked to cancel the rest.", "go", "wait"),
+        OrderState.CANCEL_REQUESTED: (
+            f"{venue} is asked to cancel the rest",
+            f"It may still fill until {venue} says that it is over.",
+            "go",
+            "wait",
+        ),
         OrderState.FILLED: ("Filled", "The order is done.", "ok", "ok"),
         OrderState.CANCELED: ("Canceled", order.reason or "Nothing more will be filled.", "", "x"),
         OrderState.EXPIRED: ("The order expired", f"Its time at {venue} ran out.", "", "clock"),
@@ -40,6 +45,8 @@ def follow(rows: PageRows) -> Follow | None:
         ),
         OrderState.ABANDONED: ("Abandoned", order.reason or "Two people gave the order up.", "warn", "warn"),
     }[OrderState(order.state)]
+    if order.cancel_requested_at is not None and order.state in IN_FLIGHT_STATES:
+        text = f"{text} {order.cancel_requested_by} asked to cancel it: that happens as soon as it is found at {venue}."
     return Follow(
         state=order.state,
         lead=lead,
@@ -48,6 +55,8 @@ def follow(rows: PageRows) -> Follow | None:
         icon=icon,
         is_moving=order.state in LIVE_ORDER_STATES or rows.proposal.state == ProposalState.AWAITING_APPROVAL,
         lines=paid_lines(rows),
+        order_id=order.pk,
+        may_cancel=may_cancel,
     )
 
 

@@ -148,7 +148,8 @@ class Follow:
     kind: str
     icon: str
     lines: tuple[SumLine, ...] = ()
-    order_url: str = ""
+    order_id: UUID | None = None
+    may_cancel: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

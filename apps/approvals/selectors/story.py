@@ -16,6 +16,7 @@ from apps.common import canonical, words
 from apps.common.decimals import parse_decimal
 from apps.common.errors import AikaError, NotFound
 from apps.connectors.types import Side
+from apps.trades.selectors.orders import offers_cancel
 from apps.trades.selectors.pages import PageRows, proposal_rows
 from apps.trades.types import OrderState, ProposalState, Terms
 
@@ -80,6 +81,7 @@ class StoryPage:
     decision_id: UUID | None
     digest: str
     is_open: bool
+    may_cancel: bool
 
 
 def story_page(*, proposal_id: UUID, viewer: "User", now: datetime) -> StoryPage:
@@ -112,6 +114,7 @@ def story_page(*, proposal_id: UUID, viewer: "User", now: datetime) -> StoryPage
         decision_id=proposal.decision_id,
         digest=proposal.digest,
         is_open=proposal.state == ProposalState.AWAITING_APPROVAL and now < proposal.expires_at,
+        may_cancel=offers_cancel(viewer, order),
     )
 
 
@@ -160,7 +163,7 @@ def _figures(rows: PageRows) -> tuple[SumLine, ...]:
 
 def _steps(rows: PageRows, votes: Sequence[Vote], asker: str, whose: str) -> tuple[Step, ...]:
     found = [_proposed(rows, asker, whose), _judged(rows), *(_voted(vote, rows) for vote in votes)]
-    found += [*_ordered(rows), *_filled(rows), *_closed(rows), *_ended(rows)]
+    found += [*_ordered(rows), *_cancel_asked(rows), *_filled(rows), *_closed(rows), *_ended(rows)]
     found.sort(key=lambda step: step.at)
     steps, before = [], None
     for step in found:
@@ -264,6 +267,25 @@ def _ordered(rows: PageRows) -> list[Step]:
             title=f"Order sent to {venue} ({terms.environment})",
             text=text,
             note=f"Client order id {order.client_order_id}. At the venue: {order.venue_order_id or 'no id yet'}.",
+        )
+    ]
+
+
+def _cancel_asked(rows: PageRows) -> list[Step]:
+    order = rows.order
+    if order is None or order.cancel_requested_at is None:
+        return []
+    title = f"{order.cancel_requested_by} asked to cancel it"
+    text = "Asking is not canceling: how it ended stands below."
+    return [
+        Step(
+            at=order.cancel_requested_at,
+            after="",
+            dot="warn",
+            icon="x",
+            title=title,
+            text=text,
+            quote=order.cancel_reason,
         )
     ]
 

@@ -1,11 +1,21 @@
 """Orders and their fills."""
 
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from apps.trades.admin.base import TradeLedgerAdmin, exact, link, story_link, wire_bytes
+from apps.trades.admin.cancels import cancel_view
 from apps.trades.models import Fill, Order
+from apps.trades.selectors.orders import offers_cancel
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 FILLS_SHOWN_MAX = 20
 
@@ -23,6 +33,18 @@ class OrderAdmin(TradeLedgerAdmin[Order]):
     fieldsets = (
         (None, {"fields": ("story", "state", "reason_code", "reason", "connection", "instrument", "side")}),
         ("Quantities and money", {"fields": ("asked", "filled", "average", "fee_text", "worst", "reserved", "fills")}),
+        (
+            "Canceling",
+            {
+                "fields": (
+                    "cancel_requested_at",
+                    "cancel_requested_by",
+                    "cancel_reason",
+                    "cancel_attempts",
+                    "cancel_next_at",
+                )
+            },
+        ),
         (
             "On its way",
             {
@@ -45,6 +67,21 @@ class OrderAdmin(TradeLedgerAdmin[Order]):
         ),
     )
     readonly_fields = ("story", "asked", "filled", "average", "fee_text", "worst", "reserved", "fills", "request_text")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.cancel_view)
+        return [path("<uuid:order_id>/cancel/", view, name="trades_order_cancel"), *super().get_urls()]
+
+    def cancel_view(self, request: HttpRequest, order_id: UUID) -> HttpResponse:
+        """What a cancel would do, and the request for one."""
+        return cancel_view(self.admin_site, request, order_id)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        order = self.get_object(request, object_id)
+        context = {"offers_cancel": offers_cancel(cast("User", request.user), order)}
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     @admin.display(description="what")
     def what(self, row: Order) -> str:

@@ -45,6 +45,12 @@ class WithdrawBody(Body):
     reason = Text(chars_max=REASON_CHARS_MAX, default="")
 
 
+class CancelBody(Body):
+    """Why the order is to be canceled."""
+
+    reason = Text(chars_max=REASON_CHARS_MAX, default="")
+
+
 class TightenBody(Body):
     """What is halted, or may only reduce: one connection, or everything where none is named."""
 

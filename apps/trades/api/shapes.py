@@ -3,7 +3,7 @@
 from apps.common.api.shapes import Count, Instant, Many, Number, Part, Shape, Uuid, Words, YesNo
 from apps.connectors.types import Environment, OrderType, Side, TimeInForce
 from apps.policies.types import LineVerdict, State, Verdict
-from apps.trades.types import OrderState, ProposalState
+from apps.trades.types import CancelAnswer, OrderState, ProposalState, WithdrawAnswer
 
 
 class Terms(Shape):
@@ -150,6 +150,10 @@ class Preview(Shape):
     quote = Part("Quote", nullable=True)
 
 
+class OrderLinks(Shape):
+    cancel = Words()
+
+
 class Order(Shape):
     """The instruction to the venue. UNKNOWN means that it may have happened, and is being found out."""
 
@@ -169,7 +173,25 @@ class Order(Shape):
     created_at = Instant()
     submitted_at = Instant(nullable=True)
     accepted_at = Instant(nullable=True)
+    cancel_requested_at = Instant(nullable=True)
+    cancel_requested_by = Words()
     closed_at = Instant(nullable=True)
+    links = Part(OrderLinks)
+
+
+class CancelAsked(Shape):
+    """What asking to cancel has come to. REQUESTED and REMEMBERED are no ends: follow the order until it is closed."""
+
+    answer = Words(CancelAnswer)
+    order = Part(Order)
+
+
+class Withdrawal(Shape):
+    """The proposal, and what taking it back came to. ASKED_TO_CANCEL is no end: the order may still fill."""
+
+    extends = "Proposal"
+    answer = Words(WithdrawAnswer)
+    order = Part(Order, nullable=True)
 
 
 class Fill(Shape):

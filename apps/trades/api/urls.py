@@ -7,6 +7,7 @@ from apps.trades.api import desk_views, views
 urlpatterns = [
     path("trades/proposals", views.ProposalsView.as_view(), name="api-proposals"),
     path("trades/proposals/<str:proposal_id>/withdraw", views.WithdrawView.as_view(), name="api-withdraw"),
+    path("trades/orders/<str:order_id>/cancel", views.CancelView.as_view(), name="api-cancel"),
     path("trades/preview", views.PreviewView.as_view(), name="api-preview"),
     path("positions", desk_views.PositionsView.as_view(), name="api-positions"),
     path("trading-state", desk_views.TradingStateView.as_view(), name="api-trading-state"),

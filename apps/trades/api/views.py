@@ -8,7 +8,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from apps.accounts.authentication import principal_of
-from apps.accounts.permissions import HasScope
+from apps.accounts.permissions import HasScope, KeyScopeOrPerson
 from apps.accounts.services import idempotency
 from apps.accounts.services.idempotency import Answer, Claim, Replay
 from apps.accounts.types import Principal, Scope
@@ -19,11 +19,11 @@ from apps.common.api.views import ApiView, answer, answer_bytes, raw_body, read_
 from apps.common.errors import Invalid
 from apps.trades.api import bodies, shapes
 from apps.trades.api.previews import preview_record
-from apps.trades.models import Proposal
 from apps.trades.selectors import listing
-from apps.trades.selectors.records import proposal_record
-from apps.trades.services import intake, proposals
-from apps.trades.types import ProposalState
+from apps.trades.selectors.records import order_record, proposal_record
+from apps.trades.services import cancels, intake, proposals
+from apps.trades.services.withdrawals import Withdrawal
+from apps.trades.types import OrderState, ProposalState
 
 REPLAYED: Final = "Idempotent-Replayed"
 PROPOSALS: Final = "Proposals"
@@ -112,27 +112,56 @@ class WithdrawView(ApiView):
 
     @documented(
         operation="proposals_withdraw",
-        summary="Withdraw a waiting proposal",
+        summary="Withdraw a proposal",
         tag=PROPOSALS,
         body=bodies.WithdrawBody,
-        answers={200: shapes.Proposal},
+        answers={200: shapes.Withdrawal, 202: shapes.Withdrawal},
         problems=(404, 409, 422),
         parameters=(id_in_path("proposal_id", "The id of an own proposal."), key_header(required=False)),
     )
     def post(self, request: Request, proposal_id: str) -> HttpResponse:
-        """The proposer takes it back, as long as it waits."""
+        """The proposer takes it back: withdrawn while it waits, void while its order has not left. After that the venue
+        is asked to cancel the order (202), which may still fill."""
         now, principal, raw = timezone.now(), principal_of(request), raw_body(request)
         values = bodies.WithdrawBody.read(parse_json(raw) if raw else {})
         wanted = row_id(proposal_id)
         begun = _begin(request, principal, raw)
 
-        def word(proposal: Proposal) -> bytes:
-            return to_json(proposal_record(proposal, now=now))
+        def word(done: Withdrawal) -> bytes:
+            order = None if done.order is None else order_record(done.order)
+            return to_json(proposal_record(done.proposal, now=now) | {"answer": done.answer.value, "order": order})
 
         answered = intake.withdraw_once(
             proposal_id=wanted, principal=principal, reason=values["reason"], begun=begun, word=word, now=now
         )
         return _answered(answered)
+
+
+class CancelView(ApiView):
+    """/api/v1/trades/orders/{id}/cancel"""
+
+    access = {"POST": KeyScopeOrPerson(Scope.PROPOSE)}
+
+    @documented(
+        operation="orders_cancel",
+        summary="Ask for an order to be canceled",
+        tag=PROPOSALS,
+        body=bodies.CancelBody,
+        answers={200: shapes.CancelAsked, 202: shapes.CancelAsked},
+        problems=(404, 409),
+        parameters=(id_in_path("order_id", "The id of an order."),),
+    )
+    def post(self, request: Request, order_id: str) -> HttpResponse:
+        """By who proposed it, an approver, risk or an operator. 200 where it is canceled, 202 where that is asked for:
+        the order may still fill, and ends as the venue says. Asking again changes nothing."""
+        values = read_body(request, bodies.CancelBody)
+        asked = cancels.request_cancel_as(
+            order_id=row_id(order_id), principal=principal_of(request), reason=values["reason"], now=timezone.now()
+        )
+        is_over = asked.order.state == OrderState.CANCELED
+        return answer(
+            {"answer": asked.answer.value, "order": order_record(asked.order)}, status=200 if is_over else 202
+        )
 
 
 class PreviewView(ApiView):

@@ -1,5 +1,6 @@
 """Rows of a trade's life. Money-bearing rows are never deleted: the guards of the migrations hold that."""
 
+from datetime import datetime
 from typing import ClassVar
 from uuid import uuid4
 
@@ -152,11 +153,17 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Accepted by the venue and not ended there."""
         return self.filter(state__in=WORKING_STATES)
 
+    def to_cancel(self, now: datetime) -> "OrderQuerySet":
+        """Working at the venue, to be canceled, and due to be asked for (again)."""
+        return self.working().filter(cancel_requested_at__isnull=False, cancel_next_at__lte=now)
+
 
 class Order(models.Model):
     """An instruction to a venue. `request_body` are the exact bytes the socket gets; `fence` counts claims.
 
     `reserved_amount` of `reserved_currency` is what the order could still cost when it was approved (fees included).
+    Once `cancel_requested_at` is set it stays: an order that may be at the venue is canceled as soon as it is found
+    there. `cancel_next_at` is when the venue may be asked (again).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -191,6 +198,11 @@ class Order(models.Model):
     accepted_at = models.DateTimeField(null=True)
     polled_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    cancel_requested_by = models.CharField(max_length=200, blank=True)
+    cancel_reason = models.TextField(blank=True)
+    cancel_attempts = models.PositiveIntegerField(default=0)
+    cancel_next_at = models.DateTimeField(null=True)
     reason_code = models.CharField(max_length=80, blank=True)
     reason = models.TextField(blank=True)
 
@@ -215,6 +227,9 @@ class Order(models.Model):
         indexes = (
             models.Index(fields=("state", "created_at"), name="order_state_age"),
             models.Index(fields=("connection", "state"), name="order_connection_state"),
+            models.Index(
+                fields=("cancel_next_at",), condition=Q(cancel_requested_at__isnull=False), name="order_to_cancel"
+            ),
         )
 
     def __str__(self) -> str:

@@ -147,7 +147,10 @@ def order_record(order: Order) -> Record:
         "created_at": instant_text(order.created_at),
         "submitted_at": instant(order.submitted_at),
         "accepted_at": instant(order.accepted_at),
+        "cancel_requested_at": instant(order.cancel_requested_at),
+        "cancel_requested_by": order.cancel_requested_by,
         "closed_at": instant(order.closed_at),
+        "links": {"cancel": f"{ROOT}/trades/orders/{order.pk}/cancel"},
     }
 
 

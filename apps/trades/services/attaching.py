@@ -108,6 +108,8 @@ def _accept(order: Order, told: VenueOrder, now: datetime, run: ReconciliationRu
             now=now,
         )
     publish("trades.poll_order", order_id=order.pk)
+    if order.cancel_requested_at is not None:
+        publish("trades.cancel_order", order_id=order.pk)
 
 
 def _catch_up(order: Order, told: VenueOrder, now: datetime, run: ReconciliationRun | None) -> None:

@@ -3,12 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from apps.accounts.types import Principal
 from apps.audit.services import events
 from apps.audit.types import Actor
 from apps.common import fault_places as places
 from apps.common import faults
-from apps.common.errors import Conflict, NotFound
+from apps.common.errors import Conflict
 from apps.trades.models import Order, Proposal
 from apps.trades.selectors.proposals import locked_proposal
 from apps.trades.types import OrderState, ProposalState
@@ -17,16 +16,6 @@ from apps.trades.types import OrderState, ProposalState
 def stream_of(proposal_id: UUID) -> str:
     """The audit stream of a proposal and everything that follows from it."""
     return f"proposal:{proposal_id}"
-
-
-def withdraw(*, proposal_id: UUID, principal: Principal, reason: str, now: datetime) -> Proposal:
-    """The proposer takes back a waiting proposal. Raises NotFound for somebody else's, Conflict once it has ended."""
-    with faults.commit(places.WITHDRAW):
-        proposal = locked_proposal(proposal_id)
-        if proposal is None or proposal.proposer_id != principal.user_id:
-            raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal of yours.")
-        require_waiting(proposal, now)
-        return end(proposal, ProposalState.WITHDRAWN, code="WITHDRAWN", reason=reason, actor=principal.actor(), now=now)
 
 
 def require_waiting(proposal: Proposal, now: datetime) -> None:

@@ -1,6 +1,7 @@
 """What the venue says became of an order: states, fills, positions and outcomes, each booked once."""
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -26,6 +27,8 @@ from apps.trades.types import IN_FLIGHT_STATES, WORKING_STATES, Closing, Executi
 BOOKKEEPING: Final = Actor.system("bookkeeping")
 ZERO: Final = Decimal(0)
 _PRICE_PLACES: Final = Decimal(1).scaleb(-12)
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
+_CODE_CHARS_MAX: Final = 80
 # The venue's list of fills may lag behind its orders; longer than this, somebody should look.
 FILLS_LATE_AFTER: Final = timedelta(minutes=2)
 
@@ -267,10 +270,11 @@ def _book_state(order: Order, told: VenueOrder, now: datetime) -> None:
     spent = total(product(row.quantity, row.price) for row in booked)
     order.average_fill_price = (spent / filled).quantize(_PRICE_PLACES) if filled else None
     before = order.state
-    order.state = _state_told(order, told, filled)
+    order.state = _state_told(order, told, filled, was_filled=bool(booked))
     if order.state not in WORKING_STATES and before in WORKING_STATES:
         order.closed_at = now
-        order.reason_code = told.reject_reason
+        order.reason_code, order.reason = _end_words(order, told)
+        alarms.clear_alarm(code="CANCEL_REFUSED", subject=f"order:{order.pk}", now=now)
     order.save()
     _watch_difference(order, told, filled, now)
     if order.state != before:
@@ -290,13 +294,23 @@ def _book_state(order: Order, told: VenueOrder, now: datetime) -> None:
         )
 
 
-def _state_told(order: Order, told: VenueOrder, filled: Decimal) -> str:
+def _end_words(order: Order, told: VenueOrder) -> tuple[str, str]:
+    """Code and sentence of an end: the venue's word where it is one, its text, or who asked for it."""
+    said = told.reject_reason
+    is_code = len(said) <= _CODE_CHARS_MAX and _CODE.fullmatch(said) is not None
+    if order.state == OrderState.CANCELED and order.cancel_requested_at is not None:
+        asked = f"{order.cancel_requested_by} asked to cancel it. {order.cancel_reason}".strip()
+        return (said if is_code else "CANCEL_REQUESTED"), asked
+    return (said, "") if is_code or not said else (str(order.state), said)
+
+
+def _state_told(order: Order, told: VenueOrder, filled: Decimal, *, was_filled: bool) -> str:
     if order.state not in WORKING_STATES:
         return order.state
     ended = _ENDED.get(told.state)
     if ended is not None and filled >= told.filled_quantity:
-        # Refused after it was taken: the venue's word REJECTED goes with no execution at all.
-        return OrderState.CANCELED if ended is OrderState.REJECTED and filled else ended
+        # Refused after it was taken: the venue's word REJECTED goes with no execution at all, not even a reversed one.
+        return OrderState.CANCELED if ended is OrderState.REJECTED and was_filled else ended
     if filled and order.state == OrderState.ACCEPTED:
         return OrderState.PARTIALLY_FILLED
     return order.state

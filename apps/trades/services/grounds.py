@@ -28,6 +28,8 @@ class Unfounded(Exception):
 
 def check_rows(proposal: Proposal, order: Order, authority: Authority, *, now: datetime) -> None:
     """What needs no fresh facts: state, time, content and people. Raises Unfounded."""
+    if order.cancel_requested_at is not None:
+        raise Unfounded("CANCEL_REQUESTED", f"{order.cancel_requested_by} asked to cancel it before it could leave.")
     if proposal.state != ProposalState.APPROVED:
         raise Unfounded("NOT_APPROVED", "The proposal is not approved.")
     if now >= authority.valid_until:

@@ -13,11 +13,13 @@ from apps.accounts.types import Principal
 from apps.common import fault_places as places
 from apps.common import faults
 from apps.trades.models import Proposal
-from apps.trades.services import endings, proposals
-from apps.trades.types import Intent, Narrative
+from apps.trades.services import proposals, withdrawals
+from apps.trades.services.withdrawals import Withdrawal
+from apps.trades.types import Intent, Narrative, WithdrawAnswer
 
 CREATED = 201
 OK = 200
+ACCEPTED = 202
 
 
 def propose_once(
@@ -77,16 +79,19 @@ def withdraw_once(
     principal: Principal,
     reason: str,
     begun: Claim | Replay | None,
-    word: Callable[[Proposal], bytes],
+    word: Callable[[Withdrawal], bytes],
     now: datetime,
 ) -> Answer:
-    """Withdraw; with a key (`begun`), keep the answer in the same transaction. Raises as `endings.withdraw`."""
+    """Withdraw; with a key (`begun`), keep the answer in the same transaction. Raises as `withdrawals.withdraw`.
+
+    The status is 202 where the venue is asked to cancel: that is not done yet.
+    """
     if isinstance(begun, Replay):
         return begun
 
     def act() -> tuple[int, bytes]:
-        proposal = endings.withdraw(proposal_id=proposal_id, principal=principal, reason=reason, now=now)
-        return OK, word(proposal)
+        done = withdrawals.withdraw(proposal_id=proposal_id, principal=principal, reason=reason, now=now)
+        return ACCEPTED if done.answer is WithdrawAnswer.ASKED_TO_CANCEL else OK, word(done)
 
     if begun is None:
         status, body = act()

@@ -71,8 +71,8 @@ def execute(*, order_id: UUID, clock: Clock, reconciled_from: datetime | None = 
     order = Order.objects.select_related("connection__desk", "authority").filter(pk=order_id).first()
     if order is None or order.state != OrderState.INITIALIZED:
         return order.state if order else "MISSING"
-    # Past its time it needs no facts: a venue that does not answer must not keep a dead approval alive.
-    if now < order.authority.valid_until:
+    # Past its time, or taken back, it needs no facts: a venue that does not answer must not keep it alive.
+    if now < order.authority.valid_until and order.cancel_requested_at is None:
         if reconciled_from is not None and not reconciled_since(order.connection_id, reconciled_from):
             return _await_comparison(order, reconciled_from, now)
         try:
@@ -222,6 +222,8 @@ def _record(
             raise_unknown(claim.order_id, reason, now)
         if accepted:
             publish("trades.poll_order", order_id=claim.order_id)
+            if Order.objects.filter(pk=claim.order_id, cancel_requested_at__isnull=False).exists():
+                publish("trades.cancel_order", order_id=claim.order_id)
     return state
 
 

@@ -34,6 +34,11 @@ _MOVING: Final[dict[type[Model], frozenset[str]]] = {
             "accepted_at",
             "polled_at",
             "closed_at",
+            "cancel_requested_at",
+            "cancel_requested_by",
+            "cancel_reason",
+            "cancel_attempts",
+            "cancel_next_at",
             "reason_code",
             "reason",
         }

@@ -88,6 +88,15 @@ def publish_polls_of(connection_id: UUID) -> int:
     return len(ids)
 
 
+def publish_cancels(*, now: datetime) -> int:
+    """Ask again for every cancel that was lost on its way, not answered, or not done yet. Returns how many."""
+    due = Order.objects.to_cancel(now).order_by("cancel_next_at")
+    ids = list(due.values_list("pk", flat=True)[:ORDERS_PER_SWEEP])
+    for order_id in ids:
+        publish("trades.cancel_order", order_id=order_id)
+    return len(ids)
+
+
 def expire_due(*, now: datetime) -> int:
     """Write down which waiting proposals have run out of time. Returns how many."""
     due = Proposal.objects.filter(state=ProposalState.AWAITING_APPROVAL, expires_at__lte=now)
