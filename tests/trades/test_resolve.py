@@ -84,7 +84,7 @@ class TestFound:
     def test_another_order_under_our_name_stops_everything(self, paper: PaperDesk) -> None:
         proposal = unknown(paper, "reset-before")
         body = json.loads(bytes(proposal.request_body))
-        body["order_configuration"]["limit_limit_gtc"]["base_size"] = "0.02"
+        body["order_configuration"]["limit_limit_gtd"]["base_size"] = "0.02"
         venue.connect(paper.order_of(proposal).connection).place_order(json.dumps(body).encode())
         assert resolve(paper, proposal) == OrderState.UNKNOWN
         order = paper.order_of(proposal)

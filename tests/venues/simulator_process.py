@@ -89,8 +89,9 @@ class SimulatorProcess:
         """Hold the mid price there; None lets it go."""
         self._post("price", {"product_id": instrument, "mid": None if mid is None else str(mid)})
 
-    def freeze_clock(self, *, frozen: bool = True) -> None:
-        self._post("clock", {"frozen": frozen})
+    def freeze_clock(self, *, frozen: bool = True, step: int | None = None) -> None:
+        """Stop the venue's clock (at this second of the epoch, where one is given), or let it go."""
+        self._post("clock", {"frozen": frozen, **({} if step is None else {"step": step})})
 
     def switch(self, instrument: str, **flags: bool) -> None:
         """Set flags of a product, such as `cancel_only=True`."""

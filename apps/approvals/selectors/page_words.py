@@ -90,7 +90,7 @@ def _lasting(terms: Terms) -> str:
         case TimeInForce.GTD:
             return f"{woken}until {until}"
         case _:
-            return f"{woken}until it is filled or cancelled"
+            return f"{woken}until it is filled or cancelled, at most until {until}"
 
 
 def _exits(terms: Terms) -> str:

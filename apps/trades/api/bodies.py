@@ -24,7 +24,9 @@ class IntentBody(Body):
     limit_price = DecimalText(about="Quote currency per one base unit.")
     stop_price = DecimalText(about="Quote currency per one base unit.")
     post_only = Flag(default=False)
-    not_after = InstantText(about="The last instant at which the order may be sent or rest at the venue.")
+    not_after = InstantText(
+        about="The last instant at which the order may be sent or rest at the venue, GTC too. Left out: in 24 hours."
+    )
     valid_for_s = Integer(
         minimum=APPROVAL_WAIT_MIN_S, maximum=APPROVAL_WAIT_RESTING_S, about="How long people may take to decide."
     )

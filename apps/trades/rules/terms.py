@@ -136,11 +136,13 @@ def approval_deadline(intent: Intent, *, not_after: datetime, now: datetime) -> 
 
 
 def last_instant(intent: Intent, *, now: datetime) -> datetime:
-    """When the order may be sent at the latest, where the proposer named no time: the longest wait for people."""
+    """When the order may be sent, or rest at the venue, at the latest. Where the proposer named no time: the longest
+    wait for people, to the whole second, which is what venues keep."""
     if intent.not_after is not None:
         return intent.not_after
     resting = intent.time_in_force in _RESTING
-    return now + timedelta(seconds=APPROVAL_WAIT_RESTING_S if resting else APPROVAL_WAIT_QUICK_S)
+    last = now + timedelta(seconds=APPROVAL_WAIT_RESTING_S if resting else APPROVAL_WAIT_QUICK_S)
+    return last.replace(microsecond=0)
 
 
 def terms_bytes(terms: Terms) -> bytes:
@@ -203,17 +205,22 @@ def client_order_id(*, environment: str, proposal_id: UUID, attempt: int) -> UUI
 
 
 def order_request(terms: Terms, order_id: UUID) -> OrderRequest:
-    """What the connector turns into bytes; a pure function of the terms and the client order id."""
+    """What the connector turns into bytes; a pure function of the terms and the client order id.
+
+    What rests, rests until `not_after` and no longer, and the venue itself ends it then: neither a request that arrives
+    late nor an order nobody can reach any more outlives what was approved. The other kinds end as they arrive.
+    """
+    rests = terms.time_in_force in _RESTING
     return OrderRequest(
         client_order_id=str(order_id),
         instrument=terms.instrument,
         side=terms.side,
         order_type=terms.order_type,
-        time_in_force=terms.time_in_force,
+        time_in_force=TimeInForce.GTD if rests else terms.time_in_force,
         quantity=terms.quantity,
         quote_quantity=terms.quote_quantity,
         limit_price=terms.limit_price,
         stop_price=terms.stop_price,
         post_only=terms.post_only,
-        expires_at=terms.not_after if terms.time_in_force is TimeInForce.GTD else None,
+        expires_at=terms.not_after if rests else None,
     )
