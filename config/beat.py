@@ -55,6 +55,13 @@ SCHEDULE: tuple[Periodic, ...] = (
         why="Stops: a cancel whose message or answer was lost is not asked for again, and the order goes on working.",
     ),
     Periodic(
+        name="Check ourselves",
+        task="trades.self_check",
+        every_s=5,
+        why="Stops: limits on losses trip only when somebody asks for an order, and dead prices or a log that takes no "
+        "entry halt nothing.",
+    ),
+    Periodic(
         name="Expire what is due",
         task="trades.expire_due",
         every_s=10,

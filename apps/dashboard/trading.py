@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 from apps.accounts.selectors import open_requests
 from apps.connectors.selectors import all_connections
-from apps.policies.selectors import gate_findings, trading_state, trading_states
+from apps.policies.selectors import gate_findings, open_latches, trading_state, trading_states
+from apps.policies.services.latches import RESET_KIND
 from apps.policies.services.trading_state import RESUME_KIND
+from apps.policies.types import LatchKind
 from apps.trades.selectors import halting
 from apps.trades.selectors.halting import Progress
 
 if TYPE_CHECKING:
     from apps.accounts.models import SecondPersonRequest, User
     from apps.connectors.models import Connection
-    from apps.policies.models import TradingState
+    from apps.policies.models import Latch, TradingState
     from apps.policies.rules import Standing
 
 GLOBAL = "global"
@@ -32,6 +34,16 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tripped:
+    """A latch of the scope: what it is, what it went by, what two people should look at before they reset it."""
+
+    latch: "Latch"
+    sentence: str
+    loosening: str
+    asked: Asked | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScopePanel:
     """Everything, or one connection. `state` is the worst in force; `own` the row of this scope alone."""
 
@@ -43,6 +55,7 @@ class ScopePanel:
     findings: "tuple[Standing, ...]"
     orders: Progress
     asked: Asked | None
+    latches: "tuple[Tripped, ...]"
 
     @property
     def is_shut(self) -> bool:
@@ -68,6 +81,7 @@ class ScopePanel:
 
 def panels(viewer: "User", *, now: datetime) -> tuple[ScopePanel, ...]:
     """Everything first, then each connection."""
+    latches = _tripped(viewer, now)
     rows = {row.scope: row for row in trading_states()}
     asked = {request.subject: _asked(request, viewer) for request in open_requests(RESUME_KIND, now)}
     connections = list(all_connections())
@@ -83,12 +97,20 @@ def panels(viewer: "User", *, now: datetime) -> tuple[ScopePanel, ...]:
         if progress
         else halting.NOTHING,
         asked=asked.get(f"trading_state:{GLOBAL}"),
+        latches=tuple(latches.get(GLOBAL, ())),
     )
-    return everything, *(_panel(row, rows, asked, progress.get(row.pk, halting.NOTHING)) for row in connections)
+    return everything, *(
+        _panel(row, rows, asked, progress.get(row.pk, halting.NOTHING), latches.get(str(row.pk), []))
+        for row in connections
+    )
 
 
 def _panel(
-    connection: "Connection", rows: "dict[str, TradingState]", asked: dict[str, Asked], orders: Progress
+    connection: "Connection",
+    rows: "dict[str, TradingState]",
+    asked: dict[str, Asked],
+    orders: Progress,
+    latches: list[Tripped],
 ) -> ScopePanel:
     scope = str(connection.pk)
     return ScopePanel(
@@ -100,7 +122,19 @@ def _panel(
         findings=gate_findings(connection),
         orders=orders,
         asked=asked.get(f"trading_state:{scope}"),
+        latches=tuple(latches),
     )
+
+
+def _tripped(viewer: "User", now: datetime) -> dict[str, list[Tripped]]:
+    """What has tripped, by scope."""
+    asked = {request.subject: _asked(request, viewer) for request in open_requests(RESET_KIND, now)}
+    found: dict[str, list[Tripped]] = {}
+    for latch in open_latches():
+        kind, request = LatchKind(latch.kind), asked.get(f"latch:{latch.pk}")
+        tripped = Tripped(latch=latch, sentence=kind.sentence, loosening=kind.loosening, asked=request)
+        found.setdefault(latch.scope, []).append(tripped)
+    return found
 
 
 def _counts(progress: Progress) -> tuple[int, int, int]:

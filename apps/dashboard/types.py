@@ -8,7 +8,8 @@ STATE_ICONS: Final = {"ACTIVE": "ok", "REDUCING": "warn", "HALTED": "halt"}
 _WORK: Final = {
     "trades.order": "watch",
     "trades.position": "watch",
-    "trades.losslatch": "watch",
+    "policies.latch": "watch",
+    "trades.equitymark": "watch",
     "trades.difference": "watch",
     "audit.alarm": "watch",
     "connectors.balancerecord": "watch",

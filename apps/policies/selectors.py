@@ -1,24 +1,30 @@
 """Reads: the rules in force, the trading state, what would be denied right now and why."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet, Value
 
 from apps.accounts.types import Principal
 from apps.common.errors import Misconfigured
-from apps.common.statements import Question, Select
+from apps.common.statements import Figure, Question, Select
 from apps.connectors.selectors import connections_for, instruments_of
-from apps.policies.models import GLOBAL_SCOPE, Decision, PolicyVersion, TradingState
+from apps.policies.models import GLOBAL_SCOPE, Decision, Latch, PolicyVersion, TradingState
 from apps.policies.rules import Standing, rules_digest, standing_denials
-from apps.policies.types import ReasonCode, RuleRow, State, VersionRules, VersionState
+from apps.policies.types import LatchKind, ReasonCode, RuleRow, State, VersionRules, VersionState
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
 
 _SEVERITY = {State.ACTIVE: 0, State.REDUCING: 1, State.HALTED: 2}
 _VERSIONS_KEPT_MAX = 64
+# Latches that a rule of their own goes by, besides the trading state they bring about.
+_DENYING_LATCHES = {
+    LatchKind.DAILY_LOSS: ReasonCode.DAILY_LOSS_LATCHED,
+    LatchKind.DRAWDOWN: ReasonCode.DRAWDOWN_LATCHED,
+}
 
 _STATES: Final[Select[tuple[str, str]]] = Select(
     lambda connection: TradingState.objects.filter(Q(scope=GLOBAL_SCOPE) | Q(connection=connection)).values_list(
@@ -26,6 +32,19 @@ _STATES: Final[Select[tuple[str, str]]] = Select(
     ),
     lambda scope, state: (scope, state),
     connection=UUID,
+)
+_TRIPPED: Final[Figure[int]] = Figure(
+    lambda connection, kind: (
+        Latch.objects.filter(connection=connection, kind=kind, reset_at=None)
+        .order_by()
+        .annotate(all=Value(1))
+        .values("all")
+        .annotate(found=Count("pk"))
+        .values_list("found")
+    ),
+    lambda found: found,
+    connection=UUID,
+    kind=str,
 )
 # Versions in force, the one activated last at the end.
 _IN_FORCE: Final[Select[UUID]] = Select(
@@ -125,6 +144,33 @@ def trading_states() -> QuerySet[TradingState]:
     return TradingState.objects.select_related("connection").order_by("connection__name")
 
 
+def open_latches() -> QuerySet[Latch]:
+    """Every latch that has tripped and nobody has reset, the oldest first."""
+    return Latch.objects.filter(reset_at=None).select_related("connection").order_by("tripped_at")
+
+
+def latches_on(connection_id: UUID) -> QuerySet[Latch]:
+    """Those of them that shut this connection: its own, and those of everything."""
+    return open_latches().filter(Q(connection=connection_id) | Q(scope=GLOBAL_SCOPE))
+
+
+def tripped_question(connection_id: UUID, kind: LatchKind) -> Question[int]:
+    """How many latches of a kind are tripped on this connection by itself: one or none."""
+    return _TRIPPED(connection=connection_id, kind=kind.value)
+
+
+def is_tripped(connection_id: UUID | None, kind: LatchKind) -> bool:
+    """Whether a latch of this kind is open on a connection by itself, or (None) on everything."""
+    return open_latches().filter(connection=connection_id, kind=kind).exists()
+
+
+def last_reset(connection_id: UUID | None, kind: LatchKind) -> datetime | None:
+    """When two people last reset a latch of this kind on a connection, or (None) on everything; None: never."""
+    rows = Latch.objects.filter(connection=connection_id, kind=kind, reset_at__isnull=False)
+    last: datetime | None = rows.aggregate(last=Max("reset_at"))["last"]
+    return last
+
+
 def gate_findings(connection: "Connection") -> tuple[Standing, ...]:
     """What would be denied on this connection now whatever the facts are: empty where an ordinary ask may pass."""
     found: list[Standing] = []
@@ -140,6 +186,10 @@ def gate_findings(connection: "Connection") -> tuple[Standing, ...]:
         found.append(
             Standing(ReasonCode.ONLY_REDUCING, "Only orders that shrink a position pass.", "Resuming takes two people.")
         )
+    tripped = set(open_latches().filter(connection=connection).values_list("kind", flat=True))
+    for kind, code in _DENYING_LATCHES.items():
+        if kind in tripped:
+            found.append(Standing(code, f"{code.sentence} What shrinks a position passes.", "Two people reset it."))
     instruments = tuple(instruments_of(connection.pk).filter(tradable=True).values_list("code", flat=True))
     version = active_version(connection.pk)
     found.extend(standing_denials(version, connection=str(connection.pk), instruments=instruments))

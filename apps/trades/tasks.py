@@ -14,7 +14,7 @@ from apps.common.decimals import parse_instant
 from apps.common.errors import AikaError, Conflict
 from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
-from apps.trades.services import cancels, fills, orders, resolution, sweeps
+from apps.trades.services import cancels, fills, orders, resolution, self_checks, sweeps
 from apps.trades.services.reconciliation import runs
 
 # When this worker began: its children are forked later and keep it. Nothing leaves over a connection before it was
@@ -123,3 +123,9 @@ def refresh_market_facts(**extra: Any) -> int:
         except AikaError as error:
             logger.warning("%s could not be read: %s", connection.slug, error.code)
     return read
+
+
+@shared_task(name="trades.self_check", queue="default")
+def self_check(**extra: Any) -> int:
+    """What may trip by itself: losses, rejects, silent prices, the audit log. Returns how many latches are tripped."""
+    return self_checks.run(now=timezone.now())

@@ -19,6 +19,7 @@ LEDGERS = {
     "audit_seal",
     "audit_checkpoint",
     "policies_decision",
+    "policies_latch",
     "policies_rule",
     "policies_budget",
     "policies_reservation",

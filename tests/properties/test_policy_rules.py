@@ -25,6 +25,7 @@ def _decimals(low: str, high: str, places: int) -> st.SearchStrategy[str]:
 
 QUANTITY = _decimals("0.0001", "60", 4)
 MONEY = _decimals("1", "6000", 2)
+FLAG = st.sampled_from(["false", "false", "true"])
 SCOPES = st.sampled_from([{}, {}, {}, {"side": "BUY"}, {"side": "SELL"}, {"instrument": "BTC-USD"}])
 
 
@@ -41,6 +42,7 @@ def rules(draw: st.DrawFn) -> RuleRow:
                 "max_gross_exposure",
                 "daily_notional",
                 "daily_loss",
+                "drawdown",
                 "funds",
                 "order_rate",
                 "duplicate",
@@ -62,6 +64,7 @@ def rules(draw: st.DrawFn) -> RuleRow:
         "max_gross_exposure": lambda: {"max_notional": draw(MONEY)},
         "daily_notional": lambda: {"max_notional": draw(MONEY)},
         "daily_loss": lambda: {"max_loss": draw(MONEY)},
+        "drawdown": lambda: {"max_drawdown_bps": draw(_decimals("1", "4000", 2))},
         "funds": dict,
         "order_rate": lambda: {"max_count": str(draw(st.integers(1, 9))), "per": "proposer"},
         "duplicate": lambda: {"window_s": "60"},
@@ -110,7 +113,8 @@ def changes(draw: st.DrawFn) -> Mapping[str, Mapping[str, str]]:
         },
         "GROSS": {"others": draw(MONEY)},
         "DAY_NOTIONAL": {"notional": draw(MONEY)},
-        "DAY_LOSS": {"loss": draw(_decimals("-100", "200", 2))},
+        "DAY_LOSS": {"loss": draw(_decimals("-100", "200", 2)), "latched": draw(FLAG)},
+        "EQUITY": {"equity": draw(_decimals("600", "1200", 2)), "latched": draw(FLAG)},
         "ORDER_RATE": {"count": str(draw(st.integers(0, 9)))},
         "DUPLICATES": {"count": draw(st.sampled_from(["0", "0", "1"]))},
     }
@@ -236,6 +240,14 @@ def _naive(row: RuleRow, rows: list[RuleRow], wanted: Ask, known: dict[str, Fact
     else:
         worth = floor = Fraction(wanted.quote_quantity or 0)
         quantity = worth / (bid * (1 - slip / 10000))
+    left = fact("POSITION", "quantity") * (-1 if buys else 1) - fact(
+        "POSITION", "working_buy" if buys else "working_sell"
+    )
+    shrinks = quantity <= left
+
+    def latched(kind: str) -> bool:
+        return any(f.values["latched"] == "true" for key, f in known.items() if key.startswith(f"{kind}:"))
+
     limit = {name: Fraction(value) for name, value in row.params.items() if isinstance(value, str) and name != "per"}
     held = max(fact("POSITION", "quantity"), Fraction(0)) + fact("POSITION", "working_buy")
     gross = abs(fact("POSITION", "quantity")) + fact("POSITION", "working_buy")
@@ -255,7 +267,14 @@ def _naive(row: RuleRow, rows: list[RuleRow], wanted: Ask, known: dict[str, Fact
             not buys or fact("GROSS", "others") + gross * middle * fx + worth * fx <= limit["max_notional"]
         ),
         "daily_notional": lambda: fact("DAY_NOTIONAL", "notional") + worth * fx <= limit["max_notional"],
-        "daily_loss": lambda: fact("DAY_LOSS", "loss") <= limit["max_loss"],
+        "daily_loss": lambda: shrinks or (not latched("DAY_LOSS") and fact("DAY_LOSS", "loss") <= limit["max_loss"]),
+        "drawdown": lambda: (
+            shrinks
+            or (
+                not latched("EQUITY")
+                and 1 - fact("EQUITY", "equity") / fact("EQUITY", "peak") <= limit["max_drawdown_bps"] / 10000
+            )
+        ),
         "funds": lambda: (
             worth * (1 + fact("FEES", "taker")) <= fact("BALANCES", "USD")
             if buys

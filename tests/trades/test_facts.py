@@ -10,14 +10,16 @@ from django.utils import timezone
 from apps.connectors.models import Connection
 from apps.connectors.services import sync
 from apps.connectors.types import Side
-from apps.policies.types import Fact, FactKind, FactSpec
+from apps.policies.models import Latch
+from apps.policies.types import Fact, FactKind, FactSpec, LatchKind
 from apps.quotes.services import quotes
-from apps.trades.models import LossLatch, Outcome, Proposal
+from apps.trades.models import Outcome, Proposal
 from apps.trades.rules.terms import read_terms
-from apps.trades.services import facts
+from apps.trades.services import facts, marks
 from apps.trades.services.gathering import Gathering
 from apps.trades.types import OrderState, ProposalState
 from tests.factories.desk import BTC, PaperDesk
+from tests.factories.latches import connected, prices_of_everything, reset, trip
 from tests.factories.tampering import sql_update
 from tests.factories.trading import change_policy, move, rules_with
 
@@ -226,14 +228,38 @@ class TestDay:
         assert paper.propose(quantity=Decimal("0.011")).state == ProposalState.AWAITING_APPROVAL
         move(paper, "63000")
         assert paper.propose(quantity=Decimal("0.012")).end_code == "DAILY_LOSS"
-        assert LossLatch.objects.get().reset_at is None
+        assert Latch.objects.get().kind == "DAILY_LOSS"
         move(paper, "66000")
-        assert paper.propose(quantity=Decimal("0.013")).end_code == "DAILY_LOSS_LATCHED"
+        assert paper.propose(quantity=Decimal("0.013")).end_code == "ONLY_REDUCING"
         found = fact(paper, FactKind.DAY_LOSS)
         assert found is not None
         assert (found.values["latched"], Decimal(found.values["loss"]) <= 10) == ("true", True)
-        LossLatch.objects.update(reset_at=timezone.now())
-        assert paper.propose(quantity=Decimal("0.014")).state == ProposalState.AWAITING_APPROVAL
+
+    def test_no_midnight_resets_it_and_two_people_do(self, paper: PaperDesk) -> None:
+        now = timezone.now()
+        trip(paper, LatchKind.DAILY_LOSS, now=now)
+        later = now + timedelta(days=3)
+        found = fact(paper, FactKind.DAY_LOSS, now=later)
+        assert found is not None and found.values["latched"] == "true"
+        reset(paper, later)
+        found = fact(paper, FactKind.DAY_LOSS, now=later)
+        assert found is not None and found.values["latched"] == "false"
+
+    def test_equity_needs_a_mark_and_a_price_of_everything_held(self, paper: PaperDesk) -> None:
+        prices_of_everything(paper)
+        assert fact(paper, FactKind.EQUITY) is None
+        mark = marks.measure(connected(paper), now=timezone.now())
+        assert mark is not None and mark.peak >= mark.equity > 0
+        found = fact(paper, FactKind.EQUITY)
+        assert found is not None
+        assert (Decimal(found.values["peak"]), found.values["latched"]) == (mark.peak, "false")
+        move(paper, "32000")
+        fallen = fact(paper, FactKind.EQUITY)
+        assert fallen is not None and Decimal(fallen.values["equity"]) < Decimal(found.values["equity"])
+        assert fallen.values["peak"] == found.values["peak"]
+        cache.clear()
+        assert fact(paper, FactKind.EQUITY) is None
+        assert marks.measure(connected(paper), now=timezone.now()) is None
 
 
 class TestCounts:

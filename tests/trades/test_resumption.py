@@ -15,6 +15,7 @@ from apps.trades.services import resumption
 from apps.trades.types import OrderState
 from tests.factories.desk import PaperDesk
 from tests.factories.tampering import tamper
+from tests.factories.trading import change_connection
 
 pytestmark = pytest.mark.django_db
 
@@ -47,20 +48,26 @@ def test_two_people_resume_on_the_page(paper: PaperDesk) -> None:
 def test_an_order_of_unknown_fate_keeps_it_shut(paper: PaperDesk) -> None:
     paper.approve(paper.propose())
     halted(paper)
-    now = timezone.now()
-    resumption.ask(connection_id=None, requester=paper.risk, reason="Fine.", now=now)
+    resumption.ask(connection_id=None, requester=paper.risk, reason="Fine.", clock=timezone.now)
     Order.objects.update(state=OrderState.SUBMITTED)
     Order.objects.update(state=OrderState.UNKNOWN)
-    order = Order.objects.get()
     with pytest.raises(Denied, match="RESUME_UNFOUNDED") as refused:
-        resumption.second(connection_id=None, seconder=paper.approver, now=now)
-    assert str(order.client_order_id) in refused.value.message
+        resumption.second(connection_id=None, seconder=paper.approver, clock=timezone.now)
+    assert "1 orders are of unknown fate" in refused.value.message
     assert trading_state(None) == "HALTED"
 
 
 def test_a_log_that_was_tampered_with_keeps_it_shut(paper: PaperDesk) -> None:
     halted(paper)
-    resumption.ask(connection_id=None, requester=paper.risk, reason="Fine.", now=timezone.now())
+    resumption.ask(connection_id=None, requester=paper.risk, reason="Fine.", clock=timezone.now)
     tamper(Event.objects.get(stream="trading_state:global", seq=1), body=b"{}")
     with pytest.raises(Denied, match="not intact"):
-        resumption.second(connection_id=None, seconder=paper.approver, now=timezone.now())
+        resumption.second(connection_id=None, seconder=paper.approver, clock=timezone.now)
+
+
+def test_a_venue_that_does_not_answer_keeps_it_shut(paper: PaperDesk) -> None:
+    """Nothing is known of what rests there. Halting worked all the same."""
+    change_connection(paper, api_base="http://127.0.0.1:1")
+    halted(paper)
+    with pytest.raises(Denied, match="could not be compared"):
+        resumption.ask(connection_id=None, requester=paper.risk, reason="Fine.", clock=timezone.now)

@@ -63,7 +63,7 @@ def _approve(proposal_id: UUID, approver: "User", seen: Seen, comment: str, now:
     tier, version = judgement.tier, judgement.version
     if judgement.evaluation.outcome is Verdict.DENY or tier is None or version is None:
         approval.keep_judgement(proposal, judgement, gate=Gate.APPROVAL, now=now)
-        latches.keep_loss(proposal.connection_id, judgement.evaluation, now)
+        latches.keep_losses(proposal.connection_id, judgement.evaluation, now)
         return Refused(error=_denied(proposal, judgement))
     if str(version.version_id) != seen.policy_version:
         raise _moved("POLICY_CHANGED", "Another policy version has become active since this page was drawn.")

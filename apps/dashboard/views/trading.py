@@ -21,8 +21,9 @@ from apps.common.admin import act
 from apps.connectors.selectors import all_connections
 from apps.dashboard import selectors
 from apps.dashboard.trading import GLOBAL, panels
+from apps.policies.services import latches as policy_latches
 from apps.policies.services import trading_state
-from apps.trades.services import resumption
+from apps.trades.services import latches, resumption
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -73,7 +74,7 @@ def ask(request: HttpRequest, scope: str) -> HttpResponse:
 
     def verb(now: datetime) -> str:
         connection_id, person, reason = _connection_id(scope), _person(request), _reason(request)
-        asked = resumption.ask(connection_id=connection_id, requester=person, reason=reason, now=now)
+        asked = resumption.ask(connection_id=connection_id, requester=person, reason=reason, clock=timezone.now)
         return f"A second person is asked, until {asked.expires_at:%H:%M} UTC. They resume here."
 
     return _act(request, verb)
@@ -83,7 +84,7 @@ def second(request: HttpRequest, scope: str) -> HttpResponse:
     """POST: second what somebody else asked for, and resume."""
 
     def verb(now: datetime) -> str:
-        resumption.second(connection_id=_connection_id(scope), seconder=_person(request), now=now)
+        resumption.second(connection_id=_connection_id(scope), seconder=_person(request), clock=timezone.now)
         return "Trading goes on."
 
     return _act(request, verb)
@@ -93,8 +94,39 @@ def resume(request: HttpRequest, scope: str) -> HttpResponse:
     """POST: resume what was seconded among the second-person requests."""
 
     def verb(now: datetime) -> str:
-        resumption.resume(connection_id=_connection_id(scope), person=_person(request), now=now)
+        resumption.resume(connection_id=_connection_id(scope), person=_person(request), clock=timezone.now)
         return "Trading goes on."
+
+    return _act(request, verb)
+
+
+def ask_reset(request: HttpRequest, latch_id: UUID) -> HttpResponse:
+    """POST: ask a second person to reset a latch."""
+
+    def verb(now: datetime) -> str:
+        person, reason = _person(request), _reason(request)
+        asked = policy_latches.request_reset(latch_id=latch_id, requester=person, reason=reason, now=now)
+        return f"A second person is asked, until {asked.expires_at:%H:%M} UTC. They reset it here."
+
+    return _act(request, verb)
+
+
+def second_reset(request: HttpRequest, latch_id: UUID) -> HttpResponse:
+    """POST: second what somebody else asked for, and reset the latch."""
+
+    def verb(now: datetime) -> str:
+        latches.second_reset(latch_id=latch_id, seconder=_person(request), now=now)
+        return "The latch is reset. The trading state stays as it is until two people resume."
+
+    return _act(request, verb)
+
+
+def reset(request: HttpRequest, latch_id: UUID) -> HttpResponse:
+    """POST: reset what was seconded among the second-person requests."""
+
+    def verb(now: datetime) -> str:
+        latches.reset(latch_id=latch_id, person=_person(request), now=now)
+        return "The latch is reset. The trading state stays as it is until two people resume."
 
     return _act(request, verb)
 
@@ -102,7 +134,9 @@ def resume(request: HttpRequest, scope: str) -> HttpResponse:
 def urls(wrap: Callable[..., Callable[..., HttpResponse]]) -> list[URLPattern]:
     """The addresses, each wrapped by the admin site."""
     verbs = {"halt": halt, "reduce": reduce, "ask": ask, "second": second, "resume": resume}
+    resets = {"ask": ask_reset, "second": second_reset, "reset": reset}
     return [
+        *(path(f"latches/<uuid:latch_id>/{name}/", wrap(v), name=f"latch_{name}") for name, v in resets.items()),
         path("trading-state/", wrap(page), name="trading_state"),
         path("halted/", wrap(halted), name="halted"),
         *(path(f"trading-state/<slug:scope>/{name}/", wrap(v), name=f"trading_{name}") for name, v in verbs.items()),

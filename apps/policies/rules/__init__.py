@@ -6,16 +6,20 @@ from apps.policies.rules.frozen import EVALUATOR_VERSION, inputs_bytes, replay, 
 from apps.policies.rules.kinds import KINDS, build, title_of
 from apps.policies.rules.reference import reason_codes_page
 from apps.policies.rules.standing import Standing, standing_denials
+from apps.policies.rules.watching import Reached, loss_facts_needed, losses_reached
 from apps.policies.rules.wording import title_of_line
 
 __all__ = [
     "EVALUATOR_VERSION",
     "KINDS",
+    "Reached",
     "Standing",
     "build",
     "evaluate",
     "facts_needed",
     "inputs_bytes",
+    "loss_facts_needed",
+    "losses_reached",
     "reason_codes_page",
     "replay",
     "results_bytes",

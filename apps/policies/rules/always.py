@@ -25,16 +25,20 @@ def trading_state(case: Case, keys: tuple[str, ...]) -> Finding:
 
     Orders under way on the same side count as filled: two sells of 60 % each would turn the position around.
     """
-    state, position, quantity = case.state, case.position, case.priced.quantity
+    state, _, quantity = case.state, case.position, case.priced.quantity
     if state is State.ACTIVE:
         return case.passed("ACTIVE", "=", "ACTIVE")
     if state is State.HALTED:
         return Finding(LineVerdict.FAIL, ReasonCode.TRADING_HALTED, "HALTED", "=", "ACTIVE")
+    return case.at_most(quantity, reducible(case), case.ask.base_currency, ReasonCode.ONLY_REDUCING)
+
+
+def reducible(case: Case) -> Decimal:
+    """The most base this ask may move and only shrink the position, every order under way on its side filled first."""
+    position = case.position
     if case.ask.side == "SELL":
-        reducible = position.quantity - position.working_sell
-    else:
-        reducible = -position.quantity - position.working_buy
-    return case.at_most(quantity, max(reducible, ZERO), case.ask.base_currency, ReasonCode.ONLY_REDUCING)
+        return max(position.quantity - position.working_sell, ZERO)
+    return max(-position.quantity - position.working_buy, ZERO)
 
 
 def trading_state_rule(params: Params) -> Built:

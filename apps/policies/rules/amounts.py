@@ -9,7 +9,6 @@ from apps.policies.rules.finding import Finding
 from apps.policies.rules.params import Params, invalid
 from apps.policies.rules.reading import (
     BALANCES,
-    DAY_LOSS,
     DAY_NOTIONAL,
     DUPLICATES,
     FACT_AGE_S_MAX,
@@ -19,9 +18,7 @@ from apps.policies.rules.reading import (
     ORDER_RATE,
     ZERO,
     amount,
-    flag,
     fresh,
-    signed,
 )
 from apps.policies.types import Ask, FactKind, FactSpec, LineVerdict, ReasonCode
 
@@ -132,21 +129,6 @@ def daily_notional(params: Params) -> Built:
         return case.at_most(observed, limit, case.ask.reporting_currency, ReasonCode.DAILY_NOTIONAL)
 
     return Built(check, lambda ask: (FactSpec(FactKind.DAY_NOTIONAL, ask.connection),))
-
-
-def daily_loss(params: Params) -> Built:
-    """Hitting the limit latches: until a person resets it the fact says so, whatever the loss is by then."""
-    limit = params.amount("max_loss")
-
-    def check(case: Case, keys: tuple[str, ...]) -> Finding:
-        (key,) = keys
-        fact = fresh(case.facts, DAY_LOSS, key, case.now)
-        loss, unit = signed(fact, "loss", key), case.ask.reporting_currency
-        if flag(fact, "latched", key):
-            return Finding(LineVerdict.FAIL, ReasonCode.DAILY_LOSS_LATCHED, loss, "<=", limit, unit)
-        return case.at_most(loss, limit, unit, ReasonCode.DAILY_LOSS)
-
-    return Built(check, lambda ask: (FactSpec(FactKind.DAY_LOSS, ask.connection),))
 
 
 def order_rate(params: Params) -> Built:

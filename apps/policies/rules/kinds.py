@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from apps.common.errors import Invalid
-from apps.policies.rules import always, amounts, approvals, lists, market
+from apps.policies.rules import always, amounts, approvals, lists, losses, market
 from apps.policies.rules.built import Built
 from apps.policies.rules.params import Params
 from apps.policies.types import RuleKind, RuleRow
@@ -20,6 +20,7 @@ class Kind(NamedTuple):
 
 
 _MONEY = "in the reporting currency of the desk"
+_LATCHES = "hitting it latches until two people reset it; what only shrinks a position passes"
 
 KINDS: Mapping[RuleKind, Kind] = {
     RuleKind.ALLOWED_INSTRUMENT: Kind(
@@ -107,9 +108,15 @@ KINDS: Mapping[RuleKind, Kind] = {
     ),
     RuleKind.DAILY_LOSS: Kind(
         "Lost today",
-        amounts.daily_loss,
-        {"max_loss": f"{_MONEY}; hitting it latches until a person resets it"},
+        losses.daily_loss,
+        {"max_loss": f"{_MONEY}; {_LATCHES}"},
         {"max_loss": "500"},
+    ),
+    RuleKind.DRAWDOWN: Kind(
+        "Fall from the highest worth",
+        losses.drawdown,
+        {"max_drawdown_bps": f"basis points of the highest worth ever held; {_LATCHES}"},
+        {"max_drawdown_bps": "2000"},
     ),
     RuleKind.ORDER_RATE: Kind(
         "Asked lately",

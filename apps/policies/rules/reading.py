@@ -38,6 +38,7 @@ FACT_AGE_S_MAX: Mapping[FactKind, int] = {
     FactKind.GROSS: 300,
     FactKind.DAY_NOTIONAL: 60,
     FactKind.DAY_LOSS: 60,
+    FactKind.EQUITY: 300,
     FactKind.ORDER_RATE: 60,
     FactKind.DUPLICATES: 60,
     FactKind.FX: 60,
@@ -64,6 +65,7 @@ TRADING_STATE, INSTRUMENT = Source(FactKind.TRADING_STATE), Source(FactKind.INST
 QUOTE, POSITION, FX = Source(FactKind.QUOTE), Source(FactKind.POSITION), Source(FactKind.FX)
 BALANCES, FEES, GROSS = Source(FactKind.BALANCES), Source(FactKind.FEES), Source(FactKind.GROSS)
 DAY_NOTIONAL, DAY_LOSS = Source(FactKind.DAY_NOTIONAL), Source(FactKind.DAY_LOSS)
+EQUITY = Source(FactKind.EQUITY)
 ORDER_RATE, DUPLICATES = Source(FactKind.ORDER_RATE), Source(FactKind.DUPLICATES)
 
 

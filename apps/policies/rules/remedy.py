@@ -32,6 +32,10 @@ _TOO_MUCH = frozenset(
         ReasonCode.DAILY_NOTIONAL,
         ReasonCode.FUNDS_INSUFFICIENT,
         ReasonCode.ONLY_REDUCING,
+        ReasonCode.DAILY_LOSS,
+        ReasonCode.DAILY_LOSS_LATCHED,
+        ReasonCode.DRAWDOWN,
+        ReasonCode.DRAWDOWN_LATCHED,
         ReasonCode.NO_APPROVAL_RULE,
         ReasonCode.AMOUNT_OVERFLOW,
     }

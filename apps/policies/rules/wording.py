@@ -205,7 +205,13 @@ _FAILED: Mapping[ReasonCode, Callable[[str, str, str, str], str]] = {
     ReasonCode.DAILY_NOTIONAL: lambda s, o, m, u: f"{o} {u} would be traded today, and at most {m} is allowed.",
     ReasonCode.DAILY_LOSS: lambda s, o, m, u: f"{o} {u} were lost today, and at most {m} is allowed.",
     ReasonCode.DAILY_LOSS_LATCHED: lambda s, o, m, u: (
-        f"The daily loss limit of {m} {u} was hit. It stays shut until a person resets it."
+        f"The daily loss limit of {m} {u} was hit. It stays shut until two people reset it."
+    ),
+    ReasonCode.DRAWDOWN: lambda s, o, m, u: (
+        f"What is held is worth {o} bps less than at its highest, and at most {m} is allowed."
+    ),
+    ReasonCode.DRAWDOWN_LATCHED: lambda s, o, m, u: (
+        f"The limit of {m} bps below the highest worth was hit. It stays shut until two people reset it."
     ),
     ReasonCode.ORDER_RATE: lambda s, o, m, u: f"This would make {o} {u}, and at most {m} is allowed.",
     ReasonCode.DUPLICATE: lambda s, o, m, u: f"The same was asked a moment ago ({o} {u}).",

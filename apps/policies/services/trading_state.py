@@ -1,5 +1,6 @@
 """Whether trading goes on. Anybody may tighten, at once and alone; loosening takes two people and evidence."""
 
+import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -14,7 +15,7 @@ from apps.audit.types import Actor
 from apps.common import canonical, faults
 from apps.common import fault_places as places
 from apps.common.errors import Denied, Forbidden, NotFound
-from apps.policies.models import GLOBAL_SCOPE, REASON_CHARS_MAX, TradingState
+from apps.policies.models import GLOBAL_SCOPE, REASON_CHARS_MAX, Latch, TradingState
 from apps.policies.rules import resuming
 from apps.policies.types import ResumeEvidence, State
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 RESUME_KIND = "trading.resume"
 RESUME_TTL = timedelta(hours=1)
+OFF_THE_RECORD = "self-check, off the record"
+
+logger = logging.getLogger(__name__)
+
 _TIGHTNESS = {State.ACTIVE: 0, State.REDUCING: 1, State.HALTED: 2}
 _KINDS = {State.REDUCING: "trading_state.reduced", State.HALTED: "trading_state.halted"}
 
@@ -45,17 +50,36 @@ def reduce(*, connection_id: UUID | None, actor: Actor, reason: str, now: dateti
     return _tighten(State.REDUCING, connection_id, actor, reason, now)
 
 
+def halt_off_the_record(*, reason: str, now: datetime) -> None:
+    """Halt everything although nothing can be recorded: the one change of state without an event, because recording is
+    what is broken. `reason_off_the_record` finds it, and puts it on record once that works again."""
+    with faults.commit(places.HALT):
+        moved = TradingState.objects.filter(pk=GLOBAL_SCOPE).exclude(state=State.HALTED)
+        changed = moved.update(
+            state=State.HALTED.value, reason=reason[:REASON_CHARS_MAX], changed_by=OFF_THE_RECORD, changed_at=now
+        )
+    if changed:
+        logger.critical("HALTED_OFF_THE_RECORD: %s", reason)
+
+
+def reason_off_the_record(*, since: datetime | None) -> str:
+    """Why everything was halted off the record, after `since` if given; empty where it is not."""
+    rows = TradingState.objects.filter(pk=GLOBAL_SCOPE, state=State.HALTED, changed_by=OFF_THE_RECORD)
+    row = (rows if since is None else rows.filter(changed_at__gt=since)).first()
+    return row.reason if row is not None else ""
+
+
 @transaction.atomic
 def request_resume(
     *, connection_id: UUID | None, requester: "User", reason: str, evidence: ResumeEvidence, now: datetime
 ) -> "SecondPersonRequest":
     """Ask a second person to let trading go on, on evidence that carries it.
 
-    Raises Forbidden MAY_NOT_RESUME, NotFound NOT_HALTED, Denied RESUME_UNFOUNDED, and what second_person.request
-    raises.
+    Raises Forbidden MAY_NOT_RESUME, NotFound NOT_HALTED, Denied RESUME_UNFOUNDED or LATCH_TRIPPED, and what
+    second_person.request raises.
     """
     _may_resume(requester)
-    row = _shut(connection_id)
+    row = _loosenable(connection_id)
     _founded(evidence, now)
     about = f"Resume trading: {_named(row)}. {row.state.capitalize()} by {row.changed_by}: {row.reason}"
     asked = second_person.request(
@@ -91,10 +115,11 @@ def second_resume(
 def resume(*, connection_id: UUID | None, person: "User", evidence: ResumeEvidence, now: datetime) -> TradingState:
     """Let trading go on, as a second person has seconded. Anything that tightened since then needs a new request.
 
-    Raises Forbidden MAY_NOT_RESUME, NotFound NOT_HALTED, Denied RESUME_UNFOUNDED or SECOND_PERSON_REQUIRED.
+    Raises Forbidden MAY_NOT_RESUME, NotFound NOT_HALTED, Denied LATCH_TRIPPED, RESUME_UNFOUNDED or
+    SECOND_PERSON_REQUIRED.
     """
     _may_resume(person)
-    row = _shut(connection_id)
+    row = _loosenable(connection_id)
     _founded(evidence, now)
     asked = second_person.use(kind=RESUME_KIND, subject=_subject(row), digest=_digest(row), now=now)
     actor, before = actor_of(person), row.state
@@ -139,6 +164,19 @@ def _shut(connection_id: UUID | None) -> TradingState:
     row = rows.filter(pk=_scope(connection_id)).first()
     if row is None:
         raise NotFound("NOT_HALTED", "Trading is not halted there.", fix="Look at the trading state again.")
+    return row
+
+
+def _loosenable(connection_id: UUID | None) -> TradingState:
+    """The row, locked; refused while a latch of its own scope is tripped, whatever the evidence is."""
+    row = _shut(connection_id)
+    tripped = list(Latch.objects.filter(scope=row.scope, reset_at=None).order_by("tripped_at"))
+    if tripped:
+        raise Denied(
+            "LATCH_TRIPPED",
+            f"Trading stays as it is: {', '.join(latch.kind for latch in tripped)} has tripped.",
+            fix="Two people must reset it first.",
+        )
     return row
 
 

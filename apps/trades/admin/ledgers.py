@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from apps.trades.admin.base import TradeLedgerAdmin, exact, link, story_link
-from apps.trades.models import LossLatch, Outcome, Position
+from apps.trades.models import EquityMark, Outcome, Position
 
 
 @admin.register(Position)
@@ -90,9 +90,19 @@ class OutcomeAdmin(TradeLedgerAdmin[Outcome]):
         return story_link(row.order.proposal_id, row.order.proposal.label)
 
 
-@admin.register(LossLatch)
-class LossLatchAdmin(TradeLedgerAdmin[LossLatch]):
-    list_display = ("date", "connection", "tripped_at", "reset_at")
-    list_filter = (("connection", admin.RelatedOnlyFieldListFilter),)
+@admin.register(EquityMark)
+class EquityMarkAdmin(TradeLedgerAdmin[EquityMark]):
+    list_display = ("connection", "highest", "peak_at", "worth", "measured_at")
     list_select_related = ("connection",)
-    ordering = ("-date",)
+    ordering = ("connection",)
+    sortable_by = ("measured_at",)
+    fields = ("connection", "highest", "peak_at", "worth", "measured_at", "balances_at", "totals", "left_out")
+    readonly_fields = ("highest", "worth")
+
+    @admin.display(description="highest worth yet")
+    def highest(self, row: EquityMark) -> str:
+        return f"{exact(row.peak)} {row.currency}"
+
+    @admin.display(description="worth when last measured")
+    def worth(self, row: EquityMark) -> str:
+        return f"{exact(row.equity)} {row.currency}"

@@ -63,10 +63,10 @@ class TradingStateView(ApiView):
         operation="trading_state_get", summary="What trades now", tag=TRADING, answers={200: shapes.TradingStates}
     )
     def get(self, request: Request) -> HttpResponse:
-        """Per connection of the caller: the worst state in force, and what would be denied right now whatever is asked,
-        with what would lift it."""
+        """Per connection of the caller: the worst state in force, what has tripped by itself, and what would be denied
+        right now whatever is asked, each with what would lift it."""
         Query(request.query_params, known=())
-        return answer({"items": standing.trading_states(principal_of(request), now=timezone.now())})
+        return answer({"items": standing.trading_states(principal_of(request))})
 
 
 class TightenView(ApiView):

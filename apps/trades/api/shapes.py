@@ -2,7 +2,7 @@
 
 from apps.common.api.shapes import Count, Instant, Many, Number, Part, Shape, Uuid, Words, YesNo
 from apps.connectors.types import Environment, OrderType, Side, TimeInForce
-from apps.policies.types import LineVerdict, State, Verdict
+from apps.policies.types import LatchKind, LineVerdict, State, Verdict
 from apps.trades.types import CancelAnswer, OrderState, ProposalState, WithdrawAnswer
 
 
@@ -252,12 +252,24 @@ class Standing(Shape):
     fix = Words()
 
 
+class Tripped(Shape):
+    """Something that tripped by itself. It stays so until two people reset it, in the admin."""
+
+    kind = Words(LatchKind)
+    everything = YesNo(about="True: it shuts every connection.")
+    state = Words(State, about="The trading state it brought about.")
+    tripped_at = Instant()
+    message = Words()
+    fix = Words()
+
+
 class TradingState(Shape):
     """Whether a connection trades, and why not. An empty `would_deny` means that an ordinary ask may pass."""
 
     connection = Words()
     environment = Words(Environment)
     state = Words(State)
+    latches = Many(Tripped)
     would_deny = Many(Standing)
 
 

@@ -1,10 +1,10 @@
 """Rows of trades: the life of a trade, and what was compared with the venue."""
 
+from apps.trades.models.marks import EquityMark
 from apps.trades.models.reconciliation import Difference, Inquiry, ReconciliationRun
 from apps.trades.models.trade import (
     Authority,
     Fill,
-    LossLatch,
     Order,
     OrderQuerySet,
     Outcome,
@@ -16,9 +16,9 @@ from apps.trades.models.trade import (
 __all__ = [
     "Authority",
     "Difference",
+    "EquityMark",
     "Fill",
     "Inquiry",
-    "LossLatch",
     "Order",
     "OrderQuerySet",
     "Outcome",

@@ -319,24 +319,3 @@ class Outcome(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} {self.instrument} closed at {self.exit_price}"
-
-
-class LossLatch(models.Model):
-    """The daily loss limit of a connection was once reached on this UTC day. It stays so until a person resets it."""
-
-    connection = models.ForeignKey("connectors.Connection", on_delete=models.PROTECT, related_name="+")
-    date = models.DateField()
-    tripped_at = models.DateTimeField()
-    reset_at = models.DateTimeField(null=True)
-
-    class Meta:
-        default_permissions = ("view",)
-        verbose_name_plural = "loss latches"
-        constraints = (
-            models.UniqueConstraint(
-                fields=("connection", "date"), condition=Q(reset_at__isnull=True), name="loss_latch_once_per_day"
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"Daily loss of {self.connection_id} on {self.date}"

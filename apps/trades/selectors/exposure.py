@@ -4,7 +4,7 @@ Everything here is a question that is asked of every proposal: `facts` puts all 
 """
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -15,7 +15,7 @@ from django.db.models import Count, Q, QuerySet, Sum, Value
 from apps.common.money import from_minor
 from apps.common.statements import Figure, Param, Question, Select
 from apps.connectors.types import Side
-from apps.trades.models import Fill, LossLatch, Order, Outcome, Position, Proposal
+from apps.trades.models import Fill, Order, Outcome, Position, Proposal
 from apps.trades.rules.reservations import OpenOrder
 from apps.trades.types import LIVE_ORDER_STATES, WORKING_STATES, OrderState, ProposalState, Reservation
 
@@ -126,14 +126,6 @@ _LOTS: Final[Select[Lot]] = Select(
     Lot,
     connection=UUID,
 )
-_LATCH: Final[Figure[int]] = Figure(
-    lambda connection, day: _alone(
-        LossLatch.objects.filter(connection_id=connection, date=day, reset_at__isnull=True), found=Count("pk")
-    ),
-    _one,
-    connection=UUID,
-    day=date,
-)
 _ASKED_BY: Final[Figure[int]] = Figure(
     lambda proposer, since, until: _alone(
         Proposal.objects.filter(proposer_id=proposer, created_at__gte=since, created_at__lt=until), found=Count("pk")
@@ -243,11 +235,6 @@ def amounts(minor: Iterable[tuple[str, int]]) -> dict[str, Decimal]:
 def lots(connection_id: UUID) -> Question[Lot]:
     """Positions of known cost that are not flat."""
     return _LOTS(connection=connection_id)
-
-
-def loss_latches(connection_id: UUID, day: date) -> Question[int]:
-    """How often the daily loss limit was reached on this UTC day without anybody having reset it since."""
-    return _LATCH(connection=connection_id, day=day)
 
 
 def asked_by(proposer_id: UUID, *, since: datetime, until: datetime) -> Question[int]:

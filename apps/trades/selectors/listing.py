@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 
 from apps.accounts.types import Principal
 from apps.connectors.selectors import connections_for
-from apps.trades.models import LossLatch, Position, Proposal
+from apps.trades.models import Position, Proposal
 from apps.trades.types import ProposalState
 
 
@@ -73,9 +73,3 @@ def page_of_positions(connection_ids: Sequence[UUID], *, limit: int, after: tupl
         instrument, row_id = after
         rows = rows.filter(Q(instrument__gt=instrument) | Q(instrument=instrument, pk__gt=row_id))
     return list(rows.order_by("instrument", "pk")[: limit + 1])
-
-
-def latched_connections(connection_ids: Sequence[UUID], *, now: datetime) -> set[UUID]:
-    """Those of the connections whose daily loss limit was reached today and not reset."""
-    rows = LossLatch.objects.filter(connection_id__in=connection_ids, date=now.date(), reset_at__isnull=True)
-    return set(rows.values_list("connection_id", flat=True))

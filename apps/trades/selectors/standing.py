@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from apps.accounts.types import Principal
+from apps.common.decimals import instant_text
 from apps.connectors.selectors import connections_for
-from apps.policies.selectors import gate_findings, trading_state
-from apps.policies.types import ReasonCode
+from apps.policies.selectors import gate_findings, open_latches, trading_state
+from apps.policies.types import LatchKind
 from apps.quotes.services import quotes
 from apps.trades.selectors import listing
 from apps.trades.selectors.records import position_record
+
+if TYPE_CHECKING:
+    from apps.policies.models import Latch
 
 CONNECTIONS_MAX: Final = 100
 
@@ -45,22 +49,29 @@ def positions(
     return PositionsPage(items, (last.instrument, str(last.pk)) if last else None)
 
 
-def trading_states(principal: Principal, *, now: datetime) -> list[dict[str, Any]]:
-    """Per connection (at most 100): the worst state in force, and the standing reasons to deny."""
+def trading_states(principal: Principal) -> list[dict[str, Any]]:
+    """Per connection (at most 100): the worst state in force, what has tripped, and the standing reasons to deny."""
     connections = list(connections_for(principal).order_by("slug")[:CONNECTIONS_MAX])
-    latched = listing.latched_connections([connection.pk for connection in connections], now=now)
-    records = []
-    for connection in connections:
-        findings = [finding._asdict() for finding in gate_findings(connection)]
-        if connection.pk in latched:
-            code = ReasonCode.DAILY_LOSS_LATCHED
-            findings.append({"code": code.value, "message": code.sentence, "fix": "A person must reset it."})
-        records.append(
-            {
-                "connection": connection.slug,
-                "environment": connection.environment,
-                "state": trading_state(connection.pk),
-                "would_deny": findings,
-            }
-        )
-    return records
+    tripped = list(open_latches())
+    return [
+        {
+            "connection": connection.slug,
+            "environment": connection.environment,
+            "state": trading_state(connection.pk),
+            "latches": [_latch(latch) for latch in tripped if latch.connection_id in (None, connection.pk)],
+            "would_deny": [finding._asdict() for finding in gate_findings(connection)],
+        }
+        for connection in connections
+    ]
+
+
+def _latch(latch: "Latch") -> dict[str, Any]:
+    kind = LatchKind(latch.kind)
+    return {
+        "kind": latch.kind,
+        "everything": latch.connection_id is None,
+        "state": kind.imposes.value,
+        "tripped_at": instant_text(latch.tripped_at),
+        "message": f"{kind.sentence} {latch.message}",
+        "fix": f"{kind.loosening} Two people reset it.",
+    }

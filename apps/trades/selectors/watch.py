@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.core.cache import cache
 
-from apps.connectors.selectors import cash_currencies, held_currencies, instruments_of
+from apps.connectors.selectors import held_currencies, instruments_of
 from apps.trades.models import Order, Position, Proposal
 from apps.trades.types import LIVE_ORDER_STATES, ProposalState
 
@@ -36,8 +36,8 @@ def watched_codes(connection: "Connection") -> set[str]:
         position.instrument for position in Position.objects.filter(connection_id=connection.pk) if position.quantity
     }
     reporting = connection.desk.reporting_currency
-    held = held_currencies(connection.pk) - cash_currencies(connection.pk)
-    priced = tuple(f"{currency}-{reporting}" for currency in held)
+    held = held_currencies(connection.pk) - {reporting}
+    priced = tuple(code for currency in held for code in (f"{currency}-{reporting}", f"{reporting}-{currency}"))
     if priced:
         codes |= set(instruments_of(connection.pk, codes=priced).values_list("code", flat=True))
     cache.set(_key(connection), codes, timeout=KEPT_S)

@@ -11,7 +11,8 @@ from apps.audit.types import Actor
 from apps.common import fault_places as places
 from apps.common import faults
 from apps.common.errors import Conflict, Forbidden, Invalid, NotFound
-from apps.policies.services import trading_state
+from apps.policies.services import latches
+from apps.policies.types import LatchKind
 from apps.trades.models import Difference, ReconciliationRun
 from apps.trades.selectors.reconciliation import same_difference
 from apps.trades.types import DifferenceKind
@@ -44,8 +45,8 @@ def keep(
     """Keep a difference; the same one that still waits for a person, or that a person has explained, is returned
     instead of a second row.
 
-    One that a person must look at raises an alarm, and one that puts the rows or the order in doubt halts the
-    connection, all in one transaction.
+    One that a person must look at raises an alarm, and one that puts the rows or the order in doubt trips the
+    latch that halts the connection, all in one transaction.
     """
     with faults.commit(places.DIFFERENCE):
         settled = kind in _SETTLED_AT_ONCE
@@ -72,8 +73,13 @@ def keep(
                 code=kind.value, subject=alarm_subject(row), message=f"{theirs} Here: {ours} {done}", now=now
             )
         if kind in _HALTS:
-            trading_state.halt(
-                connection_id=connection_id, actor=RECONCILIATION, reason=f"{kind.sentence} {theirs}", now=now
+            latches.trip(
+                kind=LatchKind.MISMATCH,
+                connection_id=connection_id,
+                message=f"{kind.sentence} {theirs}",
+                evidence={"difference": str(row.pk), "about": subject, "here": ours, "at_the_venue": theirs},
+                actor=RECONCILIATION,
+                now=now,
             )
         return row
 

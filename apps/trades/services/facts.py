@@ -6,12 +6,13 @@ from uuid import UUID
 
 from apps.common.decimals import decimal_text, instant_text
 from apps.common.money import from_minor
+from apps.common.statements import Question
 from apps.connectors.selectors import cash_currencies
 from apps.connectors.types import Side
 from apps.policies.selectors import worst_state
 from apps.policies.types import Ask, Fact, FactKind, Facts, FactSpec
 from apps.trades.rules import reservations
-from apps.trades.selectors import exposure
+from apps.trades.selectors import equity, exposure
 from apps.trades.services.gathering import ZERO, Gathering, rounded_up
 from apps.trades.types import Terms
 
@@ -170,9 +171,26 @@ def _day_loss(g: Gathering, spec: FactSpec) -> Fact | None:
             return None
         loss += lost * rate[0]
         as_of = min(as_of, rate[1])
-    latched = any(g.latches.answer)
-    values = {"loss": decimal_text(rounded_up(loss)), "latched": "true" if latched else "false"}
+    values = {"loss": decimal_text(rounded_up(loss)), "latched": _flag(g.loss_latch)}
     return Fact(values=values, as_of=as_of)
+
+
+def _equity(g: Gathering, spec: FactSpec) -> Fact | None:
+    """Worth of the balances, and the highest it ever was; unknown without a mark or without a price of any part."""
+    mark = next(iter(g.marks.answer), None)
+    known = equity.known(g.connection, mark, g.balances, now=g.now) if mark is not None else None
+    if known is None:
+        return None
+    values = {
+        "equity": decimal_text(known.equity),
+        "peak": decimal_text(known.peak),
+        "latched": _flag(g.drawdown_latch),
+    }
+    return Fact(values=values, as_of=known.as_of)
+
+
+def _flag(found: Question[int]) -> str:
+    return "true" if any(found.answer) else "false"
 
 
 def _count(g: Gathering, spec: FactSpec) -> Fact | None:
@@ -197,6 +215,7 @@ _ANSWERS: Final[Mapping[FactKind, Callable[[Gathering, FactSpec], Fact | None]]]
     FactKind.GROSS: _gross,
     FactKind.DAY_NOTIONAL: _day_notional,
     FactKind.DAY_LOSS: _day_loss,
+    FactKind.EQUITY: _equity,
     FactKind.ORDER_RATE: _count,
     FactKind.DUPLICATES: _count,
     FactKind.FX: _fx,

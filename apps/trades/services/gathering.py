@@ -13,11 +13,11 @@ from apps.common.money import minor_up
 from apps.common.statements import Question, ask
 from apps.connectors.selectors import InstrumentRow, balances_question, instrument_question, instruments_of
 from apps.connectors.types import Balance, Quote, Side
-from apps.policies.selectors import trading_states_question
-from apps.policies.types import Ask, FactKind, FactSpec
+from apps.policies.selectors import trading_states_question, tripped_question
+from apps.policies.types import Ask, FactKind, FactSpec, LatchKind
 from apps.quotes.services.quotes import latest
 from apps.trades.rules.reservations import OpenOrder
-from apps.trades.selectors import exposure
+from apps.trades.selectors import equity, exposure
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
@@ -38,7 +38,8 @@ _SOURCES: Final[Mapping[FactKind, tuple[str, ...]]] = {
     FactKind.POSITION: ("own_instrument", "balance_rows", "open_rows", "fill_rows"),
     FactKind.GROSS: ("balance_rows", "open_rows", "fill_rows"),
     FactKind.DAY_NOTIONAL: ("notional",),
-    FactKind.DAY_LOSS: ("losses", "lots", "latches"),
+    FactKind.DAY_LOSS: ("losses", "lots", "loss_latch"),
+    FactKind.EQUITY: ("balance_rows", "marks", "drawdown_latch"),
 }
 
 
@@ -102,8 +103,16 @@ class Gathering:
         return exposure.lots(self.connection.pk)
 
     @cached_property
-    def latches(self) -> Question[int]:
-        return exposure.loss_latches(self.connection.pk, self.now.astimezone(UTC).date())
+    def loss_latch(self) -> Question[int]:
+        return tripped_question(self.connection.pk, LatchKind.DAILY_LOSS)
+
+    @cached_property
+    def drawdown_latch(self) -> Question[int]:
+        return tripped_question(self.connection.pk, LatchKind.DRAWDOWN)
+
+    @cached_property
+    def marks(self) -> Question[equity.Mark]:
+        return equity.mark_question(self.connection.pk)
 
     def _count(self, spec: FactSpec) -> Question[int]:
         asked, since = self.ask, self.asked_at - span(seconds=spec.window_s or 0)

@@ -118,7 +118,7 @@ def _claim(order_id: UUID, now: datetime) -> Claim | None:
             grounds.check_rows(proposal, order, order.authority, now=now)
             judgement = judge_again(proposal, now=now, lock=True)
             keep_judgement(proposal, judgement, gate=Gate.CLAIM, now=now)
-            latches.keep_loss(judgement.connection.pk, judgement.evaluation, now)
+            latches.keep_losses(judgement.connection.pk, judgement.evaluation, now)
             grounds.check_judgement(order.authority, judgement)
         except grounds.Unfounded as reason:
             endings.void(proposal, code=reason.code, reason=reason.reason, actor=EXECUTION, now=now)
@@ -218,6 +218,8 @@ def _record(
             },
             now=now,
         )
+        if state is OrderState.REJECTED:
+            latches.trip_on_rejects(claim.connection.pk, now)
         if state is OrderState.UNKNOWN:
             raise_unknown(claim.order_id, reason, now)
         if accepted:

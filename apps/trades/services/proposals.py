@@ -288,7 +288,7 @@ def _store(
     opened = _opened(proposal, evaluation, principal, now)
     store(decision, proposal, *opened, *(() if also is None else (also(proposal),)))
     if denied:
-        latches.keep_loss(judged.connection.pk, evaluation, now)
+        latches.keep_losses(judged.connection.pk, evaluation, now)
     return proposal
 
 

@@ -108,7 +108,7 @@ def _claim_locked(turn: Turn, seen: Look, now: datetime) -> Replay:
         grounds.check_rows(proposal, order, order.authority, now=now)
         judgement = judge_again(proposal, now=now, lock=True)
         keep_judgement(proposal, judgement, gate=Gate.CLAIM, now=now)
-        latches.keep_loss(judgement.connection.pk, judgement.evaluation, now)
+        latches.keep_losses(judgement.connection.pk, judgement.evaluation, now)
         grounds.check_judgement(order.authority, judgement)
     except grounds.Unfounded as reason:
         # Kept as it is: what may have been sent cannot be taken back by us, only looked for.

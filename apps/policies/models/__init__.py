@@ -9,12 +9,13 @@ from django.db.models import F, Q
 
 from apps.common.errors import Invalid
 from apps.common.fields import ExactDecimalField
+from apps.policies.models.trading import GLOBAL_SCOPE as GLOBAL_SCOPE
+from apps.policies.models.trading import REASON_CHARS_MAX as REASON_CHARS_MAX
+from apps.policies.models.trading import Latch as Latch
+from apps.policies.models.trading import TradingState as TradingState
 from apps.policies.rules import KINDS, build
 from apps.policies.rules.budgets import BudgetKey, Dimension, ReservationState
-from apps.policies.types import Gate, RuleKind, RuleRow, State, Verdict, VersionState
-
-GLOBAL_SCOPE = "global"
-REASON_CHARS_MAX = 500
+from apps.policies.types import Gate, RuleKind, RuleRow, Verdict, VersionState
 
 
 class PolicySet(models.Model):
@@ -169,37 +170,6 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} at {self.gate.lower()} of {self.subject}"
-
-
-class TradingState(models.Model):
-    """Whether trading goes on: one row for everything, and one for each connection that was ever halted by itself.
-
-    The worst of the two counts. Without the row for everything all is halted.
-    """
-
-    scope = models.CharField(primary_key=True, max_length=40, help_text='"global", or the id of a connection.')
-    connection = models.OneToOneField(
-        "connectors.Connection", null=True, blank=True, on_delete=models.PROTECT, related_name="trading_state"
-    )
-    state = models.CharField(max_length=8, choices=[(state.value, state.value.capitalize()) for state in State])
-    reason = models.CharField(max_length=REASON_CHARS_MAX, blank=True)
-    changed_by = models.CharField(max_length=200, help_text="The name of who or what changed it last.")
-    changed_at = models.DateTimeField()
-
-    class Meta:
-        ordering: ClassVar = ["scope"]
-        default_permissions = ("view",)
-        constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(state__in=[state.value for state in State]), name="trading_state_known"),
-            models.CheckConstraint(
-                condition=Q(scope=GLOBAL_SCOPE, connection__isnull=True)
-                | (~Q(scope=GLOBAL_SCOPE) & Q(connection__isnull=False)),
-                name="trading_state_scope",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.scope} {self.state}"
 
 
 class Budget(models.Model):
