@@ -92,6 +92,8 @@ LOOKUP_ANSWER: Final = Commit("lookup_answer", 10, 11)
 REPLAY_CLAIM: Final = Commit("replay_claim", 10, 7)
 REPLAY: Final = Call("replay", 7, 10)
 REPLAY_ANSWER: Final = Commit("replay_answer", 10, 11)
+# Two people say what became of an order.
+CONCLUDE: Final = Commit("conclude", 10, 11)
 DIFFERENCE: Final = Commit("difference", 12, 12)
 # Comparing a connection's rows with its venue: also what runs first after a failover or a restore.
 RUN_BEGIN: Final = Commit("run_begin", 15, 15)

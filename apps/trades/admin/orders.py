@@ -5,14 +5,15 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
-from django.utils.html import format_html_join
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.trades.admin.base import TradeLedgerAdmin, exact, link, story_link, wire_bytes
 from apps.trades.admin.cancels import cancel_view
 from apps.trades.models import Fill, Order
 from apps.trades.selectors.orders import offers_cancel
+from apps.trades.types import OrderState
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -22,7 +23,7 @@ FILLS_SHOWN_MAX = 20
 
 @admin.register(Order)
 class OrderAdmin(TradeLedgerAdmin[Order]):
-    list_display = ("created_at", "what", "state", "filled", "average", "connection", "story")
+    list_display = ("created_at", "what", "state", "reason_code", "filled", "average", "connection", "story")
     list_display_links = ("what",)
     list_filter = ("state", "side", ("connection", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("connection", "proposal")
@@ -31,7 +32,7 @@ class OrderAdmin(TradeLedgerAdmin[Order]):
     ordering = ("-created_at",)
     sortable_by = ("created_at",)
     fieldsets = (
-        (None, {"fields": ("story", "state", "reason_code", "reason", "connection", "instrument", "side")}),
+        (None, {"fields": ("story", "state", "fate", "reason_code", "reason", "connection", "instrument", "side")}),
         ("Quantities and money", {"fields": ("asked", "filled", "average", "fee_text", "worst", "reserved", "fills")}),
         (
             "Canceling",
@@ -66,7 +67,18 @@ class OrderAdmin(TradeLedgerAdmin[Order]):
             {"fields": ("client_order_id", "venue_order_id", "request_text", "request_digest", "authority")},
         ),
     )
-    readonly_fields = ("story", "asked", "filled", "average", "fee_text", "worst", "reserved", "fills", "request_text")
+    readonly_fields = (
+        "story",
+        "fate",
+        "asked",
+        "filled",
+        "average",
+        "fee_text",
+        "worst",
+        "reserved",
+        "fills",
+        "request_text",
+    )
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.cancel_view)
@@ -90,6 +102,16 @@ class OrderAdmin(TradeLedgerAdmin[Order]):
     @admin.display(description="story")
     def story(self, row: Order) -> SafeString:
         return story_link(row.proposal_id, row.proposal.label)
+
+    @admin.display(description="what became of it")
+    def fate(self, row: Order) -> SafeString | str:
+        if row.state != OrderState.UNKNOWN and not row.inquiries.exists():
+            return "as the state says"
+        url = reverse("admin:trades_unknown", args=[row.pk])
+        text = "Nobody knows yet: what was asked, and what two people may say"
+        return format_html(
+            '<a href="{}">{}</a>', url, text if row.state == OrderState.UNKNOWN else "How it was found out"
+        )
 
     @admin.display(description="quantity (base)")
     def asked(self, row: Order) -> str:

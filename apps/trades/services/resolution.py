@@ -10,11 +10,18 @@ from apps.trades.services.lookups import Clock
 from apps.trades.types import InquiryAnswer
 
 
-def resolve(*, order_id: UUID, clock: Clock, reconciled_from: datetime | None = None, due_only: bool = True) -> str:
+def resolve(
+    *,
+    order_id: UUID,
+    clock: Clock,
+    reconciled_from: datetime | None = None,
+    due_only: bool = True,
+    may_send: bool = True,
+) -> str:
     """Look for an order of unknown fate and settle it where that can be done. Returns its state afterwards.
 
     Safe to call any number of times, from any number of workers: one has the turn. With `reconciled_from`, nothing is
-    sent again before the connection was compared with the venue since then.
+    sent again before the connection was compared with the venue since then; without `may_send`, nothing at all.
     """
     turn = lookups.take_turn(order_id, clock(), due_only=due_only)
     if turn is None:
@@ -27,6 +34,10 @@ def resolve(*, order_id: UUID, clock: Clock, reconciled_from: datetime | None = 
         return lookups.write_unfound(turn, unread, now, until=now, code=error.code, detail=error.message)
     if seen.found:
         return lookups.book_found(turn, seen, clock)
+    if not may_send:
+        return lookups.write_unfound(
+            turn, InquiryAnswer.NOT_FOUND, clock(), until=seen.until, code="ONLY_LOOKED", detail="Somebody only looked."
+        )
     try:
         return replays.attempt(turn, seen, clock, reconciled_from)
     except replays.Held as held:

@@ -208,7 +208,8 @@ def _bury_dead(connection: "Connection", now: datetime) -> None:
 def _settle_in_flight(
     connection: "Connection", trigger: RunTrigger, clock: Clock, reconciled_from: datetime | None, say: Say
 ) -> None:
-    """Claims whose worker died become UNKNOWN, and what is unknown is looked for; due or not, unless by the clock."""
+    """Claims whose worker died become UNKNOWN, and what is unknown is looked for: due or not, unless by the clock. A
+    person's comparison sends nothing: that is for the workers."""
     lapsed = sweeps.resolve_lapsed_claims(now=clock())
     unknown = selectors.unknown_orders(connection.pk)
     if lapsed or unknown:
@@ -219,6 +220,7 @@ def _settle_in_flight(
             clock=clock,
             reconciled_from=reconciled_from,
             due_only=trigger is RunTrigger.SCHEDULE,
+            may_send=trigger is not RunTrigger.PERSON,
         )
         say(f"order {order.pk}: {state}")
 
@@ -232,14 +234,14 @@ def _look(
     comparing.compare(comparison)
     compared = balances.compare(comparison)
     comparison.counts["balances"] = len(seen.totals or {}) if compared else 0
-    comparison.counts["unknown"] = len(selectors.unknown_orders(connection.pk))
+    comparison.counts["orders unknown"] = len(selectors.unknown_orders(connection.pk))
     say("balances compared" if compared else "balances not compared: something is still under way")
     return comparison
 
 
 def _outcome(comparison: Comparison) -> tuple[RunOutcome, str, str]:
     open_ones = selectors.open_differences(comparison.connection.pk)
-    unknown = comparison.counts["unknown"]
+    unknown = comparison.counts["orders unknown"]
     if unknown:
         return RunOutcome.DIFFERENCES, "ORDERS_UNKNOWN", f"{unknown} orders are of unknown fate."
     if comparison.findings or open_ones:
