@@ -17,6 +17,9 @@ class User(AbstractUser):
         max_length=80, blank=True, help_text="The name others see beside a vote. Empty: the user name is shown."
     )
 
+    # No column: what the roles allow, where it was read together with the person. Lives as long as one request.
+    held: frozenset[str] | None = None
+
     class Meta:
         ordering: ClassVar = ["username"]
         default_permissions = ("add", "change", "view")

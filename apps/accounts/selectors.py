@@ -2,13 +2,15 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from django.contrib.auth.models import Permission
 from django.db.models import QuerySet
 
-from apps.accounts.models import Desk, SecondPersonRequest, SecondPersonState, User
+from apps.accounts.models import ApiKey, Desk, SecondPersonRequest, SecondPersonState, User
 from apps.accounts.types import Scope
+from apps.common.statements import Select, ask, instance
 
 SCOPE_PERMISSIONS: dict[Scope, str] = {
     Scope.PROPOSE: "propose_trade",
@@ -17,6 +19,32 @@ SCOPE_PERMISSIONS: dict[Scope, str] = {
     Scope.HALT: "halt_trading",
 }
 """What a person must hold for each scope: to do it when signed in, and to own a key that may."""
+
+
+_KEYS: Final[Select[ApiKey]] = Select(
+    lambda prefix: ApiKey.objects.select_related("owner").filter(prefix=prefix).order_by(),
+    instance(ApiKey, beside="owner"),
+    prefix=str,
+)
+_HELD: Final[Select[str]] = Select(
+    lambda prefix: (
+        Permission.objects.filter(group__user__api_keys__prefix=prefix, content_type__app_label="accounts")
+        .order_by()
+        .values_list("codename")
+    ),
+    lambda codename: codename,
+    prefix=str,
+)
+
+
+def key_of(prefix: str) -> ApiKey | None:
+    """The key of that prefix with its owner, who knows from now on what their roles allow: see `holds`."""
+    keys, held = _KEYS(prefix=prefix), _HELD(prefix=prefix)
+    ask(keys, held)
+    key = next(iter(keys.answer), None)
+    if key is not None:
+        key.owner.held = frozenset(held.answer)
+    return key
 
 
 def roles_of(user: User) -> frozenset[str]:
@@ -32,12 +60,14 @@ def is_active_in_roles(user_id: UUID, roles: Collection[str]) -> bool:
 def holds(user: User, permission: str) -> bool:
     """True if this person is active and one of their roles (or being a superuser) gives `accounts.<permission>`.
 
-    One query, where `User.has_perm` makes two: this is asked on every request with a key.
+    One query, where `User.has_perm` makes two; none for the owner of a key that `key_of` has just read.
     """
     if not user.is_active:
         return False
     if user.is_superuser:
         return True
+    if user.held is not None:
+        return permission in user.held
     return Permission.objects.filter(group__user=user, codename=permission, content_type__app_label="accounts").exists()
 
 

@@ -8,7 +8,7 @@ nothing is ever re-serialised to check a hash.
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -32,8 +32,28 @@ def encode(schema: str, value: Mapping[str, object]) -> bytes:
         raise ValueError("A schema id leads the bytes.")
     if "schema" in value:
         raise ValueError('The key "schema" is the schema id\'s own.')
-    ordered = {"schema": _text(schema), **_mapping(value, 0)}
-    return json.dumps(ordered, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    parts = [f'{{"schema":{_json(_text(schema))}']
+    parts += [f"{_json(name)}:{_part(item)}" for name, item in _mapping(value, 0).items()]
+    return (",".join(parts) + "}").encode("utf-8")
+
+
+class Encoded(str):
+    """The canonical text of a value, made once: as the value of a key at the top of `encode`, it stands as it is.
+
+    Equal values have equal texts, so the bytes are those that the value itself would have given.
+    """
+
+    __slots__ = ()
+
+
+def encoded(value: object) -> Encoded:
+    """The canonical text of a value that comes again in many bytes. Raises as `encode`."""
+    return Encoded(_json(_value(value, 0)))
+
+
+def listed(items: Iterable[Encoded]) -> Encoded:
+    """The canonical text of a list of values whose texts are made already."""
+    return Encoded(f"[{','.join(items)}]")
 
 
 def decode(raw: bytes) -> dict[str, object]:
@@ -60,6 +80,13 @@ def decode(raw: bytes) -> dict[str, object]:
 def digest(raw: bytes) -> str:
     """SHA-256 of the bytes as 64 hex characters."""
     return hashlib.sha256(raw).hexdigest()
+
+
+_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _part(item: object) -> str:
+    return item if type(item) is Encoded else _json(item)
 
 
 def _value(value: object, depth: int) -> object:
@@ -91,14 +118,20 @@ def _mapping(value: Mapping[str, object], depth: int) -> dict[str, object]:
     for key, item in value.items():
         if not isinstance(key, str):
             raise TypeError(f"A key must be text, not {type(key).__name__}.")
-        name = _text(key)
+        name = key if type(key) is str and key.isascii() else _text(key)
         if name in pairs:
             raise ValueError("Two keys are the same text once normalised.")
-        pairs[name] = _value(item, depth)
+        # What most values are, without a call: this runs a thousand times for one decision.
+        if (type(item) is str and item.isascii()) or (type(item) is Encoded and not depth):
+            pairs[name] = item
+        else:
+            pairs[name] = _value(item, depth)
     return dict(sorted(pairs.items()))
 
 
 def _text(value: str) -> str:
+    if type(value) is Encoded:
+        raise TypeError("An encoded part stands at the top only.")
     # str.__str__ gives an enum member's own text, whatever the enum makes of str().
     return unicodedata.normalize("NFC", str.__str__(value))
 

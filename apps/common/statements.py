@@ -20,6 +20,7 @@ from django.db.backends.postgresql.base import ServerBindingCursor
 from apps.common.decimals import decimal_text
 
 R = TypeVar("R")
+M = TypeVar("M", bound=models.Model)
 Param = UUID | datetime | date | Decimal | str
 Converters = dict[int, tuple[list[Callable[..., Any]], Any]]
 
@@ -130,6 +131,19 @@ class Select(Generic[R]):
         return _Written(sql, places, converters)
 
 
+def instance(model: type[M], *, beside: str) -> Callable[..., M]:
+    """A row as an instance of the model with the one its foreign key `beside` names, as `select_related` gives them."""
+
+    def made(*columns: Any) -> M:
+        other: Any = model._meta.get_field(beside).related_model
+        names, others = ([one.attname for one in kind._meta.concrete_fields] for kind in (model, other))
+        found = model.from_db(DEFAULT_DB_ALIAS, names, columns[: len(names)])
+        setattr(found, beside, other.from_db(DEFAULT_DB_ALIAS, others, columns[len(names) :]))
+        return found
+
+    return made
+
+
 class Figure(Select[R]):
     """A `Select` of exactly one row and column. Those asked together travel as one statement."""
 
@@ -215,7 +229,7 @@ def _run(connection: BaseDatabaseWrapper, statements: Sequence[Statement], *, fe
 
 
 def _run_in_pipeline(connection: Any, statements: Sequence[Statement], fetch: bool) -> list[list[Any]]:
-    with connection.wrap_database_errors, connection.connection.pipeline():
+    with connection.wrap_database_errors, connection.connection.pipeline() as pipeline:
         cursors = []
         for sql, params in statements:
             # Server-side parameters, unlike Django's own cursor: only such statements can be prepared.
@@ -224,6 +238,7 @@ def _run_in_pipeline(connection: Any, statements: Sequence[Statement], fetch: bo
             cursors[-1].execute(sql, params)
             if connection.queries_logged:
                 connection.queries_log.append({"sql": sql, "time": "0 (one of a pipeline)"})
+        pipeline.sync()
         return [one.fetchall() if fetch else [] for one in cursors]
 
 

@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from django.core.cache import cache
-from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q, QuerySet
 
 from apps.accounts.types import Principal
-from apps.common.statements import Question, Select
+from apps.common.statements import Question, Select, instance
 from apps.connectors.models import BalanceRecord, Connection, Instrument
 from apps.connectors.types import Balance, InstrumentSpec
 
@@ -67,20 +66,11 @@ def connections_for(principal: Principal) -> QuerySet[Connection]:
     return found.select_related("desk")
 
 
-def _with_desk(*columns: Any) -> Connection:
-    """The connection and its desk from the columns of `connections_for`."""
-    desk: Any = Connection._meta.get_field("desk").related_model
-    names, others = ([one.attname for one in model._meta.concrete_fields] for model in (Connection, desk))
-    found = Connection.from_db(DEFAULT_DB_ALIAS, names, columns[: len(names)])
-    found.desk = desk.from_db(DEFAULT_DB_ALIAS, others, columns[len(names) :])
-    return found
-
-
 _OF_KEY: Final[Select[Connection]] = Select(
     lambda user, key, slug: (
         connections_for(Principal(user_id=user, api_key_id=key, name="")).filter(slug=slug, is_active=True).order_by()
     ),
-    _with_desk,
+    instance(Connection, beside="desk"),
     user=UUID,
     key=UUID,
     slug=str,
@@ -89,7 +79,7 @@ _OF_PERSON: Final[Select[Connection]] = Select(
     lambda user, slug: (
         connections_for(Principal(user_id=user, api_key_id=None, name="")).filter(slug=slug, is_active=True).order_by()
     ),
-    _with_desk,
+    instance(Connection, beside="desk"),
     user=UUID,
     slug=str,
 )

@@ -162,3 +162,17 @@ def test_bytes_that_encode_cannot_have_written_are_refused(raw: bytes) -> None:
 
 def test_the_digest_is_sha256_in_hex() -> None:
     assert canonical.digest(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+@given(objects, st.text("abcxyz_", min_size=1), values)
+def test_a_part_encoded_before_gives_the_same_bytes(whole: dict[str, Any], name: str, part: object) -> None:
+    as_it_is = canonical.encode("aika.test/1", {**whole, name: part})
+    assert canonical.encode("aika.test/1", {**whole, name: canonical.encoded(part)}) == as_it_is
+    listed = canonical.listed([canonical.encoded(part), canonical.encoded(part)])
+    assert canonical.encode("aika.test/1", {name: listed}) == canonical.encode("aika.test/1", {name: [part, part]})
+
+
+@pytest.mark.parametrize("where", [{"a": {"b": canonical.encoded("x")}}, {"a": [canonical.encoded("x")]}])
+def test_an_encoded_part_stands_at_the_top_only(where: dict[str, object]) -> None:
+    with pytest.raises(TypeError):
+        canonical.encode("aika.test/1", where)

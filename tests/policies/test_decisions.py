@@ -11,11 +11,12 @@ from django.db import IntegrityError, transaction
 
 from apps.accounts.models import Desk, User
 from apps.policies.models import Decision
-from apps.policies.rules import evaluate
+from apps.policies.rules import evaluate, results_bytes, wording
 from apps.policies.selectors import decisions_of, rules_of
 from apps.policies.services import decisions, versions
-from apps.policies.types import Gate
+from apps.policies.types import Ask, Gate
 from tests.policies.cases import ALL_KINDS, NOW, ask, facts
+from tests.policies.cases import version as version_of
 from tests.policies.rows import activated
 
 pytestmark = pytest.mark.django_db
@@ -117,3 +118,20 @@ def test_only_a_denial_can_do_without_a_version(recorded: list[Decision]) -> Non
             evaluator_version=1,
             decided_at=bare.decided_at,
         )
+
+
+def test_the_words_do_not_depend_on_what_was_worded_before() -> None:
+    """Lines are remembered; equal numbers that are written differently may read differently, and are told apart."""
+    policy = version_of(*ALL_KINDS)
+    asks = [ask(quantity=text, limit_price=price) for text in ("1", "1.0000000000") for price in ("100", "100.000")]
+
+    def said(wanted: Ask) -> bytes:
+        return results_bytes(evaluate(policy, wanted, facts(wanted, policy), NOW))
+
+    alone = []
+    for wanted in asks:
+        wording._kept.cache_clear()
+        wording.line_text.cache_clear()
+        alone.append(said(wanted))
+    assert [said(wanted) for wanted in asks] == alone
+    assert [said(wanted) for wanted in reversed(asks)] == alone[::-1]

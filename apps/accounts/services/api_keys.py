@@ -83,7 +83,8 @@ def revoke(*, key_id: UUID, actor: Actor, now: datetime, reason: str = "") -> Ap
 
 
 def authenticate(*, header: str, now: datetime) -> ApiKey:
-    """The live key a request carries, with its owner loaded: one query, and at most one small write a minute.
+    """The live key a request carries, with its owner and what their roles allow: one round trip, and at most one
+    small write a minute.
 
     Raises `Unauthenticated` KEY_MALFORMED, KEY_UNKNOWN (a wrong secret too: which prefixes exist stays unknown),
     and, only to who holds the whole secret, KEY_REVOKED, KEY_EXPIRED or OWNER_INACTIVE.
@@ -96,7 +97,7 @@ def authenticate(*, header: str, now: datetime) -> ApiKey:
             fix="Send the key exactly as it was shown when it was made.",
         )
     prefix, secret = match[1].lower(), match[2].lower()
-    key = ApiKey.objects.select_related("owner").filter(prefix=prefix).first()
+    key = selectors.key_of(prefix)
     # An unknown prefix costs the same hash and comparison as a wrong secret.
     if not hmac.compare_digest(_hash(secret), key.secret_hash if key else _hash(prefix)) or key is None:
         raise Unauthenticated("KEY_UNKNOWN", "This API key is not known.", fix="Ask an operator for a new key.")

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from apps.common.canonical import decode, encode
+from apps.common.canonical import Encoded, decode, encode, encoded, listed
 from apps.common.decimals import parse_decimal, parse_instant
 from apps.policies.rules.compiled import rules_value
 from apps.policies.rules.evaluate import evaluate
+from apps.policies.rules.wording import line_text
 from apps.policies.types import Ask, Evaluation, Fact, Facts, RuleRow, VersionRules
 
 # Raised whenever the same inputs may give other results: decisions of another number are not compared.
@@ -37,7 +38,7 @@ def inputs_bytes(
     return encode(
         INPUTS_SCHEMA,
         {
-            "version": None if version is None else _version_value(version),
+            "version": None if version is None else _version_text(version),
             "ask": {name: getattr(ask, name) for name in (*_ASK_TEXTS, *_ASK_DECIMALS, "post_only")},
             "facts": {key: {"values": fact.values, "as_of": fact.as_of} for key, fact in facts.items()},
             "now": now,
@@ -54,7 +55,7 @@ def results_bytes(evaluation: Evaluation) -> bytes:
         {
             "evaluator_version": EVALUATOR_VERSION,
             "outcome": evaluation.outcome,
-            "lines": [line._asdict() for line in evaluation.lines],
+            "lines": listed(line_text(line) for line in evaluation.lines),
             "tier": None
             if tier is None
             else {
@@ -96,6 +97,22 @@ def replay(inputs: bytes) -> Evaluation:
         )
     except KeyError as missing:
         raise ValueError(f"These inputs lack {missing}.") from None
+
+
+_VERSIONS_MAX = 64
+_texts: dict[str, tuple[VersionRules, Encoded]] = {}
+
+
+def _version_text(version: VersionRules) -> Encoded:
+    """The version in canonical text, from memory where it is the very same."""
+    found = _texts.get(version.version_id)
+    if found is not None and found[0] is version:
+        return found[1]
+    text = encoded(_version_value(version))
+    if len(_texts) >= _VERSIONS_MAX:
+        _texts.clear()
+    _texts[version.version_id] = version, text
+    return text
 
 
 def _version_value(version: VersionRules) -> Mapping[str, object]:

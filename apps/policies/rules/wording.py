@@ -5,6 +5,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
 from functools import lru_cache
 
 from apps.common import words
+from apps.common.canonical import Encoded, encoded
 from apps.common.decimals import PLACES_MAX, decimal_text
 from apps.common.money import MINOR_PLACES, bps
 from apps.policies.rules.always import (
@@ -36,7 +37,23 @@ _ALWAYS_TITLES: Mapping[str, str] = {
 def lines_of(answers: list[Answered], ask: Ask) -> tuple[RuleLine, ...]:
     """Every answer as a line. Its own decimal context: the words must not depend on the caller's."""
     with localcontext(WIDE):
-        return tuple(_line(answer, ask) for answer in answers)
+        return tuple(_worded(answer, ask) for answer in answers)
+
+
+def _worded(answer: Answered, ask: Ask) -> RuleLine:
+    finding = answer.finding
+    if finding.verdict is LineVerdict.FAIL:
+        return _line(answer, ask.reporting_currency, _subject(ask))
+    if isinstance(finding.observed, Bps | Micros):
+        return _line(answer, ask.reporting_currency, "")
+    # Most of what is seen is seen again. Equal numbers that are written differently are told apart by their texts.
+    return _kept(answer, ask.reporting_currency, str(finding.observed), str(finding.limit))
+
+
+@lru_cache(maxsize=4096)
+def line_text(line: RuleLine) -> Encoded:
+    """A line in canonical text."""
+    return encoded(line._asdict())
 
 
 def title_of_line(rule: str, kind: str) -> str:
@@ -44,7 +61,12 @@ def title_of_line(rule: str, kind: str) -> str:
     return _ALWAYS_TITLES.get(rule) or title_of(kind)
 
 
-def _line(answer: Answered, ask: Ask) -> RuleLine:
+@lru_cache(maxsize=4096)
+def _kept(answer: Answered, reporting_currency: str, observed: str, limit: str) -> RuleLine:
+    return _line(answer, reporting_currency, "")
+
+
+def _line(answer: Answered, reporting_currency: str, subject: str) -> RuleLine:
     finding = answer.finding
     observed, limit = _number(finding.observed), _number(finding.limit)
     used = room = None
@@ -59,7 +81,7 @@ def _line(answer: Answered, ask: Ask) -> RuleLine:
         limit=_text(limit),
         unit=finding.unit,
         verdict=finding.verdict,
-        message=_message(answer, observed, limit, ask),
+        message=_message(answer, observed, limit, reporting_currency, subject),
         used_fraction=used,
         room_left=room,
     )
@@ -101,18 +123,21 @@ def _used(observed: Decimal, limit: Decimal) -> str | None:
     return decimal_text(fraction.quantize(Decimal("0.0001"), ROUND_CEILING))
 
 
-def _message(answer: Answered, observed: Decimal | str, limit: Decimal | str, ask: Ask) -> str:
+def _message(
+    answer: Answered, observed: Decimal | str, limit: Decimal | str, reporting_currency: str, subject: str
+) -> str:
     finding = answer.finding
     if finding.verdict is LineVerdict.ERROR:
         about = f" ({finding.about})" if finding.about else ""
         return f"{_plain(finding.code)}{about}."
     least = finding.operator == ">="  # what must be at least so much is rounded down, against the order
-    seen, bound = _shown(observed, finding, ask, up=not least), _shown(limit, finding, ask, up=least)
+    seen = _shown(observed, finding, reporting_currency, up=not least)
+    bound = _shown(limit, finding, reporting_currency, up=least)
     if finding.tier is not None:
         return _approval_sentence(finding)
     if finding.verdict is LineVerdict.FAIL:
         word = _FAILED.get(finding.code)
-        return word(_subject(ask), seen, bound, finding.unit) if word else finding.code.sentence
+        return word(subject, seen, bound, finding.unit) if word else finding.code.sentence
     if finding.verdict is LineVerdict.NOT_APPLICABLE or finding.code is not ReasonCode.WITHIN_LIMIT:
         return finding.code.sentence
     title = title_of_line(answer.key, answer.kind)
@@ -137,7 +162,7 @@ def _plain(code: ReasonCode) -> str:
     return code.sentence.rstrip(".")
 
 
-def _shown(value: Decimal | str, finding: Finding, ask: Ask, *, up: bool) -> str:
+def _shown(value: Decimal | str, finding: Finding, reporting_currency: str, *, up: bool) -> str:
     """Money with two decimals and other amounts with at most eight, rounded against the order; the rest as it is."""
     if not isinstance(value, Decimal):
         return value
@@ -146,7 +171,7 @@ def _shown(value: Decimal | str, finding: Finding, ask: Ask, *, up: bool) -> str
         return _grouped(value, places=1, rounding=rounding)
     if finding.operator == "multiple of":
         return _grouped(value)
-    if finding.unit == ask.reporting_currency:
+    if finding.unit == reporting_currency:
         return _grouped(value, places=2, rounding=rounding)
     return _grouped(value, places=MINOR_PLACES, rounding=rounding) if _long(value) else _grouped(value)
 
