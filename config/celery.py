@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import beat_init, worker_ready
 from django.utils import timezone
 
 from apps.common.decimals import instant_text
@@ -39,3 +39,9 @@ def compare_first(**_said: Any) -> None:
         queue=app.conf.task_default_queue,
         retry=False,
     )
+
+
+@beat_init.connect
+def verify_at_start(**_said: Any) -> None:
+    """What happened to the audit log while nothing ran is known before anybody relies on it."""
+    app.send_task("audit.verify_log", queue=app.conf.task_default_queue, retry=False)

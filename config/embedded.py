@@ -18,14 +18,12 @@ from celery import Celery
 from celery.beat import Service
 from celery.worker import WorkController, state
 from django.conf import settings
-from django.db import connections
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django_celery_beat.schedulers import DatabaseScheduler
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from apps.common.tasks import publish
 from config.celery import app, make_app
 from config.venue_process import VenueProcess
 
@@ -122,7 +120,6 @@ def with_desk(inner: ASGIApp, venue: VenueProcess) -> ASGIApp:
     async def lifespan(_app: object) -> AsyncIterator[None]:
         desk = Desk()
         desk.start()
-        await asyncio.to_thread(verify_log)
         watching = asyncio.create_task(watch(venue))
         try:
             yield
@@ -136,15 +133,6 @@ def with_desk(inner: ASGIApp, venue: VenueProcess) -> ASGIApp:
         await (life if scope["type"] == "lifespan" else inner)(scope, receive, send)
 
     return application
-
-
-def verify_log() -> None:
-    """What happened to the log while nothing ran is known before anybody relies on it. Not from the event loop: whether
-    a transaction is open is asked of the database, and that is refused there."""
-    try:
-        publish("audit.verify_log")
-    finally:
-        connections.close_all()
 
 
 async def watch(venue: VenueProcess) -> None:

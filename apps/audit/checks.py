@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps.config import AppConfig
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 
+from apps.audit.services import database_roles
 from apps.common.guards import missing_guards
 
 
@@ -24,4 +26,38 @@ def guards_stand(
         )
         for alias in databases or ()
         for problem in missing_guards(connections[alias])
+    ]
+
+
+@register(Tags.database)
+def application_owns_no_table(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """audit.E002: the application's role could take the guards off, or do what they refuse once they are off."""
+    if settings.ENVIRONMENT != "production" or settings.CONNECTED_AS_OWNER or DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    tables = database_roles.too_mighty()
+    if not tables:
+        return []
+    return [
+        Error(
+            f"The role of DATABASE_URL may change what is only ever added to: {', '.join(tables)}.",
+            hint="Connect as a role that owns no table: the owner's URL goes into MIGRATION_DATABASE_URL, another "
+            "role's into DATABASE_URL, and manage.py grant_roles runs after migrate (docs/audit.md).",
+            id="audit.E002",
+        )
+    ]
+
+
+@register(Tags.security)
+def checkpoints_can_be_verified(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """audit.E003: in production, no public key of the sealer is known."""
+    if settings.ENVIRONMENT != "production" or settings.AUDIT_SEAL_PUBLIC_KEYS:
+        return []
+    return [
+        Error(
+            "No checkpoint of the audit log can be verified: AUDIT_SEAL_PUBLIC_KEYS is empty.",
+            hint="Make a key with manage.py audit_keygen and set the public key that it prints.",
+            id="audit.E003",
+        )
     ]

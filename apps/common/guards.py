@@ -168,6 +168,15 @@ def expected_guards(connection: BaseDatabaseWrapper) -> dict[str, InstallGuards]
     return {item.table: item for node, item in _installations(loader) if node in (loader.applied_migrations or {})}
 
 
+def always_refused(connection: BaseDatabaseWrapper) -> dict[str, frozenset[str]]:
+    """Guarded table -> the kinds of statement (UPDATE, DELETE, TRUNCATE) that its guards refuse whatever the row."""
+    return {
+        table: refused
+        for table, item in expected_guards(connection).items()
+        if (refused := frozenset(refusal.event for refusal in item.refusals if refusal.condition is None))
+    }
+
+
 def missing_guards(connection: BaseDatabaseWrapper) -> list[GuardProblem]:
     """Every trigger that is missing, altered (its text too), or stands unexpectedly on a guarded table."""
     problems = []

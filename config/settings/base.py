@@ -1,5 +1,6 @@
 """Settings every way of running shares. Variables and their meaning: `.env.example`."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import dj_database_url
 from kombu import Queue
 
 from config.beat import SCHEDULE
+from config.databases import is_owner_command
 from config.env import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -14,6 +16,8 @@ DATA_DIR = Path(env.text("AIKA_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 ENVIRONMENT = "base"
 
 DATABASE_URL = env.url("DATABASE_URL", schemes=frozenset({"postgres", "postgresql"}))
+MIGRATION_DATABASE_URL = env.url("MIGRATION_DATABASE_URL", schemes=frozenset({"postgres", "postgresql"}))
+CONNECTED_AS_OWNER = bool(MIGRATION_DATABASE_URL) and is_owner_command(sys.argv)
 REDIS_URL = env.url("REDIS_URL", schemes=frozenset({"redis", "rediss", "unix"}))
 QDRANT_URL = env.url("QDRANT_URL", schemes=frozenset({"http", "https"}))
 QDRANT_API_KEY = env.text("QDRANT_API_KEY")
@@ -149,7 +153,7 @@ def database(url: str, data_dir: Path) -> dict[str, Any]:
     }
 
 
-DATABASES = {"default": database(DATABASE_URL, DATA_DIR)}
+DATABASES = {"default": database(MIGRATION_DATABASE_URL if CONNECTED_AS_OWNER else DATABASE_URL, DATA_DIR)}
 
 CACHES: dict[str, Any] = {
     "default": (

@@ -126,7 +126,7 @@ def test_each_service_gets_variables_that_aika_reads(name: str) -> None:
 
 def test_no_secret_is_written_in_the_file() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    secret = [line for line in text.splitlines() if re.search(r"(SECRET|PASSWORD|_KEY)\w*:", line)]
+    secret = [line for line in text.splitlines() if re.search(r"(SECRET|PASSWORD|_KEY)\w*(?<!_FILE):", line)]
 
     assert secret
     assert all("${" in line for line in secret)
@@ -137,7 +137,19 @@ def test_each_required_variable_stops_a_start_without_it() -> None:
 
     for name in ("SECRET_KEY", "TOKEN_ENCRYPTION_KEY", "ALLOWED_HOSTS", "QDRANT_API_KEY"):
         assert environment[name].startswith(f"${{{name}:?"), name
-    assert "${POSTGRES_PASSWORD:?" in environment["DATABASE_URL"]
+    assert "${POSTGRES_APP_PASSWORD:?" in environment["DATABASE_URL"]
+
+
+def test_who_may_change_tables_and_who_may_sign_are_told_to_nobody_else() -> None:
+    told = {name: set(SERVICES[name]["environment"]) for name in OURS}
+
+    assert {name for name, names in told.items() if "MIGRATION_DATABASE_URL" in names} == {"release"}
+    assert {name for name, names in told.items() if "AUDIT_SEAL_KEY_FILE" in names} == {"worker"}
+    assert {name for name in OURS if SERVICES[name].get("secrets")} == {"worker"}
+    owner = SERVICES["release"]["environment"]["MIGRATION_DATABASE_URL"]
+    owner_name = SERVICES["postgres"]["environment"]["POSTGRES_USER"]
+    assert owner.startswith(f"postgres://{owner_name}:")
+    assert not SERVICES["web"]["environment"]["DATABASE_URL"].startswith(f"postgres://{owner_name}:")
 
 
 def test_what_keeps_data_has_a_volume_and_what_serves_has_a_health_check() -> None:

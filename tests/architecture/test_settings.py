@@ -23,6 +23,7 @@ PRODUCTION = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "QDRANT_URL": "http://qdrant:6333",
 }
+PUBLIC_KEY = "4bb4bb12765f98c680c3ccd465e5a2d54d4c7ce299d3b81e839a4fda12d3a9a4"
 PRINT = """
 import json
 from django.conf import settings
@@ -51,9 +52,38 @@ def test_production_does_not_start_without(name: str) -> None:
 
 @pytest.mark.slow
 def test_production_is_clean_under_every_check_of_a_deployment() -> None:
-    ended = run_python(PRODUCTION, "manage.py", "check", "--deploy", "--fail-level", "WARNING")
+    command = ("manage.py", "check", "--deploy", "--fail-level", "WARNING")
+    ended = run_python({**PRODUCTION, "AUDIT_SEAL_PUBLIC_KEYS": PUBLIC_KEY}, *command)
 
     assert ended.returncode == 0, ended.stderr
+    keyless = run_python(PRODUCTION, *command)
+    assert keyless.returncode != 0
+    assert "audit.E003" in keyless.stderr
+
+
+def test_only_commands_that_change_tables_connect_as_their_owner() -> None:
+    owner = "postgres://owner:password@127.0.0.1:1/aika"
+    user = "from django.conf import settings; print(settings.DATABASES['default']['USER'], settings.CONNECTED_AS_OWNER)"
+
+    def connected_as(*words: str, **variables: str) -> str:
+        code = f"import sys; sys.argv = {list(words)!r}; {user}"
+        return run_python({**PRODUCTION, **variables}, "-c", code).stdout.strip()
+
+    for command in ("migrate", "grant_roles"):
+        assert connected_as("manage.py", command, "--noinput", MIGRATION_DATABASE_URL=owner) == "owner True"
+        assert connected_as("manage.py", command) == "aika False"
+    for words in (("manage.py", "check"), ("manage.py",), ("gunicorn", "migrate"), ("celery", "-A", "migrate")):
+        assert connected_as(*words, MIGRATION_DATABASE_URL=owner) == "aika False", words
+
+
+def test_a_web_worker_that_is_told_where_the_sealing_key_is_does_not_start() -> None:
+    told = {**PRODUCTION, "AUDIT_SEAL_KEY_FILE": "/run/secrets/audit_seal_key"}
+
+    ended = run_python(told, "-c", "import config.wsgi")
+
+    assert ended.returncode != 0
+    assert "AUDIT_SEAL_KEY_FILE is set for a web worker" in ended.stderr
+    assert run_python(PRODUCTION, "-c", "import config.wsgi").returncode == 0
 
 
 @pytest.mark.slow

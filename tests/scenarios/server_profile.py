@@ -18,6 +18,8 @@ import psycopg
 import redis
 import yaml
 from celery import Celery
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.scenarios.callers import Person, Program, eventually
 from tests.venues.simulator_process import SimulatorProcess
@@ -92,7 +94,13 @@ class Server:
         self._folder = tempfile.TemporaryDirectory(prefix="aika-scenario-")
         self.home = Path(self._folder.name)
         self.prefix = f"scenario-{self._mark}-"
-        self.database_url = urlsplit(database_url)._replace(path=f"/{self._database}").geturl()
+        owner = urlsplit(database_url)._replace(path=f"/{self._database}")
+        self.owner_url = owner.geturl()
+        # The application connects as a role that owns nothing, as in docker-compose.yml; grant_roles makes it.
+        self._role = self._database
+        place = owner.netloc.rpartition("@")[2]
+        self.database_url = owner._replace(netloc=f"{self._role}:{self._mark}@{place}").geturl()
+        self._seal_key = Ed25519PrivateKey.generate()
         self.redis_url = urlsplit(redis_url)._replace(path=f"/{REDIS_DATABASE}").geturl()
         self.url = f"http://127.0.0.1:{free_port()}"
         self.services: dict[str, Service] = {}
@@ -110,6 +118,7 @@ class Server:
             "PYTHONUNBUFFERED": "1",
             "DJANGO_SETTINGS_MODULE": "tests.scenarios.server_settings",
             "DATABASE_URL": self.database_url,
+            "AUDIT_SEAL_PUBLIC_KEYS": self._seal_key.public_key().public_bytes_raw().hex(),
             "REDIS_URL": self.redis_url,
             "AIKA_SCENARIO": self.prefix,
             "AIKA_DATA_DIR": str(self.home),
@@ -121,6 +130,8 @@ class Server:
             with psycopg.connect(self._maintenance, autocommit=True) as connection:
                 connection.execute(f'CREATE DATABASE "{self._database}"'.encode())
             self.simulator.start()
+            pem = self._seal_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            (self.home / "seal.pem").write_bytes(pem)
             self.release()
             key_file = self.home / "simulator-key.json"
             key_file.write_text(json.dumps({"name": self.simulator.key_name, "privateKey": self.simulator.secret}))
@@ -150,7 +161,10 @@ class Server:
         if named and "--hostname" in words:
             words[words.index("--hostname") + 1] = f"{named}@%h"
         log = self.home / f"{named or name}.log"
-        self.services[named or name] = service = Service(named or name, local(words), self.environment, log)
+        told = {"AUDIT_SEAL_KEY_FILE": "seal.pem", "AUDIT_ANCHOR_DIR": "anchors"}
+        own = {key: str(self.home / told[key]) for key in told if key in SERVICES[name]["environment"]}
+        environment = self.environment | own
+        self.services[named or name] = service = Service(named or name, local(words), environment, log)
         return service
 
     def wait_until_ready(self) -> None:
@@ -172,10 +186,11 @@ class Server:
             return False
 
     def manage(self, *words: str) -> int:
-        """A management command's exit code; its output goes to a log."""
+        """A management command's exit code, run with what the release service is told; its output goes to a log."""
+        environment = self.environment | {"MIGRATION_DATABASE_URL": self.owner_url}
         with (self.home / "manage.log").open("ab") as out:
             ended = subprocess.run(
-                [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
+                [sys.executable, "manage.py", *words], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
                 stdout=out, stderr=out, timeout=RELEASE_S_MAX, check=False,
             )  # fmt: skip
         return ended.returncode
@@ -222,7 +237,7 @@ class Server:
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What the database says, for what no page or API shows."""
-        with psycopg.connect(self.database_url) as connection:
+        with psycopg.connect(self.owner_url) as connection:
             return list(connection.execute(query.encode(), values))
 
     def stop(self) -> None:
@@ -243,4 +258,5 @@ class Server:
             self.redis.close()
             with psycopg.connect(self._maintenance, autocommit=True) as connection:
                 connection.execute(f'DROP DATABASE IF EXISTS "{self._database}" WITH (FORCE)'.encode())
+                connection.execute(f'DROP ROLE IF EXISTS "{self._role}"'.encode())
             self._folder.cleanup()

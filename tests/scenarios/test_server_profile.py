@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import count
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
@@ -81,6 +82,9 @@ def test_a_proposal_becomes_a_filled_order_through_the_processes_of_a_server(
     ]
     assert kinds[0] == "proposal.proposed"
     assert {"order.submitted", "order.accepted", "order.fill", "order.filled"} <= set(kinds)
+    who = "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    assert [name for (name,) in server.rows(who)] == [urlsplit(server.database_url).username]
+    assert eventually(lambda: bool(server.rows("SELECT 1 FROM audit_checkpoint LIMIT 1")))
     page = approver.browser.get(f"/admin/decide/{asked['id']}/")
     assert page.status_code == 200
     assert server.manage("audit_verify") == 0, server.managed

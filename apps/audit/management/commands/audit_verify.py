@@ -1,6 +1,5 @@
 """`manage.py audit_verify`: is the log what was written?"""
 
-import getpass
 import json
 from argparse import ArgumentParser
 from dataclasses import asdict
@@ -11,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from apps.audit.services.anchors import AnchorFolder
+from apps.audit.services.people import at_this_machine
 from apps.audit.services.reports import Report
 from apps.audit.services.verification import verify
 from apps.audit.services.verifications import verify_and_record
-from apps.audit.types import Actor, ActorKind
 
 
 class Command(BaseCommand):
@@ -38,7 +37,8 @@ class Command(BaseCommand):
         if options["stream"] or options["no_record"]:
             report = verify(stream=options["stream"], stores=stores, progress=progress)
         else:
-            report = verify_and_record(by=_who(), now=timezone.now(), stores=stores, progress=progress)
+            by = at_this_machine("audit_verify")
+            report = verify_and_record(by=by, now=timezone.now(), stores=stores, progress=progress)
         if on_terminal:
             self.stderr.write("\r\x1b[K", ending="")
         if options["json"]:
@@ -63,12 +63,3 @@ class Command(BaseCommand):
             checkpoints = f"{report.checkpoints:,} checkpoints, {report.anchored:,} anchored"
             sealed = f"; {checkpoints}, {report.unsealed:,} events not sealed"
         self.stdout.write(f"{report.result}: {report.events:,} events in {report.streams:,} streams{sealed}")
-
-
-def _who() -> Actor:
-    """The person at this machine, as it knows them: the best there is to say."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = "somebody"
-    return Actor(ActorKind.SYSTEM, "audit_verify", f"audit_verify, run by {name}")
