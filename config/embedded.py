@@ -58,12 +58,17 @@ class Desk:
 
     def __init__(self) -> None:
         self._stop = threading.Event()
+        default_app = make_app(current=False)
+        for celery_app in (app, default_app):
+            # Before the threads: a task that one of them makes known would change the list another goes through.
+            celery_app.loader.import_default_modules()
+            celery_app.finalize()
         self._beat = Service(app, max_interval=BEAT_TURN_S, scheduler_cls=DatabaseScheduler)
         poll_quotes = import_string(settings.QUOTE_POLLER)
         follow_orders = import_string(settings.ORDER_STREAM)
         self._parts = [
             self._part("worker-execution", lambda: work(app, "execution", EXECUTION_THREADS)),
-            self._part("worker-default", lambda: work(make_app(current=False), "default", DEFAULT_THREADS)),
+            self._part("worker-default", lambda: work(default_app, "default", DEFAULT_THREADS)),
             self._part("beat", self._beat.start),
             self._part("quotes", lambda: poll_quotes(self._stop, clock=timezone.now)),
             self._part("orders", lambda: follow_orders(self._stop, clock=timezone.now)),
