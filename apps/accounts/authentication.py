@@ -11,6 +11,7 @@ from apps.accounts.errors import Unauthenticated
 from apps.accounts.models import ApiKey, User
 from apps.accounts.services import api_keys
 from apps.accounts.types import Principal
+from apps.common.api import rates
 from apps.common.errors import Forbidden
 
 
@@ -21,11 +22,19 @@ class ApiKeyAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
-        """The owner and the key, or None without the header. Raises `Unauthenticated` (see `api_keys`)."""
+        """The owner and the key, or None without the header. Raises `Unauthenticated` (see `api_keys`).
+
+        Failures are counted per key and per address, and refused as `RateExceeded` beyond their bounds. The right key
+        from an address that others fail from still works.
+        """
         header = request.headers.get("Authorization")
         if header is None:
             return None
-        key = api_keys.authenticate(header=header, now=timezone.now())
+        try:
+            key = api_keys.authenticate(header=header, now=timezone.now())
+        except Unauthenticated:
+            rates.count_failure(address=str(request.META.get("REMOTE_ADDR", "")), name=api_keys.prefix_in(header))
+            raise
         return key.owner, key
 
     def authenticate_header(self, request: Request) -> str:

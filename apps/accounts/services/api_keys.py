@@ -82,6 +82,12 @@ def revoke(*, key_id: UUID, actor: Actor, now: datetime, reason: str = "") -> Ap
     return key
 
 
+def prefix_in(header: str) -> str | None:
+    """The prefix of the key that a header carries, known or not; None where it carries none."""
+    match = _HEADER.fullmatch(header)
+    return match[1].lower() if match else None
+
+
 def authenticate(*, header: str, now: datetime) -> ApiKey:
     """The live key a request carries, with its owner and what their roles allow: one round trip, and at most one
     small write a minute.
