@@ -244,11 +244,15 @@ class Narrative:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lot:
-    """What is held with known cost: `quantity` base, `average_price` quote per base, `fees` paid for it (quote)."""
+    """What is held with known cost: `quantity` base, `average_price` quote per base, `fees` paid for it (quote).
+
+    `opened_at` is the first execution since nothing was held; None while nothing is.
+    """
 
     quantity: Decimal
     average_price: Decimal | None
     fees: Decimal
+    opened_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +269,10 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """What one order closed: P&L after fees in quote currency, None where part of the cost is unknown."""
+    """What one order closed: P&L after fees in quote currency, None where part of the cost is unknown.
+
+    `opened_at` is when the position it closed was opened; None where nothing of what was sold was bought here.
+    """
 
     order_id: UUID
     quantity: Decimal
@@ -273,7 +280,7 @@ class Closing:
     exit_price: Decimal
     pnl: Decimal | None
     fees: Decimal
-    opened_at: datetime
+    opened_at: datetime | None
     closed_at: datetime
 
 

@@ -1,9 +1,15 @@
 """Positions, realised P&L and outcomes out of fills, also when the venue takes a fill back."""
 
+import importlib
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.apps import apps
 from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.test import Client
+from django.urls import reverse
 
 from apps.connectors.types import Side
 from apps.trades.models import Fill, Outcome, Position, Proposal
@@ -19,7 +25,8 @@ BUY, SELL = Side.BUY, Side.SELL
 @pytest.fixture
 def free(paper: PaperDesk) -> PaperDesk:
     """Limits wide enough for a few trades of a hundredth."""
-    change_policy(paper, rules_with(daily_loss={"max_loss": "100000"}, collar={"aggressive_bps": "1000"}))
+    wide = rules_with(daily_loss={"max_loss": "100000"}, collar={"aggressive_bps": "1000"}, duplicate=None)
+    change_policy(paper, wide)
     return paper
 
 
@@ -138,6 +145,74 @@ class TestReversal:
         price, fees = paid(again)
         held = position(free)
         assert (held.quantity, held.average_entry_price, held.open_fees) == (Decimal("0.02"), price, fees)
+
+
+def bought_at(proposal: Proposal) -> datetime:
+    return Fill.objects.filter(order__proposal=proposal, trade_type="FILL").earliest("occurred_at").occurred_at
+
+
+class TestOpened:
+    """What closing brought says since when the position was held, not when this part was bought or sold."""
+
+    def outcome(self, proposal: Proposal) -> Outcome:
+        return Outcome.objects.get(order__proposal=proposal)
+
+    def test_since_the_first_fill_of_the_run(self, free: PaperDesk) -> None:
+        first = trade(free, BUY, "0.02", "64000")
+        trade(free, BUY, "0.01", "64500")
+        part, rest = trade(free, SELL, "0.01", "65000"), trade(free, SELL, "0.02", "65000")
+        opened = bought_at(first)
+        assert (self.outcome(part).opened_at, self.outcome(rest).opened_at) == (opened, opened)
+        assert self.outcome(rest).closed_at > opened
+        assert position(free).opened_at is None
+
+        again = trade(free, BUY, "0.01", "64000")
+        assert position(free).opened_at == bought_at(again) > opened
+        last = trade(free, SELL, "0.01", "65000")
+        assert self.outcome(last).opened_at == bought_at(again)
+
+    def test_a_reversal_moves_it(self, free: PaperDesk) -> None:
+        """The fill that opened the position is taken back: it was opened by the next one."""
+        taken_back, kept = trade(free, BUY, "0.01", "64000"), trade(free, BUY, "0.02", "64000")
+        sale = trade(free, SELL, "0.01", "65000")
+        assert self.outcome(sale).opened_at == bought_at(taken_back)
+        correct(free, taken_back)
+        assert self.outcome(sale).opened_at == bought_at(kept)
+        assert position(free).opened_at == bought_at(kept)
+
+    def test_its_page_says_for_how_long(self, free: PaperDesk, client: Client) -> None:
+        unbought = trade(free, SELL, "0.01", "64000")
+        trade(free, BUY, "0.01", "64000")
+        sale = trade(free, SELL, "0.01", "65000")
+        client.force_login(free.risk, backend="allauth.account.auth_backends.AuthenticationBackend")
+        Outcome.objects.filter(order__proposal=sale).update(
+            opened_at=self.outcome(sale).closed_at - timedelta(hours=21, minutes=14)
+        )
+        for proposal, words in ((sale, "21 h 14 min"), (unbought, "not known: it was not bought here")):
+            page = client.get(reverse("admin:trades_outcome_change", args=[self.outcome(proposal).pk]))
+            assert "Held for" in page.text
+            assert words in page.text
+
+    def test_rows_from_before_are_told_from_their_fills(self, free: PaperDesk) -> None:
+        trade(free, SELL, "0.01", "64000")
+        taken_back = trade(free, BUY, "0.01", "64000")
+        for quantity in ("0.02", "0.01"):
+            trade(free, BUY, quantity, "64000")
+        for quantity in ("0.01", "0.02"):
+            trade(free, SELL, quantity, "65000")
+        correct(free, taken_back)
+        trade(free, BUY, "0.01", "64000")
+        trade(free, SELL, "0.004", "64000")
+        told = dict(Outcome.objects.values_list("pk", "opened_at"))
+        held_since = position(free).opened_at
+        assert held_since is not None
+
+        Outcome.objects.update(opened_at=F("closed_at"))
+        Position.objects.update(opened_at=None)
+        migration = importlib.import_module("apps.trades.migrations.0006_opened_at")
+        migration.tell_from_fills(apps, None)
+        assert dict(Outcome.objects.values_list("pk", "opened_at")) == told
+        assert position(free).opened_at == held_since
 
 
 def test_a_fill_is_never_changed_or_removed(free: PaperDesk) -> None:

@@ -66,6 +66,38 @@ def test_an_order_filled_in_parts_is_one_closing() -> None:
     assert closing.pnl == Decimal("34.6")
 
 
+def test_a_position_is_as_old_as_its_first_fill_since_nothing_was_held() -> None:
+    lot, closings = positions.fold(
+        [
+            execution(Side.BUY, "1", "100", order=1),
+            execution(Side.BUY, "1", "110", order=2),
+            execution(Side.SELL, "0.5", "120", order=3),
+            execution(Side.SELL, "1.5", "120", order=4),
+            execution(Side.BUY, "1", "100", order=5),
+            execution(Side.SELL, "0.4", "120", order=6),
+        ]
+    )
+    opened = {order.int: closing.opened_at for order, closing in closings.items()}
+    first, again = NOW + timedelta(seconds=1), NOW + timedelta(seconds=5)
+    assert opened == {3: first, 4: first, 6: again}
+    assert lot.opened_at == again
+
+
+def test_what_was_never_bought_was_never_opened() -> None:
+    lot, closings = positions.fold(
+        [
+            execution(Side.SELL, "1", "100", order=1),
+            execution(Side.BUY, "1", "100", order=2),
+            execution(Side.SELL, "3", "100", order=3),
+            execution(Side.SELL, "1", "100", order=3),
+        ]
+    )
+    assert closings[UUID(int=1)].opened_at is None
+    # More than was held, in two fills: what was held is the position it closed.
+    assert closings[UUID(int=3)].opened_at == NOW + timedelta(seconds=2)
+    assert lot.opened_at is None
+
+
 steps = st.lists(
     st.tuples(
         st.sampled_from(Side),

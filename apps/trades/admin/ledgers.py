@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
+from apps.common import words
 from apps.trades.admin.base import TradeLedgerAdmin, exact, link, story_link
 from apps.trades.models import EquityMark, Outcome, Position
 
@@ -58,8 +59,9 @@ class OutcomeAdmin(TradeLedgerAdmin[Outcome]):
         "fee_text",
         "opened_at",
         "closed_at",
+        "held_for",
     )
-    readonly_fields = ("story", "order_link", "what", "entry", "exit", "result", "fee_text")
+    readonly_fields = ("story", "order_link", "what", "entry", "exit", "result", "fee_text", "held_for")
 
     @admin.display(description="what")
     def what(self, row: Outcome) -> str:
@@ -80,6 +82,12 @@ class OutcomeAdmin(TradeLedgerAdmin[Outcome]):
     @admin.display(description="fees")
     def fee_text(self, row: Outcome) -> str:
         return f"{exact(row.fees)} {row.quote_currency}"
+
+    @admin.display(description="held for")
+    def held_for(self, row: Outcome) -> str:
+        if row.opened_at is None:
+            return "not known: it was not bought here"
+        return words.span(words.seconds_between(row.opened_at, row.closed_at))
 
     @admin.display(description="order")
     def order_link(self, row: Outcome) -> SafeString:

@@ -219,7 +219,7 @@ class Outcome(Shape):
     pnl = Number(nullable=True)
     fees = Number()
     quote_currency = Words()
-    opened_at = Instant()
+    opened_at = Instant(nullable=True)
     closed_at = Instant()
 
 

@@ -271,7 +271,8 @@ class Position(models.Model):
     """What Aika bought of an instrument and still holds, derived from fills. Average cost, in quote currency.
 
     What the venue holds beyond `quantity` came from elsewhere: its cost is unknown, and so is the P&L of selling it.
-    `open_fees` were paid for what is still held; `realized_pnl` is after fees and covers known cost only.
+    `open_fees` were paid for what is still held; `realized_pnl` is after fees and covers known cost only. `opened_at`
+    is the first fill since nothing was held, null while nothing is.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -283,6 +284,7 @@ class Position(models.Model):
     average_entry_price = ExactDecimalField(null=True)
     open_fees = ExactDecimalField(default=0)
     realized_pnl = ExactDecimalField(default=0)
+    opened_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField()
 
     class Meta:
@@ -294,7 +296,11 @@ class Position(models.Model):
 
 
 class Outcome(models.Model):
-    """What closing (part of) a position by one order brought, in quote currency. P&L is null where cost is unknown."""
+    """What closing (part of) a position by one order brought, in quote currency. P&L is null where cost is unknown.
+
+    `opened_at` is when the position it closed was opened, not when this part of it was bought: at average cost no part
+    has a time of its own. Null where none of what was sold is known to have been bought.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     order = models.OneToOneField(Order, on_delete=models.PROTECT, related_name="outcome")
@@ -309,7 +315,7 @@ class Outcome(models.Model):
         default=0, help_text="Minus P&L in quote currency, in 1e-8, rounded up; unknown P&L counts its fees."
     )
     fees = ExactDecimalField(default=0)
-    opened_at = models.DateTimeField()
+    opened_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField()
 
     class Meta:

@@ -1,6 +1,8 @@
 """Average-cost bookkeeping over executions. All pure; every amount is in the instrument's quote currency."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
 from decimal import Context, Decimal, localcontext
 from typing import Final
 from uuid import UUID
@@ -30,7 +32,13 @@ def apply(lot: Lot, execution: Execution) -> tuple[Lot, Closing | None]:
 def _bought(lot: Lot, execution: Execution) -> Lot:
     quantity = lot.quantity + execution.quantity
     cost = lot.quantity * (lot.average_price or ZERO) + execution.quantity * execution.price
-    return Lot(quantity=quantity, average_price=(cost / quantity).quantize(_PLACES), fees=lot.fees + execution.fee)
+    return Lot(
+        quantity=quantity,
+        average_price=(cost / quantity).quantize(_PLACES),
+        fees=lot.fees + execution.fee,
+        # A fill heard of late may be the older one.
+        opened_at=_earliest(lot.opened_at, execution.occurred_at),
+    )
 
 
 def _sold(lot: Lot, execution: Execution) -> tuple[Lot, Closing]:
@@ -47,12 +55,13 @@ def _sold(lot: Lot, execution: Execution) -> tuple[Lot, Closing]:
         exit_price=execution.price,
         pnl=pnl.quantize(_PLACES) if pnl is not None else None,
         fees=fees,
-        opened_at=execution.occurred_at,
+        opened_at=lot.opened_at,
         closed_at=execution.occurred_at,
     )
     left = lot.quantity - known
-    rest = Lot(quantity=left, average_price=lot.average_price, fees=lot.fees - entry_fees) if left else EMPTY
-    return rest, closing
+    if not left:
+        return EMPTY, closing
+    return replace(lot, quantity=left, fees=lot.fees - entry_fees), closing
 
 
 def merge(first: Closing, second: Closing) -> Closing:
@@ -79,9 +88,13 @@ def _merged(first: Closing, second: Closing) -> Closing:
         exit_price=weighted(first.exit_price, second.exit_price),
         pnl=first.pnl + second.pnl if known and first.pnl is not None and second.pnl is not None else None,
         fees=first.fees + second.fees,
-        opened_at=min(first.opened_at, second.opened_at),
+        opened_at=_earliest(first.opened_at, second.opened_at),
         closed_at=max(first.closed_at, second.closed_at),
     )
+
+
+def _earliest(first: datetime | None, second: datetime | None) -> datetime | None:
+    return min((known for known in (first, second) if known is not None), default=None)
 
 
 def fold(executions: Iterable[Execution]) -> tuple[Lot, dict[UUID, Closing]]:

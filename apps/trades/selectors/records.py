@@ -182,7 +182,7 @@ def outcome_record(outcome: Outcome) -> Record:
         "pnl": number(outcome.pnl),
         "fees": decimal_text(outcome.fees),
         "quote_currency": outcome.quote_currency,
-        "opened_at": instant_text(outcome.opened_at),
+        "opened_at": None if outcome.opened_at is None else instant_text(outcome.opened_at),
         "closed_at": instant_text(outcome.closed_at),
     }
 

@@ -160,14 +160,19 @@ def _book_positions(order: Order, new: Sequence[VenueFill], now: datetime) -> No
     corrected = any(fill.trade_type is not TradeType.FILL for fill in new)
     position.quantity, position.average_entry_price, position.open_fees = lot.quantity, lot.average_price, lot.fees
     position.realized_pnl = realized if corrected else position.realized_pnl + realized
-    position.updated_at = now
+    position.opened_at, position.updated_at = lot.opened_at, now
     position.save()
     for closing in closings.values():
         _book_outcome(order, closing, replace=corrected)
 
 
 def _continue(position: Position, executions: Iterable[Execution]) -> tuple[Lot, dict[UUID, Closing]]:
-    lot = Lot(quantity=position.quantity, average_price=position.average_entry_price, fees=position.open_fees)
+    lot = Lot(
+        quantity=position.quantity,
+        average_price=position.average_entry_price,
+        fees=position.open_fees,
+        opened_at=position.opened_at,
+    )
     closings: dict[UUID, Closing] = {}
     for execution in executions:
         lot, closing = positions.apply(lot, execution)
