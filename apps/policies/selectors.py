@@ -2,17 +2,20 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet, Value
+from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Coalesce
 
 from apps.accounts.types import Principal
 from apps.common.errors import Misconfigured
-from apps.common.statements import Figure, Question, Select
+from apps.common.statements import Figure, Param, Question, Select
 from apps.connectors.selectors import connections_for, instruments_of
-from apps.policies.models import GLOBAL_SCOPE, Decision, Latch, PolicyVersion, TradingState
+from apps.policies.models import GLOBAL_SCOPE, Budget, Decision, Latch, PolicyVersion, ReservedAmount, TradingState
 from apps.policies.rules import Standing, rules_digest, standing_denials
+from apps.policies.rules.budgets import Dimension, window_of
 from apps.policies.types import LatchKind, ReasonCode, RuleRow, State, VersionRules, VersionState
 
 if TYPE_CHECKING:
@@ -53,6 +56,30 @@ _IN_FORCE: Final[Select[UUID]] = Select(
 _IN_FORCE_AT: Final[Select[UUID]] = Select(
     lambda slug: _in_force(policy_set__desk__connections__slug=slug), lambda version: version, slug=str
 )
+
+
+def _in_use_of(dimension: Dimension, *, but: bool) -> Figure[int | None]:
+    """What is in use of the one budget of this dimension, without what a source holds of it where `but`."""
+
+    def rows(connection: UUID, unit: str, without: str = "", **own: str) -> "QuerySet[Any, Any]":
+        scope = {"instrument": "", "window": ""} | own
+        found = Budget.objects.filter(connection_id=connection, dimension=dimension.value, unit=unit, **scope)
+        bound: CombinedExpression = F("reserved_minor") + F("used_minor")
+        if but:
+            held = ReservedAmount.objects.filter(budget=OuterRef("pk"), reservation__source=without)
+            bound = bound - Coalesce(Subquery(held.order_by().values("held_minor")), 0)
+        return found.order_by().annotate(bound=bound).values_list("bound")
+
+    params: dict[str, type[Param]] = {"connection": UUID, "unit": str}
+    if dimension.is_of_an_instrument:
+        params["instrument"] = str
+    if not dimension.is_level:
+        params["window"] = str
+    return Figure(rows, lambda value: value, **params, **({"without": str} if but else {}))
+
+
+_IN_USE: Final = {dimension: _in_use_of(dimension, but=False) for dimension in Dimension}
+_IN_USE_BUT: Final = {dimension: _in_use_of(dimension, but=True) for dimension in Dimension}
 
 # What left draft never changes, so an id names the same rules for ever: the database's guards hold that.
 _kept: dict[tuple[UUID, ...], VersionRules] = {}
@@ -194,6 +221,31 @@ def gate_findings(connection: "Connection") -> tuple[Standing, ...]:
     version = active_version(connection.pk)
     found.extend(standing_denials(version, connection=str(connection.pk), instruments=instruments))
     return tuple(found)
+
+
+def in_use(
+    dimension: Dimension,
+    *,
+    connection_id: UUID,
+    instrument: str,
+    reporting_currency: str,
+    base_currency: str,
+    now: datetime,
+    without: str,
+) -> Question[int | None]:
+    """What is reserved and used of the budget that an order of this instrument would take from now, in 1e-8; None where
+    there is no such budget yet. What the source `without` holds is left out."""
+    params: dict[str, Param] = {
+        "connection": connection_id,
+        "unit": base_currency if dimension is Dimension.POSITION_QUANTITY else reporting_currency,
+    }
+    if dimension.is_of_an_instrument:
+        params["instrument"] = instrument
+    if not dimension.is_level:
+        params["window"] = window_of(now)
+    if without:
+        return _IN_USE_BUT[dimension](**params, without=without)
+    return _IN_USE[dimension](**params)
 
 
 def next_number(policy_set_id: UUID) -> int:

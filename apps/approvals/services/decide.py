@@ -19,6 +19,7 @@ from apps.common import canonical, faults
 from apps.common import fault_places as places
 from apps.common.errors import AikaError, Conflict, Denied, Forbidden, Invalid, Misconfigured, NotFound
 from apps.connectors.types import Side
+from apps.policies.errors import BudgetExhausted
 from apps.policies.types import Gate, Tier, Verdict
 from apps.trades.rules.drift import drift_bps
 from apps.trades.selectors.proposals import locked_proposal, proposal_with_connection
@@ -72,8 +73,26 @@ def _approve(proposal_id: UUID, approver: "User", seen: Seen, comment: str, now:
     _may_vote(proposal, approver, tier)
     if drifted := _drifted(proposal, judgement, quote, tier, now):
         return drifted
-    _cast(proposal, approver, Vote.Verb.APPROVE, version.version_id, quote, comment, now)
-    approvers = _standing(proposal, version.version_id, tier)
+    try:
+        with transaction.atomic():
+            return _count(proposal, approver, judgement, tier, quote, comment, now)
+    except BudgetExhausted as exhausted:
+        return _no_room(proposal, exhausted, now)
+
+
+def _count(
+    proposal: "Proposal",
+    approver: "User",
+    judgement: approval.Judgement,
+    tier: Tier,
+    quote: SeenQuote,
+    comment: str,
+    now: datetime,
+) -> VoteResult:
+    """The vote, and what it completes. Raises BudgetExhausted; then neither has happened."""
+    version_id = _version_id(judgement)
+    _cast(proposal, approver, Vote.Verb.APPROVE, version_id, quote, comment, now)
+    approvers = _standing(proposal, version_id, tier)
     if len(approvers) < tier.needed:
         return VoteResult(proposal_id=proposal.pk, state=proposal.state, approvals=len(approvers), needed=tier.needed)
     order = approval.approve(
@@ -93,6 +112,15 @@ def _approve(proposal_id: UUID, approver: "User", seen: Seen, comment: str, now:
         needed=tier.needed,
         order_id=order.pk,
     )
+
+
+def _no_room(proposal: "Proposal", exhausted: BudgetExhausted, now: datetime) -> Refused:
+    """Somebody took the room since it was judged: what policy says now is kept, and the proposal goes on waiting."""
+    judgement = approval.judge_again(proposal, now=now, lock=True)
+    if judgement.evaluation.outcome is not Verdict.DENY:
+        raise _moved(exhausted.code, f"{exhausted.message} The policy has changed meanwhile.") from exhausted
+    approval.keep_judgement(proposal, judgement, gate=Gate.APPROVAL, now=now)
+    return Refused(error=_denied(proposal, judgement))
 
 
 def decline(*, proposal_id: UUID, approver: "User", digest: str, comment: str, now: datetime) -> VoteResult:
@@ -274,6 +302,12 @@ def _denied(proposal: "Proposal", judgement: approval.Judgement) -> Denied:
         fix="It waits until its time runs out; try again when this has changed, or decline it.",
         codes=", ".join(codes),
     )
+
+
+def _version_id(judgement: approval.Judgement) -> str:
+    if judgement.version is None:
+        raise Misconfigured("APPROVED_ON_NOTHING", "An approval needs an active policy.")
+    return judgement.version.version_id
 
 
 def _moved(code: str, message: str) -> Conflict:

@@ -5,11 +5,12 @@ is kept in a row of integers, and an order takes its part before it leaves.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from apps.common.money import minor_down, minor_up, product
+from apps.common.money import minor_down, minor_up
 from apps.policies.rules.compiled import Rule, compiled
 from apps.policies.rules.params import Params
 from apps.policies.types import Ask, ReasonCode, RuleKind, VersionRules
@@ -138,9 +139,9 @@ def limit_on(version: VersionRules | None, connection: str, key: BudgetKey) -> i
     return _tightest([rule for rule in rules if covers(rule)], key.dimension)
 
 
-def used_share(cost: Decimal, rate: Decimal) -> int:
-    """1e-8 of the reporting currency for a cost in a quote currency, at `rate` reporting per quote; rounded up."""
-    return minor_up(product(cost, rate))
+def window_of(now: datetime) -> str:
+    """The UTC day of an instant, as the window of a budget."""
+    return now.astimezone(UTC).date().isoformat()
 
 
 def still_held(amount_minor: int, *, remaining: Decimal, whole: Decimal) -> int:

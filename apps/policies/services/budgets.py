@@ -8,7 +8,7 @@ that proves nothing.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -25,7 +25,16 @@ from apps.common.errors import Conflict, Misconfigured
 from apps.common.money import MINOR_MAX, from_minor, minor_up, product
 from apps.policies.errors import BudgetExhausted
 from apps.policies.models import Budget, Reservation, ReservedAmount
-from apps.policies.rules.budgets import BudgetKey, Claim, Dimension, ReservationState, claims_of, limit_on, still_held
+from apps.policies.rules.budgets import (
+    BudgetKey,
+    Claim,
+    Dimension,
+    ReservationState,
+    claims_of,
+    limit_on,
+    still_held,
+    window_of,
+)
 from apps.policies.selectors import active_version
 from apps.policies.types import Ask, Evaluation, VersionRules
 
@@ -65,7 +74,7 @@ def reserve(*, source: str, version: VersionRules, ask: Ask, evaluation: Evaluat
     """
     if evaluation.quantity is None or evaluation.notional is None or evaluation.rate is None:
         raise Misconfigured("RESERVED_WITHOUT_PRICE", "What has no worst price cannot be reserved.")
-    claims = claims_of(version, ask, quantity=evaluation.quantity, notional=evaluation.notional, day=day_of(now))
+    claims = claims_of(version, ask, quantity=evaluation.quantity, notional=evaluation.notional, day=window_of(now))
     with transaction.atomic():
         rows = _rows(UUID(ask.connection), claims, now)
         for budget, claim in rows:
@@ -121,7 +130,7 @@ def apply_limits(*, connection_ids: Iterable[UUID], now: datetime) -> int:
     changed = 0
     for connection_id in sorted(connection_ids):
         version = active_version(connection_id)
-        counting = Q(window="") | Q(window__gte=day_of(now))
+        counting = Q(window="") | Q(window__gte=window_of(now))
         for budget in Budget.objects.filter(counting, connection_id=connection_id).order_by("pk"):
             limit = limit_on(version, str(connection_id), budget.key)
             if limit != budget.limit_minor:
@@ -131,11 +140,6 @@ def apply_limits(*, connection_ids: Iterable[UUID], now: datetime) -> int:
                     updated_at=now,
                 )
     return changed
-
-
-def day_of(now: datetime) -> str:
-    """The UTC day of an instant as a window."""
-    return now.astimezone(UTC).date().isoformat()
 
 
 def _rows(connection_id: UUID, claims: Sequence[Claim], now: datetime) -> list[tuple[Budget, Claim]]:

@@ -10,18 +10,17 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet, Sum, Value
+from django.db.models import Count, QuerySet, Sum, Value
 
 from apps.common.money import from_minor
 from apps.common.statements import Figure, Param, Question, Select
 from apps.connectors.types import Side
 from apps.trades.models import Fill, Order, Outcome, Position, Proposal
 from apps.trades.rules.reservations import OpenOrder
-from apps.trades.types import LIVE_ORDER_STATES, WORKING_STATES, OrderState, ProposalState, Reservation
+from apps.trades.types import LIVE_ORDER_STATES, WORKING_STATES, ProposalState, Reservation
 
 # The venue's clock and ours may differ by this much when we ask whether a balance already shows a fill or a hold.
 SNAPSHOT_SKEW: Final = timedelta(seconds=2)
-_NEVER_EXECUTED: Final = (OrderState.REJECTED, OrderState.CANCELED, OrderState.EXPIRED)
 
 
 class OpenRow(NamedTuple):
@@ -88,26 +87,6 @@ _FILLS: Final[Select[RecentFill]] = Select(
 )
 
 
-def _approved(connection: UUID, since: datetime) -> "QuerySet[Order]":
-    rows = Order.objects.filter(connection_id=connection, created_at__gte=since)
-    return rows.exclude(Q(state__in=_NEVER_EXECUTED) & Q(filled_quantity=Decimal(0)))
-
-
-_APPROVED: Final[Figure[int | None]] = Figure(
-    lambda connection, since: _alone(_approved(connection, since), total=Sum("notional_minor")),
-    _one,
-    connection=UUID,
-    since=datetime,
-)
-_APPROVED_BUT: Final[Figure[int | None]] = Figure(
-    lambda connection, since, without: _alone(
-        _approved(connection, since).exclude(proposal_id=without), total=Sum("notional_minor")
-    ),
-    _one,
-    connection=UUID,
-    since=datetime,
-    without=UUID,
-)
 _LOST: Final[Select[tuple[str, int]]] = Select(
     lambda connection, since: (
         Outcome.objects.filter(connection_id=connection, closed_at__gte=since)
@@ -210,16 +189,6 @@ def open_orders(rows: Iterable[OpenRow], *, balances_at: datetime | None, withou
 def fills_after(connection_id: UUID, instant: datetime) -> Question[RecentFill]:
     """Fills that balances read at `instant` may not show yet."""
     return _FILLS(connection=connection_id, since=instant - SNAPSHOT_SKEW)
-
-
-def notional_approved_on(connection_id: UUID, day_start: datetime, *, without: UUID | None) -> Question[int | None]:
-    """Worst-price notional of orders approved since `day_start`, in the reporting currency, in minor units.
-
-    Orders that ended without any execution do not count.
-    """
-    if without is None:
-        return _APPROVED(connection=connection_id, since=day_start)
-    return _APPROVED_BUT(connection=connection_id, since=day_start, without=without)
 
 
 def realized_loss_since(connection_id: UUID, day_start: datetime) -> Question[tuple[str, int]]:

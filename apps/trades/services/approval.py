@@ -25,7 +25,7 @@ from apps.quotes.services import quotes
 from apps.trades.models import Authority, Order, Proposal
 from apps.trades.rules.reservations import reservation_for
 from apps.trades.rules.terms import read_terms
-from apps.trades.services import facts
+from apps.trades.services import budgeting, facts
 from apps.trades.services.endings import stream_of
 from apps.trades.services.gathering import Gathering
 from apps.trades.services.seal import seal_of
@@ -56,15 +56,21 @@ class Judgement:
         return self.evaluation.tier
 
 
-def judge_again(proposal: Proposal, *, now: datetime, lock: bool) -> Judgement:
+def judge_again(proposal: Proposal, *, now: datetime, lock: bool, order_id: UUID | None = None) -> Judgement:
     """Evaluate a stored proposal afresh. With `lock`, its connection is held until the transaction ends, so that two
-    approvals on one connection are judged one after the other and each sees what the other has reserved."""
+    approvals on one connection are judged one after the other and each sees what the other has reserved. What the
+    proposal's own order `order_id` has reserved does not count against it."""
     terms = read_terms(bytes(proposal.terms))
     connection = locked_connection(terms.connection_id) if lock else proposal.connection
     ask = facts.ask_of(terms, proposer_id=proposal.proposer_id, reporting_currency=connection.desk.reporting_currency)
     version = active_version(connection.pk)
     gathering = Gathering(
-        connection=connection, ask=ask, now=now, asked_at=proposal.created_at, proposal_id=proposal.pk
+        connection=connection,
+        ask=ask,
+        now=now,
+        asked_at=proposal.created_at,
+        proposal_id=proposal.pk,
+        order_id=order_id,
     )
     known = facts.gather(policy.facts_needed(version, ask), gathering)
     evaluation = policy.evaluate(version, ask, known, now, approval_may_be_waived=not settings.POLICY_REQUIRE_APPROVAL)
@@ -106,7 +112,8 @@ def approve(
     """A complete quorum: write the authority and the order, reserve what it can cost, and publish its execution.
 
     Inside the caller's transaction, on a proposal and a connection that are locked. `seen_price` is what the last
-    approver saw on the side that would trade, in quote currency.
+    approver saw on the side that would trade, in quote currency. Raises BudgetExhausted where a limit that orders share
+    has no room any more: the caller undoes what it wrote.
     """
     decision = keep_judgement(proposal, judgement, gate=Gate.APPROVAL, now=now)
     version, quote = judgement.version, judgement.quote
@@ -128,6 +135,7 @@ def approve(
         created_at=now,
     )
     order = _initialize(proposal, authority, judgement, now)
+    budgeting.hold(order, judgement, now=now)
     moved = Proposal.objects.filter(pk=proposal.pk, state=ProposalState.AWAITING_APPROVAL).update(
         state=ProposalState.APPROVED, ended_at=now, end_code="APPROVED"
     )

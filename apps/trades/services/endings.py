@@ -10,6 +10,7 @@ from apps.common import faults
 from apps.common.errors import Conflict
 from apps.trades.models import Order, Proposal
 from apps.trades.selectors.proposals import locked_proposal
+from apps.trades.services import budgeting
 from apps.trades.types import OrderState, ProposalState
 
 
@@ -102,6 +103,7 @@ def _cancel_unclaimed(proposal: Proposal, *, code: str, reason: str, actor: Acto
         payload={"state": OrderState.CANCELED.value, "fence": order.fence, "code": code, "reason": reason},
         now=now,
     )
+    budgeting.follow(order_id=order.pk, now=now)
     return True
 
 

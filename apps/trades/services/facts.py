@@ -118,6 +118,8 @@ def _position(g: Gathering, spec: FactSpec) -> Fact | None:
         "working_buy": decimal_text(buying),
         # What was sold since the balances were read is in `quantity` still: it cannot be sold a second time.
         "working_sell": decimal_text(selling + g.recently_sold(spec.scope)),
+        "bound_quantity": _amount(g.bound_units),
+        "bound_notional": _amount(g.bound_here),
     }
     return Fact(values=values, as_of=g.balances_at)
 
@@ -144,12 +146,16 @@ def _gross(g: Gathering, spec: FactSpec) -> Fact | None:
                 return None
             total += order.remaining * order.worst_price * rate[0]
             oldest = min(oldest, rate[1])
-    return Fact(values={"others": decimal_text(rounded_up(total))}, as_of=oldest)
+    return Fact(values={"others": decimal_text(rounded_up(total)), "bound": _amount(g.bound_in_all)}, as_of=oldest)
+
+
+def _amount(figure: Question[int | None]) -> str:
+    """What a budget has in use, as text; nothing where there is none yet."""
+    return decimal_text(from_minor(next(iter(figure.answer), None) or 0))
 
 
 def _day_notional(g: Gathering, spec: FactSpec) -> Fact | None:
-    total = from_minor(next(iter(g.notional.answer), None) or 0)
-    return Fact(values={"notional": decimal_text(total)}, as_of=g.now)
+    return Fact(values={"notional": _amount(g.bound_on_the_day)}, as_of=g.now)
 
 
 def _day_loss(g: Gathering, spec: FactSpec) -> Fact | None:

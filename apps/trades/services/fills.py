@@ -20,7 +20,7 @@ from apps.connectors.types import Side, TradeType, VenueFill, VenueOrder, VenueO
 from apps.trades.models import Fill, Order, Outcome, Position, ReconciliationRun
 from apps.trades.rules import positions
 from apps.trades.selectors.proposals import locked_proposal
-from apps.trades.services import attaching
+from apps.trades.services import attaching, budgeting
 from apps.trades.services.endings import stream_of
 from apps.trades.types import IN_FLIGHT_STATES, WORKING_STATES, Closing, Execution, Lot, OrderState
 
@@ -88,6 +88,7 @@ def book(
         if found := attaching.differing(order, told):
             attaching.stop(order, found, told, now, run)
             return order.state
+        before = order.state
         if not order.venue_order_id:
             if not (told.client_order_id or identified):
                 return order.state
@@ -96,6 +97,8 @@ def book(
         if new:
             _book_positions(order, new, now)
         _book_state(order, told, now)
+        if new or order.state != before:
+            budgeting.follow(order_id=order.pk, now=now)
         return order.state
 
 

@@ -13,7 +13,8 @@ from apps.common.money import minor_up
 from apps.common.statements import Question, ask
 from apps.connectors.selectors import InstrumentRow, balances_question, instrument_question, instruments_of
 from apps.connectors.types import Balance, Quote, Side
-from apps.policies.selectors import trading_states_question, tripped_question
+from apps.policies.rules.budgets import Dimension
+from apps.policies.selectors import in_use, trading_states_question, tripped_question
 from apps.policies.types import Ask, FactKind, FactSpec, LatchKind
 from apps.quotes.services.quotes import latest
 from apps.trades.rules.reservations import OpenOrder
@@ -35,9 +36,9 @@ _SOURCES: Final[Mapping[FactKind, tuple[str, ...]]] = {
     FactKind.TRADING_STATE: ("trading_states",),
     FactKind.INSTRUMENT: ("own_instrument",),
     FactKind.BALANCES: ("balance_rows", "open_rows", "fill_rows"),
-    FactKind.POSITION: ("own_instrument", "balance_rows", "open_rows", "fill_rows"),
-    FactKind.GROSS: ("balance_rows", "open_rows", "fill_rows"),
-    FactKind.DAY_NOTIONAL: ("notional",),
+    FactKind.POSITION: ("own_instrument", "balance_rows", "open_rows", "fill_rows", "bound_here", "bound_units"),
+    FactKind.GROSS: ("balance_rows", "open_rows", "fill_rows", "bound_in_all"),
+    FactKind.DAY_NOTIONAL: ("bound_on_the_day",),
     FactKind.DAY_LOSS: ("losses", "lots", "loss_latch"),
     FactKind.EQUITY: ("balance_rows", "marks", "drawdown_latch"),
 }
@@ -48,8 +49,8 @@ class Gathering:
     """What is known of a connection, each source read at most once.
 
     `asked_at` is when the proposal was made (now, for a new one): rates and duplicates are counted up to there, so that
-    a proposal is never held against itself. `proposal_id` keeps its own order out of what is reserved. `quotes` and
-    `instrument_rows` are what was read already.
+    a proposal is never held against itself. `proposal_id` keeps its own order out of what is reserved, `order_id` what
+    that order holds of the budgets. `quotes` and `instrument_rows` are what was read already.
     """
 
     connection: "Connection"
@@ -57,6 +58,7 @@ class Gathering:
     now: datetime
     asked_at: datetime
     proposal_id: UUID | None = None
+    order_id: UUID | None = None
     quotes: Mapping[str, Quote] = field(default_factory=dict)
     instrument_rows: Question[InstrumentRow] | None = None
     counts: dict[str, Question[int]] = field(default_factory=dict)
@@ -91,8 +93,20 @@ class Gathering:
         return exposure.fills_after(self.connection.pk, self.balances_at) if self.balances_at else None
 
     @cached_property
-    def notional(self) -> Question[int | None]:
-        return exposure.notional_approved_on(self.connection.pk, day_start(self.now), without=self.proposal_id)
+    def bound_on_the_day(self) -> Question[int | None]:
+        return self._in_use(Dimension.DAILY_NOTIONAL)
+
+    @cached_property
+    def bound_in_all(self) -> Question[int | None]:
+        return self._in_use(Dimension.GROSS_EXPOSURE)
+
+    @cached_property
+    def bound_here(self) -> Question[int | None]:
+        return self._in_use(Dimension.POSITION)
+
+    @cached_property
+    def bound_units(self) -> Question[int | None]:
+        return self._in_use(Dimension.POSITION_QUANTITY)
 
     @cached_property
     def losses(self) -> Question[tuple[str, int]]:
@@ -134,6 +148,17 @@ class Gathering:
         if what == "proposer":
             return exposure.asked_by(UUID(which), since=since, until=self.asked_at)
         return exposure.asked_on(UUID(which), since=since, until=self.asked_at)
+
+    def _in_use(self, dimension: Dimension) -> Question[int | None]:
+        return in_use(
+            dimension,
+            connection_id=self.connection.pk,
+            instrument=self.ask.instrument,
+            reporting_currency=self.ask.reporting_currency,
+            base_currency=self.ask.base_currency,
+            now=self.now,
+            without=str(self.order_id) if self.order_id else "",
+        )
 
     @property
     def balances_at(self) -> datetime | None:

@@ -27,7 +27,7 @@ from apps.policies.types import FactKind, FactSpec, Gate
 from apps.trades.models import Order
 from apps.trades.selectors.proposals import locked_proposal
 from apps.trades.selectors.reconciliation import reconciled_since
-from apps.trades.services import differences, endings, grounds, latches, market
+from apps.trades.services import budgeting, differences, endings, grounds, latches, market
 from apps.trades.services.approval import judge_again, keep_judgement
 from apps.trades.types import DifferenceKind, OrderState
 
@@ -116,7 +116,7 @@ def _claim(order_id: UUID, now: datetime) -> Claim | None:
             return None
         try:
             grounds.check_rows(proposal, order, order.authority, now=now)
-            judgement = judge_again(proposal, now=now, lock=True)
+            judgement = judge_again(proposal, now=now, lock=True, order_id=order_id)
             keep_judgement(proposal, judgement, gate=Gate.CLAIM, now=now)
             latches.keep_losses(judgement.connection.pk, judgement.evaluation, now)
             grounds.check_judgement(order.authority, judgement)
@@ -222,6 +222,8 @@ def _record(
             latches.trip_on_rejects(claim.connection.pk, now)
         if state is OrderState.UNKNOWN:
             raise_unknown(claim.order_id, reason, now)
+        if state is OrderState.REJECTED:
+            budgeting.follow(order_id=claim.order_id, now=now)
         if accepted:
             publish("trades.poll_order", order_id=claim.order_id)
             if Order.objects.filter(pk=claim.order_id, cancel_requested_at__isnull=False).exists():
