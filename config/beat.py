@@ -80,6 +80,12 @@ SCHEDULE: tuple[Periodic, ...] = (
         why="Stops: tampering is found only when somebody runs audit_verify, and trading is not resumed.",
     ),
     Periodic(
+        name="Check what is reserved",
+        task="trades.check_reservations",
+        every_s=60,
+        why="Stops: nobody finds reservations that do not add up, and limits may hold more or less than they say.",
+    ),
+    Periodic(
         name="Forget old answers",
         task="accounts.prune_idempotency",
         every_s=86_400,

@@ -14,7 +14,7 @@ from apps.common.decimals import parse_instant
 from apps.common.errors import AikaError, Conflict
 from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
-from apps.trades.services import cancels, fills, orders, resolution, self_checks, sweeps
+from apps.trades.services import cancels, conservation, fills, orders, resolution, self_checks, sweeps
 from apps.trades.services.reconciliation import runs
 
 # When this worker began: its children are forked later and keep it. Nothing leaves over a connection before it was
@@ -101,6 +101,12 @@ def publish_pending(**extra: Any) -> int:
 def poll_open_orders(**extra: Any) -> int:
     """Ask for news of every working order."""
     return sweeps.publish_polls(now=timezone.now())
+
+
+@shared_task(name="trades.check_reservations", queue="default")
+def check_reservations(**extra: Any) -> int:
+    """Check what orders hold of the budgets. Returns how much does not add up."""
+    return len(conservation.watch(now=timezone.now()).broken)
 
 
 @shared_task(name="trades.expire_due", queue="default")

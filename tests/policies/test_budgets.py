@@ -18,7 +18,7 @@ from apps.policies.selectors import active_version
 from apps.policies.services import budgets, versions
 from apps.policies.services.budgets import Holding, Progress
 from apps.policies.types import Evaluation, RuleRow
-from tests.policies.cases import APPROVALS, COLLAR, NOTIONAL, ask, facts, rule
+from tests.policies.cases import ALL_KINDS, APPROVALS, COLLAR, NOTIONAL, ask, facts, judged, line, rule
 from tests.policies.rows import a_connection, activated
 
 pytestmark = pytest.mark.django_db
@@ -307,6 +307,37 @@ class TestLimits:
         books.now += timedelta(days=1)
         books.set_rules((*WHOLE[:3], rule("day", "daily_notional", max_notional="5")))
         assert Budget.objects.get(dimension="DAILY_NOTIONAL").limit_minor == 1000 * E8
+
+
+class TestTheRules:
+    """What is bound counts where it is more than what is held is worth; without the budgets' word nothing changes."""
+
+    @pytest.mark.parametrize(
+        ("key", "kind", "name", "below", "above"),
+        [
+            # Held and being bought: 12 at 100; this order: 2, worth 200.
+            ("position", "POSITION", "bound_quantity", "12", "16.1"),
+            ("position-worth", "POSITION", "bound_notional", "1200", "1800.00000001"),
+            ("gross", "GROSS", "bound", "4200", "4800.00000001"),
+        ],
+    )
+    def test_the_larger_counts(self, key: str, kind: str, name: str, below: str, above: str) -> None:
+        (row,) = [row for row in ALL_KINDS if row.key == key]
+        plain = {"bound_quantity": "0", "bound_notional": "0"} if kind == "POSITION" else {}
+        said = line(judged(row), key).observed
+        assert line(judged(row, changes={kind: plain | {name: below}}), key).observed == said
+        over = line(judged(row, changes={kind: plain | {name: above}}), key)
+        assert (over.verdict, Decimal(over.observed)) == ("FAIL", Decimal(above) + (2 if key == "position" else 200))
+
+    @pytest.mark.parametrize("junk", ["NaN", "-1", "many"])
+    def test_junk_denies(self, junk: str) -> None:
+        bound = {"bound_quantity": junk, "bound_notional": "0"}
+        assert judged(rule("p", "max_position", max_notional="2000"), changes={"POSITION": bound}).outcome == "DENY"
+
+    def test_a_sell_passes_whatever_is_bound(self) -> None:
+        full = {"bound_quantity": "99", "bound_notional": "9999"}
+        found = judged(rule("p", "max_position", max_notional="2000"), of=ask(side="SELL"), changes={"POSITION": full})
+        assert line(found, "p").verdict == "PASS"
 
 
 class TestTheDatabaseRefuses:

@@ -16,8 +16,10 @@ from apps.approvals.models import Vote
 from apps.approvals.services import decide
 from apps.approvals.types import VoteResult
 from apps.common.errors import Conflict, Denied
+from apps.policies.models import Decision
+from apps.policies.services.replays import problem_of
 from apps.trades.models import Authority, Order, Proposal
-from apps.trades.services import approval, endings, orders, withdrawals
+from apps.trades.services import approval, budgeting, endings, orders, withdrawals
 from apps.trades.types import OrderState, ProposalState
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
@@ -105,10 +107,30 @@ class TestLimit:
         assert [type(result) for result in results if not isinstance(result, VoteResult)] == [Denied] * 9
         assert 0 < reserved_minor(desk) <= LIMIT * 10**8
 
+    def test_without_the_locks_the_budget_still_holds_it(
+        self, desk: PaperDesk, monkeypatch: pytest.MonkeyPatch, without_locks: Callable[..., None]
+    ) -> None:
+        """All ten were judged while there was room. Nine find none, and nothing of theirs is left: no vote, no order,
+        and a denial on record that says why."""
+        without_locks()
+        meet_after(monkeypatch, approval, "keep_judgement", 10)
+        results = self.approve_ten(desk)
+        refused = [result for result in results if not isinstance(result, VoteResult)]
+        assert [(type(error), error.code) for error in refused] == [(Denied, "DAILY_NOTIONAL")] * 9
+        assert reserved_minor(desk) <= LIMIT * 10**8
+        assert (Vote.objects.count(), Authority.objects.count(), Order.objects.count()) == (1, 1, 1)
+        denials = Decision.objects.filter(gate="APPROVAL", outcome="DENY")
+        assert denials.count() == 9
+        assert {problem_of(decision) for decision in denials} == {""}
+        waiting = Proposal.objects.filter(state=ProposalState.AWAITING_APPROVAL)
+        assert waiting.count() == 9
+
     def test_the_mutant_breaks_it(
         self, desk: PaperDesk, monkeypatch: pytest.MonkeyPatch, without_locks: Callable[..., None]
     ) -> None:
+        """Without the budgets too, what was judged is out of date by the time it is written."""
         without_locks()
+        monkeypatch.setattr(budgeting, "hold", lambda order, judgement, now: None)
         meet_after(monkeypatch, approval, "keep_judgement", 10)
         self.approve_ten(desk)
         assert reserved_minor(desk) > LIMIT * 10**8

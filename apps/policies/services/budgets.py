@@ -115,7 +115,7 @@ def settle(*, source: str, progress: Progress, now: datetime) -> bool:
         used = _used_now(budgets.values(), progress, reservation.rate)
         ended = bool(progress.reason) or reservation.state != ReservationState.HELD
         for amount in amounts:
-            held = 0 if ended else still_held(amount.amount_minor, remaining=progress.remaining, whole=progress.whole)
+            held = 0 if ended else held_of(amount.amount_minor, progress)
             _move(budgets[amount.budget_id], amount, held, used, progress, reservation.rate, now)
         if ended and reservation.state == ReservationState.HELD:
             _end(reservation, progress, now)
@@ -140,6 +140,18 @@ def apply_limits(*, connection_ids: Iterable[UUID], now: datetime) -> int:
                     updated_at=now,
                 )
     return changed
+
+
+def held_of(amount_minor: int, progress: Progress) -> int:
+    """What a reserved amount still holds at this progress."""
+    if progress.reason:
+        return 0
+    return still_held(amount_minor, remaining=progress.remaining, whole=progress.whole)
+
+
+def traded_of(dimension: Dimension, progress: Progress, rate: Decimal) -> int:
+    """What the order itself has used of a budget: budgets of holdings are used by the position instead."""
+    return 0 if dimension.is_level else minor_up(product(max(progress.traded, Decimal(0)), rate))
 
 
 def _rows(connection_id: UUID, claims: Sequence[Claim], now: datetime) -> list[tuple[Budget, Claim]]:
@@ -247,7 +259,7 @@ def _move(
     now: datetime,
 ) -> None:
     is_level = Dimension(budget.dimension).is_level
-    traded = 0 if is_level else minor_up(product(max(progress.traded, Decimal(0)), rate))
+    traded = traded_of(Dimension(budget.dimension), progress, rate)
     more_held = held - amount.held_minor
     more_used = levels.get(budget.pk, budget.used_minor) - budget.used_minor if is_level else traded - amount.used_minor
     if not more_held and not more_used:

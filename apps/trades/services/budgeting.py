@@ -44,26 +44,31 @@ def follow(*, order_id: UUID, now: datetime) -> None:
     alive, UNKNOWN included, keeps what it may still need.
     """
     order = Order.objects.select_related("proposal").get(pk=order_id)
-    budgets.settle(source=str(order.pk), progress=progress_of(order, list(Fill.objects.filter(order=order))), now=now)
+    fills = list(Fill.objects.filter(order=order))
+    holding = None
+    if fills:
+        rows = Position.objects.filter(connection_id=order.connection_id, instrument=order.instrument)
+        holding = holding_of(rows.first())
+    budgets.settle(source=str(order.pk), progress=progress_of(order, fills, holding=holding), now=now)
 
 
-def progress_of(order: Order, fills: list[Fill]) -> Progress:
-    """Where an order stands, from its row, its fills and the position they led to."""
+def progress_of(order: Order, fills: list[Fill], *, holding: Holding | None) -> Progress:
+    """Where an order stands, from its row and all its fills."""
     traded = total(product(fill.quantity, fill.price) for fill in fills)
     by_worth = order.proposal.quote_quantity
     whole, done = (by_worth, traded) if by_worth is not None else (order.quantity, total(f.quantity for f in fills))
     alive = order.state in LIVE_ORDER_STATES
     return Progress(
-        remaining=max(whole - done, ZERO) if alive else ZERO,
+        remaining=max(whole - done, ZERO),
         whole=whole,
         traded=traded,
-        holding=_holding(order) if fills else None,
+        holding=holding,
         reason="" if alive else str(order.state),
     )
 
 
-def _holding(order: Order) -> Holding:
-    row = Position.objects.filter(connection_id=order.connection_id, instrument=order.instrument).first()
-    if row is None or row.average_entry_price is None:
+def holding_of(position: Position | None) -> Holding:
+    """What the books hold, at what it cost."""
+    if position is None or position.average_entry_price is None:
         return Holding(quantity=ZERO, cost=ZERO)
-    return Holding(quantity=row.quantity, cost=product(row.quantity, row.average_entry_price))
+    return Holding(quantity=position.quantity, cost=product(position.quantity, position.average_entry_price))

@@ -106,7 +106,7 @@ def _claim_locked(turn: Turn, seen: Look, now: datetime) -> Replay:
         raise Held("TURN_LOST", "Somebody else asks about this order now.")
     try:
         grounds.check_rows(proposal, order, order.authority, now=now)
-        judgement = judge_again(proposal, now=now, lock=True)
+        judgement = judge_again(proposal, now=now, lock=True, order_id=turn.order_id)
         keep_judgement(proposal, judgement, gate=Gate.CLAIM, now=now)
         latches.keep_losses(judgement.connection.pk, judgement.evaluation, now)
         grounds.check_judgement(order.authority, judgement)
