@@ -21,6 +21,7 @@ ON_THE_WAY = (
 )
 # "path function: what" -> why there is no place there.
 EXEMPT: dict[str, str] = {
+    "apps/approvals/services/decide.py _approve: transaction": "A savepoint inside the vote, for want of room.",
     "apps/approvals/services/decide.py _cast: transaction": "A savepoint inside the vote; its commit is the vote's.",
     "apps/policies/services/trading_state.py _locked: transaction": "A savepoint inside the halt.",
     "apps/policies/services/trading_state.py request_resume: transaction": "Asks for a second person; moves no state.",

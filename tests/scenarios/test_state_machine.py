@@ -36,13 +36,14 @@ from apps.audit.models import Alarm, Event
 from apps.audit.selectors import facts_of
 from apps.common.errors import AikaError, Conflict, Forbidden
 from apps.connectors.types import Side
-from apps.policies.models import Decision
+from apps.policies.models import Budget, Decision
+from apps.policies.rules.budgets import Dimension
 from apps.policies.selectors import trading_state
 from apps.policies.services import replays
 from apps.policies.services import trading_state as halting
 from apps.trades.models import Authority, Fill, Order, Position, Proposal
-from apps.trades.services import endings, facts, fills, orders, sweeps, withdrawals
-from apps.trades.types import LIVE_ORDER_STATES, ORDER_MOVES, PROPOSAL_MOVES, OrderState, ProposalState
+from apps.trades.services import conservation, endings, fills, orders, sweeps, withdrawals
+from apps.trades.types import ORDER_MOVES, PROPOSAL_MOVES, OrderState, ProposalState
 from tests.factories.desk import PaperDesk, paper_desk
 from tests.factories.trading import ONE_NEEDED, TWO_NEEDED, change_policy, move, rules_with, sent
 from tests.venues.simulator_process import SimulatorProcess
@@ -301,13 +302,11 @@ class Desk(RuleBasedStateMachine):
             assert Alarm.objects.filter(code="ORDER_UNKNOWN", subject=f"order:{order.pk}", cleared_at=None).exists()
 
     @invariant()
-    def the_day_stays_within_its_limit(self) -> None:
-        day = facts.day_start(self.now)
-        approved = Order.objects.filter(connection=self.paper.connection, created_at__gte=day)
-        bound = sum(
-            order.notional_minor for order in approved if order.state in LIVE_ORDER_STATES or order.filled_quantity
-        )
-        assert bound <= DAY_LIMIT * 10**8
+    def what_is_reserved_adds_up_and_the_day_stays_within_its_limit(self) -> None:
+        assert not conservation.check(since=None, progress=lambda done, total: None).broken
+        days = Budget.objects.filter(connection=self.paper.connection, dimension=Dimension.DAILY_NOTIONAL)
+        for day in days:
+            assert day.in_use_minor <= DAY_LIMIT * 10**8
 
     @invariant()
     def what_is_void_binds_nothing_and_what_is_approved_has_an_order(self) -> None:
