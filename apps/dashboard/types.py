@@ -14,6 +14,8 @@ _WORK: Final = {
     "audit.alarm": "watch",
     "connectors.balancerecord": "watch",
     "policies.tradingstate": "watch",
+    "policies.budget": "watch",
+    "policies.reservation": "look_back",
     "policies.decision": "look_back",
     "accounts.idempotencyrecord": "look_back",
 }

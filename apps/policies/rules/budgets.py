@@ -43,6 +43,11 @@ class Dimension(StrEnum):
         return _WORDS[self]
 
     @property
+    def explained(self) -> str:
+        """What it counts and when it goes down, in a sentence for people."""
+        return _EXPLAINED[self]
+
+    @property
     def code(self) -> ReasonCode:
         """The code of the rule that sets the limit."""
         return _CODES[self]
@@ -65,6 +70,13 @@ _WORDS: Final[Mapping[Dimension, str]] = {
     Dimension.GROSS_EXPOSURE: "All positions, at cost",
     Dimension.POSITION: "Position, at cost",
     Dimension.POSITION_QUANTITY: "Position, in units",
+}
+_EXPLAINED: Final[Mapping[Dimension, str]] = {
+    Dimension.DAILY_NOTIONAL: "What buys and sells approved on this UTC day were worth. The next one begins at zero.",
+    Dimension.GROSS_EXPOSURE: "What was bought here and is still held, at what it cost. Selling brings it down.",
+    Dimension.POSITION: "What was bought here of the instrument and is still held, at what it cost. Selling brings it "
+    "down, a price that moves does not.",
+    Dimension.POSITION_QUANTITY: "Units bought here of the instrument and still held. Selling brings it down.",
 }
 _CODES: Final[Mapping[Dimension, ReasonCode]] = {
     Dimension.DAILY_NOTIONAL: ReasonCode.DAILY_NOTIONAL,
