@@ -14,6 +14,7 @@ from apps.common import words
 from apps.connectors.selectors import active_connections
 from apps.connectors.types import Environment
 from apps.dashboard.types import Link, WorkGroup, kind_of_work
+from apps.policies.selectors import open_latches, trading_state
 from apps.policies.types import ReasonCode
 from apps.trades.selectors import pages
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from apps.trades.models import Order, Proposal
 
 HAPPENED_MAX: Final = 8
+_TONES: Final = {"ACTIVE": ("", ""), "REDUCING": ("warn", "warn")}
 _NAMES: Final = {"watch": ("Watch", "what is under way"), "set_up": ("Set up", "what governs it")}
 _LAST: Final = ("Look back", "what it led to")
 
@@ -69,7 +71,11 @@ def _said(request: HttpRequest, now: datetime) -> dict[str, tuple[str, str, str]
     rows = list(active_connections())
     live = sum(row.environment != Environment.PAPER.value for row in rows)
     unknown = (f"{counts.unknown_orders} unknown, being looked up", "unsure", "unsure")
+    tripped = open_latches().count()
+    state = trading_state(None)
     return {
+        "policies.tradingstate": (f"everything {state}", *_TONES.get(state, ("stop", "halt"))),
+        "policies.latch": (f"{tripped} tripped", "warn", "warn") if tripped else ("none tripped", "", ""),
         "trades.order": unknown if counts.unknown_orders else (flight, "", ""),
         "trades.position": (f"{counts.positions} held", "", ""),
         "audit.alarm": (f"{alarms} open", "warn", "bell") if alarms else ("none open", "ok", "ok"),

@@ -110,15 +110,36 @@ def test_a_form_posts_without_scripts(desk_live: PaperDesk, ticking: Ticker, sig
     expect(page.locator("#follow")).to_be_visible()
 
 
-def test_halt_acts_at_once_and_stays_on_the_page(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn) -> None:
+def test_halt_acts_at_once_and_leads_back(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn) -> None:
     proposal = desk_live.propose()
     page = sign_in(desk_live.approver)
     open_page(page, proposal)
     page.get_by_role("button", name="Halt").click()
     expect(page.locator("#bar-state")).to_contain_text("HALTED")
+    expect(page.locator("h1")).to_contain_text("Trading is HALTED")
+    page.get_by_role("link", name="Back to where you were").click()
     assert page.url.endswith(f"/admin/decide/{proposal.pk}/")
     expect(page.locator("#approve")).to_be_disabled()
     expect(page.locator("#why-off")).to_contain_text("policy denies")
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_the_red_button_is_in_sight_on_every_page_and_works_without_scripts(
+    desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn, viewport: dict[str, int]
+) -> None:
+    proposal = desk_live.propose()
+    page = sign_in(desk_live.approver, viewport=viewport, scripts=False)
+    where = ("/admin/", f"/admin/decide/{proposal.pk}/", "/admin/trading-state/", "/admin/trades/order/")
+    for path in (*where, "/accounts/password/change/", "/admin/nowhere/"):
+        page.goto(path)
+        button = page.get_by_role("button", name="Halt trading")
+        box = button.bounding_box()
+        assert box is not None and box["y"] + box["height"] <= viewport["height"], path
+        assert box["x"] >= 0 and box["x"] + box["width"] <= viewport["width"], path
+        assert box["height"] >= 32, path
+    page.get_by_role("button", name="Halt trading").click()
+    expect(page.locator("h1")).to_contain_text("Trading is HALTED")
+    expect(page.locator(".then").first).to_contain_text(desk_live.approver.shown_name)
 
 
 def test_the_first_screen_of_a_phone_answers_the_four_questions(

@@ -9,10 +9,13 @@ from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import Page
 
+from apps.policies.services import latches as policy_latches
+from apps.policies.types import LatchKind
 from apps.trades.services import proposals
 from apps.trades.types import Narrative
 from tests.browser.conftest import PHONE, WIDE, SignIn, Ticker
 from tests.factories.desk import PaperDesk
+from tests.factories.latches import trip
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -68,6 +71,9 @@ def pages_of(desk: PaperDesk) -> dict[str, str]:
         "orders": "/admin/trades/order/",
         "proposals": "/admin/trades/proposal/",
         "proposal": f"/admin/trades/proposal/{near.pk}/change/",
+        "trading-state": "/admin/trading-state/",
+        "latches": "/admin/policies/latch/",
+        "halted-page": "/admin/halted/",
         "search": "/admin/search/?q=BTC",
         "missing": "/admin/decide/00000000-0000-0000-0000-000000000000/",
     }
@@ -105,6 +111,32 @@ def test_pages_fit_between_phone_and_desktop(desk_live: PaperDesk, ticking: Tick
             if sideways(page) > 0:
                 wide[f"{name} at {width}"] = sideways(page)
     assert wide == {}
+
+
+def test_what_tripped_and_the_way_back_fit(
+    desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn, shots: Path | None
+) -> None:
+    """A desk where something tripped and somebody asked to reset it, as the second person finds it; then halted."""
+    now = timezone.now()
+    latch = trip(desk_live, LatchKind.QUOTES_DEAD, now=now)
+    policy_latches.request_reset(latch_id=latch.pk, requester=desk_live.risk, reason="Prices are back.", now=now)
+    page = sign_in(desk_live.approver)
+    phone = sign_in(desk_live.approver2, viewport=PHONE, scheme="dark")
+    for name, path in (("tripped", "/admin/trading-state/"), ("tripped-desk", "/admin/")):
+        for kind, each in (("wide", page), ("phone", phone)):
+            each.goto(path)
+            if shots is not None:
+                each.screenshot(path=shots / f"{name}-{kind}.png", full_page=True)
+            assert sideways(each) <= 0
+            assert barriers(each) == []
+    page.get_by_role("button", name="Halt trading").click()
+    for kind, each in (("wide", page), ("phone", phone)):
+        each.goto("/admin/halted/")
+        if shots is not None:
+            each.screenshot(path=shots / f"halt-done-{kind}.png", full_page=True)
+        assert sideways(each) <= 0
+        assert barriers(each) == []
+    assert page.troubles == phone.troubles == []  # type: ignore[attr-defined]
 
 
 def test_states_fit(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn, shots: Path | None) -> None:
