@@ -1,4 +1,7 @@
-"""The policy of the demo desk: every kind of rule once, with limits an ordinary order stays well within."""
+"""The policy of the demo desk: every kind of rule, with limits an ordinary order stays well within.
+
+All but drawdown: the simulated market begins elsewhere at each start, and a fall from one to the next is nobody's loss.
+"""
 
 from typing import Final
 
