@@ -62,6 +62,12 @@ SCHEDULE: tuple[Periodic, ...] = (
         "entry halt nothing.",
     ),
     Periodic(
+        name="Clear what is halted",
+        task="trades.cancel_halted",
+        every_s=2,
+        why="Stops: after a halt, orders stay open at the venue, and nobody knows whether any do.",
+    ),
+    Periodic(
         name="Expire what is due",
         task="trades.expire_due",
         every_s=10,

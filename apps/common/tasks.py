@@ -13,7 +13,9 @@ from apps.common import faults
 
 DEFAULT_QUEUE = "default"
 # Orders have a queue of their own, so that a backlog of anything else never delays one.
-QUEUES = {"trades.execute_trade": "execution", "trades.cancel_order": "execution"}
+QUEUES = dict.fromkeys(
+    ("trades.execute_trade", "trades.cancel_order", "trades.cancel_halted", "trades.clear_halted"), "execution"
+)
 
 logger = logging.getLogger(__name__)
 

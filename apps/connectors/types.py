@@ -374,6 +374,10 @@ class Connector(Protocol):
         """Orders of every state created in [since, until), newest first. Absence from one answer proves nothing."""
         ...
 
+    def open_orders(self) -> tuple[VenueOrder, ...]:
+        """Every order that is not over, whoever placed it and however long ago. It may miss what was just placed."""
+        ...
+
     def fills(
         self, venue_order_id: str | None = None, codes: Sequence[str] = (), since: datetime | None = None
     ) -> tuple[VenueFill, ...]:

@@ -1,7 +1,7 @@
 """The pages of the trading state, ready to be written out: what holds, since when, by whom, what it does to orders."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from apps.policies.services.latches import RESET_KIND
 from apps.policies.services.trading_state import RESUME_KIND
 from apps.policies.types import LatchKind
 from apps.trades.selectors import halting
+from apps.trades.selectors.clearing import clearing_of
 from apps.trades.selectors.halting import Progress
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Tripped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopePanel:
-    """Everything, or one connection. `state` is the worst in force; `own` the row of this scope alone."""
+    """Everything, or one connection. `state` is the worst in force; `own` the row of this scope alone. `clearing` says
+    how far canceling has come where it is halted."""
 
     scope: str
     name: str
@@ -56,6 +58,7 @@ class ScopePanel:
     orders: Progress
     asked: Asked | None
     latches: "tuple[Tripped, ...]"
+    clearing: str = ""
 
     @property
     def is_shut(self) -> bool:
@@ -86,6 +89,8 @@ def panels(viewer: "User", *, now: datetime) -> tuple[ScopePanel, ...]:
     asked = {request.subject: _asked(request, viewer) for request in open_requests(RESUME_KIND, now)}
     connections = list(all_connections())
     progress = halting.progress(since=_since(rows.values(), now))
+    cleared = clearing_of(GLOBAL)
+    sentences = {row.slug: row.sentence for row in cleared.connections}
     everything = ScopePanel(
         scope=GLOBAL,
         name="Everything",
@@ -98,11 +103,14 @@ def panels(viewer: "User", *, now: datetime) -> tuple[ScopePanel, ...]:
         else halting.NOTHING,
         asked=asked.get(f"trading_state:{GLOBAL}"),
         latches=tuple(latches.get(GLOBAL, ())),
+        clearing=cleared.sentence if cleared.connections else "",
     )
-    return everything, *(
+    found = (
         _panel(row, rows, asked, progress.get(row.pk, halting.NOTHING), latches.get(str(row.pk), []))
         for row in connections
     )
+    shown = zip(connections, found, strict=True)
+    return everything, *(replace(panel, clearing=sentences.get(row.slug, "")) for row, panel in shown)
 
 
 def _panel(

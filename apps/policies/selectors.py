@@ -166,6 +166,13 @@ def trading_state(connection_id: UUID | None) -> str:
     return worst_state(TradingState.objects.filter(scope=GLOBAL_SCOPE).values_list("scope", "state"))
 
 
+def halted_since(connection_id: UUID) -> tuple[datetime, str] | None:
+    """When the newest halt that holds on a connection was made, and why; None where it is not halted by anybody."""
+    rows = TradingState.objects.filter(Q(scope=GLOBAL_SCOPE) | Q(connection=connection_id), state=State.HALTED.value)
+    row = rows.order_by("-changed_at").first()
+    return (row.changed_at, row.reason) if row is not None else None
+
+
 def trading_states() -> QuerySet[TradingState]:
     """Every row, the one for everything first."""
     return TradingState.objects.select_related("connection").order_by("connection__name")

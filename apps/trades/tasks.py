@@ -14,7 +14,7 @@ from apps.common.decimals import parse_instant
 from apps.common.errors import AikaError, Conflict
 from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
-from apps.trades.services import cancels, conservation, fills, orders, resolution, self_checks, sweeps
+from apps.trades.services import cancels, conservation, fills, halting, orders, resolution, self_checks, sweeps
 from apps.trades.services.reconciliation import runs
 
 # When this worker began: its children are forked later and keep it. Nothing leaves over a connection before it was
@@ -37,6 +37,18 @@ def execute_trade(order_id: str, **extra: Any) -> str:
 def cancel_order(order_id: str, **extra: Any) -> str:
     """Ask the venue to cancel one order."""
     return cancels.send_cancel(order_id=UUID(order_id), clock=timezone.now)
+
+
+@shared_task(name="trades.clear_halted", queue="execution")
+def clear_halted(connection_id: str, **extra: Any) -> str:
+    """One pass of canceling what is open on a halted connection."""
+    return halting.clear(connection_id=UUID(connection_id), clock=timezone.now)
+
+
+@shared_task(name="trades.cancel_halted", queue="execution")
+def cancel_halted(scope: str | None = None, **extra: Any) -> int:
+    """Start the canceling of a halt, or (as a sweep) find halts whose canceling is not over."""
+    return halting.publish_passes(now=timezone.now(), scope=scope)
 
 
 @shared_task(name="trades.publish_cancels", queue="default")

@@ -101,6 +101,14 @@ class WithdrawAnswer(StrEnum):
     """Its order had left: the venue is asked to cancel it, and it may still fill."""
 
 
+class ClearingOutcome(StrEnum):
+    """Where the canceling after a halt stands. STOPPED: trading went on, or another halt took its place, before."""
+
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    STOPPED = "STOPPED"
+
+
 WAITING_STATES: Final = frozenset({ProposalState.AWAITING_APPROVAL})
 # Money is bound while an order is in one of these: it may execute, or may have been sent.
 LIVE_ORDER_STATES: Final = frozenset({OrderState.INITIALIZED, OrderState.SUBMITTED, OrderState.UNKNOWN, *_WORKING})

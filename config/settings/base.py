@@ -57,6 +57,9 @@ AUDIT_SEAL_PUBLIC_KEYS = env.words("AUDIT_SEAL_PUBLIC_KEYS")
 AUDIT_SEAL_PUBLIC_KEYS_PATH: Path | None = None
 AUDIT_ANCHOR_DIR = env.text("AUDIT_ANCHOR_DIR")
 
+# Halting cancels what is open at the venues, until their lists are empty twice.
+HALT_CANCELS_ORDERS = env.flag("HALT_CANCELS_ORDERS", default=True)
+
 DEBUG = False
 ALLOWED_HOSTS: list[str] = []
 AUTH_USER_MODEL = "accounts.User"
@@ -207,6 +210,8 @@ CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {
     "trades.execute_trade": {"queue": "execution"},
     "trades.cancel_order": {"queue": "execution"},
+    "trades.cancel_halted": {"queue": "execution"},
+    "trades.clear_halted": {"queue": "execution"},
 }
 CELERY_TASK_SERIALIZER = "json"
 CELERY_RESULT_SERIALIZER = "json"

@@ -15,6 +15,7 @@ from apps.audit.types import Actor
 from apps.common import canonical, faults
 from apps.common import fault_places as places
 from apps.common.errors import Denied, Forbidden, NotFound
+from apps.common.tasks import publish
 from apps.policies.models import GLOBAL_SCOPE, REASON_CHARS_MAX, Latch, TradingState
 from apps.policies.rules import resuming
 from apps.policies.types import ResumeEvidence, State
@@ -38,7 +39,10 @@ def halt(*, connection_id: UUID | None, actor: Actor, reason: str, now: datetime
 
     Never refused for its wording: a missing reason is noted as missing, a long one is cut.
     """
-    return _tighten(State.HALTED, connection_id, actor, reason, now)
+    row = _tighten(State.HALTED, connection_id, actor, reason, now)
+    # What is open at the venues is canceled there. A sweep finds a halt whose message was lost.
+    publish("trades.cancel_halted", scope=row.scope)
+    return row
 
 
 @faults.commit(places.REDUCE)

@@ -1,5 +1,6 @@
-"""Rows of trades: the life of a trade, and what was compared with the venue."""
+"""Rows of trades: the life of a trade, what was compared with the venue, and what a halt cleared there."""
 
+from apps.trades.models.halting import HaltClearing
 from apps.trades.models.marks import EquityMark
 from apps.trades.models.reconciliation import Difference, Inquiry, ReconciliationRun
 from apps.trades.models.trade import (
@@ -18,6 +19,7 @@ __all__ = [
     "Difference",
     "EquityMark",
     "Fill",
+    "HaltClearing",
     "Inquiry",
     "Order",
     "OrderQuerySet",

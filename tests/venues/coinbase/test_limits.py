@@ -8,7 +8,7 @@ import pytest
 from apps.common.errors import Misconfigured
 from apps.connectors.errors import RateLimited
 from apps.connectors.venues.coinbase.client import origin_of
-from apps.connectors.venues.coinbase.limits import PER_HOUR, RESERVED_HOUR, Priority, RateLimiter
+from apps.connectors.venues.coinbase.limits import CANCEL_HOUR, PER_HOUR, RESERVED_HOUR, Priority, RateLimiter
 
 
 class Clock:
@@ -44,7 +44,32 @@ def test_reads_leave_room_for_orders() -> None:
     clock = Clock()
     limiter = RateLimiter(clock=clock)
     assert take_all(limiter, clock, Priority.READ) == 7
-    assert take_all(limiter, clock, Priority.ORDER) == 3
+    assert take_all(limiter, clock, Priority.ORDER) == 2
+    assert take_all(limiter, clock, Priority.CANCEL) == 1
+
+
+def test_a_cancel_goes_through_a_pause() -> None:
+    """The venue said 429 to others: what is left to cancel with leaves at once, the next after the pause."""
+    clock = Clock()
+    limiter = RateLimiter(clock=clock)
+    limiter.pause()
+    assert take_all(limiter, clock, Priority.ORDER) == 0
+    assert take_all(limiter, clock, Priority.CANCEL) == 1
+    clock.now += 1.06
+    assert take_all(limiter, clock, Priority.CANCEL) == 1
+
+
+def test_nobody_but_cancels_uses_up_the_hour() -> None:
+    clock = Clock()
+    limiter = RateLimiter(clock=clock)
+    taken = 0
+    while taken < PER_HOUR - CANCEL_HOUR:
+        clock.now += 0.25
+        taken += take_all(limiter, clock, Priority.ORDER)
+    clock.now += 1
+    with pytest.raises(RateLimited, match="VENUE_HOURLY_BUDGET"):
+        limiter.acquire(Priority.ORDER, deadline=clock.now)
+    limiter.acquire(Priority.CANCEL, deadline=clock.now)
 
 
 def test_reads_leave_room_in_the_hour() -> None:

@@ -151,7 +151,15 @@ class CoinbaseClient:
         self._before_call()
         return Attempt.within(self._deadline_s)
 
-    def get(self, path: str, params: Params = (), *, attempt: Attempt | None = None, signed: bool = True) -> wire.Row:
+    def get(
+        self,
+        path: str,
+        params: Params = (),
+        *,
+        attempt: Attempt | None = None,
+        signed: bool = True,
+        priority: Priority = Priority.READ,
+    ) -> wire.Row:
         """Read a JSON object. Retries what may pass (transport, 5xx, 429, not JSON) while the deadline lasts.
 
         Raises Unavailable, RateLimited, CredentialsRefused, NotFound or Rejected (the question was wrong).
@@ -162,7 +170,7 @@ class CoinbaseClient:
             if number and not self._back_off(number, attempt):
                 break
             try:
-                reply = self.raw("GET", path, params, attempt=attempt, signed=signed)
+                reply = self.raw("GET", path, params, attempt=attempt, signed=signed, priority=priority)
             except TRANSPORT_ERRORS as error:
                 failure = _unavailable("The venue cannot be reached.", _why(error))
                 continue

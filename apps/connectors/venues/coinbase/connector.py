@@ -37,6 +37,7 @@ PRODUCT_ROWS = 500
 CANDLES_PER_CALL = 300  # 350 is documented, 300 has always worked
 CANDLE_CALLS_MAX = 20
 CANCELS_PER_CALL = 100
+OPEN_LOOKBACK = timedelta(hours=1)
 # Both must be asked for: the list leaves out what was placed in the simple app unless told otherwise.
 PLACEMENT_SOURCES = ("RETAIL_ADVANCED", "RETAIL_SIMPLE")
 
@@ -169,7 +170,10 @@ class CoinbaseConnector:
             part = wanted[begin : begin + CANCELS_PER_CALL]
             attempt = self.client.attempt()
             with Sending(attempt):
-                reply = self.client.send("/orders/batch_cancel", bodies.cancel_body(part), attempt=attempt)
+                body = bodies.cancel_body(part)
+                reply = self.client.send("/orders/batch_cancel", body, attempt=attempt, priority=Priority.CANCEL)
+                if reply.status == 429:
+                    self.client.limiter.pause()
                 results += answers.cancellations_of(reply, part)
         return tuple(results)
 
@@ -195,6 +199,22 @@ class CoinbaseConnector:
                         found.setdefault(item.venue_order_id, item)
         newest_first = sorted(found.values(), key=lambda item: item.created_at or since, reverse=True)
         return tuple(newest_first)
+
+    def open_orders(self) -> tuple[VenueOrder, ...]:
+        # OPEN leaves out PENDING and QUEUED; without a status the list is as long as the history, so only its newest
+        # part is read: what waits longer than that to be opened is none of it.
+        path = "/orders/historical/batch"
+        lately = instant_text(self._now() - OPEN_LOOKBACK)
+        found: dict[str, VenueOrder] = {}
+        with _reading(path):
+            for source in PLACEMENT_SOURCES:
+                for which in (("order_status", "OPEN"), ("start_date", lately)):
+                    params = [which, ("limit", str(PAGE_ROWS)), ("order_placement_source", source)]
+                    rows = self._pages(path, "orders", params, priority=Priority.CANCEL)
+                    read = [parse.order(row) for row in rows if parse.is_spot(row)]
+                    # The later answer counts: an order may end between the two.
+                    found |= {item.venue_order_id: item for item in read}
+        return tuple(item for item in found.values() if not item.state.is_final)
 
     def fills(
         self, venue_order_id: str | None = None, codes: Sequence[str] = (), since: datetime | None = None
@@ -227,14 +247,17 @@ class CoinbaseConnector:
             found = (parse.quote(book, received_at) for book in wire.rows(row, "pricebooks"))
             return {item.instrument: item for item in found if item is not None and item.instrument in codes}
 
-    def _pages(self, path: str, key: str, params: Sequence[tuple[str, str]]) -> list[wire.Row]:
+    def _pages(
+        self, path: str, key: str, params: Sequence[tuple[str, str]], *, priority: Priority = Priority.READ
+    ) -> list[wire.Row]:
         """All rows of a list with cursors, under one deadline. Never a part of it: raises Unavailable instead."""
         rows: list[wire.Row] = []
         cursors: set[str] = set()
         cursor = ""
         attempt = self.client.attempt()
         for _ in range(PAGES_MAX):
-            row = self.client.get(path, [*params, *([("cursor", cursor)] if cursor else [])], attempt=attempt)
+            asked = [*params, *([("cursor", cursor)] if cursor else [])]
+            row = self.client.get(path, asked, attempt=attempt, priority=priority)
             if wire.flag(row, "proof_token_required", default=False):
                 raise Misconfigured(
                     "VENUE_PROOF_TOKEN",

@@ -1,6 +1,7 @@
 """Our own brake in front of the venue's: 30 private requests a second and 10,000 an hour per key (coinbase.md 4).
 
-One limiter per process and connection. Orders and cancels go first: reads leave them room in both budgets.
+One limiter per process and connection. Cancels go first, then orders, then reads. Each leaves room for those before it
+in both budgets, so that whatever used them up, a cancel still leaves at once.
 """
 
 import time
@@ -14,15 +15,25 @@ from apps.connectors.errors import RateLimited
 # A bucket lets `BURST` through at once and `PER_SECOND` after it: no window of one second sees more than their sum, 30.
 BURST = 10.0
 PER_SECOND = 20.0
+# What nobody but cancels may use up, and what reads leave for orders and cancels together.
+CANCEL_BURST = 1.0
 RESERVED_BURST = 3
 PER_HOUR = 10_000
+CANCEL_HOUR = 100
 RESERVED_HOUR = 500
 PAUSE_S = 1.0
 
 
 class Priority(IntEnum):
-    ORDER = 0
-    READ = 1
+    """Who goes first. CANCEL is also the look whether anything is still open: without it a cancel proves nothing."""
+
+    CANCEL = 0
+    ORDER = 1
+    READ = 2
+
+
+_LEFT_BURST = {Priority.CANCEL: 0, Priority.ORDER: CANCEL_BURST, Priority.READ: RESERVED_BURST}
+_LEFT_HOUR = {Priority.CANCEL: 0, Priority.ORDER: CANCEL_HOUR, Priority.READ: RESERVED_HOUR}
 
 
 class RateLimiter:
@@ -34,27 +45,25 @@ class RateLimiter:
         self._tokens = BURST
         self._filled_at = clock()
         self._paused_until = self._filled_at
-        self._orders_waiting = 0
+        self._waiting = dict.fromkeys(Priority, 0)
         self._minutes: deque[tuple[int, int]] = deque()
 
     def acquire(self, priority: Priority, *, deadline: float) -> None:
         """Take one request's room. Raises RateLimited where there is none before `deadline` (of the same clock)."""
         with self._room:
-            if priority is Priority.ORDER:
-                self._orders_waiting += 1
+            self._waiting[priority] += 1
             try:
                 self._wait(priority, deadline)
                 self._tokens -= 1
                 self._count()
             finally:
-                if priority is Priority.ORDER:
-                    self._orders_waiting -= 1
-                    self._room.notify_all()
+                self._waiting[priority] -= 1
+                self._room.notify_all()
 
     def pause(self, seconds: float = PAUSE_S) -> None:
-        """The venue said 429: let nothing through for a while, then begin slowly."""
+        """The venue said 429: let nothing through for a while but what is left to cancel with, then begin slowly."""
         with self._room:
-            self._tokens = 0.0
+            self._tokens = min(self._tokens, CANCEL_BURST)
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
     def used_this_hour(self) -> int:
@@ -81,9 +90,11 @@ class RateLimiter:
 
     def _wait_s(self, priority: Priority) -> float:
         now = self._clock()
-        needed = 1.0 if priority is Priority.ORDER else 1.0 + RESERVED_BURST
-        wait = max(self._paused_until - now, (needed - self._tokens) / PER_SECOND)
-        if priority is Priority.READ and self._orders_waiting:
+        needed = 1.0 + _LEFT_BURST[priority]
+        wait = (needed - self._tokens) / PER_SECOND
+        if wait > 0 or priority is not Priority.CANCEL:
+            wait = max(wait, self._paused_until - now)
+        if any(self._waiting[other] for other in Priority if other < priority):
             wait = max(wait, 1 / PER_SECOND)
         return wait
 
@@ -96,7 +107,7 @@ class RateLimiter:
 
     def _refuse_past_budget(self, priority: Priority) -> None:
         self._forget()
-        allowed = PER_HOUR if priority is Priority.ORDER else PER_HOUR - RESERVED_HOUR
+        allowed = PER_HOUR - _LEFT_HOUR[priority]
         if sum(count for _, count in self._minutes) >= allowed:
             raise RateLimited(
                 "VENUE_HOURLY_BUDGET",
