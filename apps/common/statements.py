@@ -2,8 +2,8 @@
 
 Django writes its SQL anew for every query. Where the same is asked of every proposal, that costs more than the answer
 does. A `Select` keeps what Django wrote for a queryset and fills in the parameters; `ask` puts many such questions to
-the database at once, and `store` inserts the rows of one transaction the same way. On PostgreSQL they travel in one
-pipeline and are prepared by the server; SQLite runs them one after the other.
+the database at once, and `store` inserts the rows of one transaction the same way. On PostgreSQL the questions are one
+prepared statement that answers in JSON, and the rows travel in one pipeline; SQLite runs all of them one by one.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db.backends.utils import CursorWrapper
 
 from apps.common.decimals import decimal_text
 
@@ -70,6 +71,7 @@ class _Written(NamedTuple):
     sql: str
     places: tuple[tuple[str | None, object], ...]
     converters: tuple[tuple[int, tuple[Callable[..., Any], ...], Any], ...]
+    from_text: tuple[Callable[[str], Any], ...]
 
     def statement(self, connection: BaseDatabaseWrapper, params: dict[str, Param]) -> Statement:
         return Statement(
@@ -126,9 +128,10 @@ class Select(Generic[R]):
         )
         if missing := set(self._params) - {name for name, _ in places}:
             raise TypeError(f"The queryset does not hold {', '.join(sorted(missing))} as given.")
-        found: Converters = compiler.get_converters([item[0] for item in compiler.select])
+        columns = [item[0] for item in compiler.select]
+        found: Converters = compiler.get_converters(columns)
         converters = tuple((place, tuple(functions), column) for place, (functions, column) in found.items())
-        return _Written(sql, places, converters)
+        return _Written(sql, places, converters, tuple(_FROM_TEXT[_kind(column)] for column in columns))
 
 
 def instance(model: type[M], *, beside: str) -> Callable[..., M]:
@@ -180,6 +183,8 @@ class Insert:
 def ask(*questions: Question[Any]) -> None:
     """Put the questions to the database together and keep each answer in its question."""
     connection = _connection()
+    if len(questions) > 1 and connection.vendor == POSTGRESQL:
+        return _ask_at_once(connection, questions)
     figures = [one for one in questions if isinstance(one.select, Figure)]
     others = [one for one in questions if not isinstance(one.select, Figure)]
     statements = [one.statement(connection) for one in others]
@@ -191,12 +196,37 @@ def ask(*questions: Question[Any]) -> None:
         answers += [[(value,)] for value in row]
     for question, rows in zip(others + figures, answers, strict=True):
         question.take(connection, rows)
+    return None
 
 
 def _together(figures: Sequence[Statement]) -> Statement:
     """One statement with a column for each figure."""
     columns = ", ".join(f"({one.sql})" for one in figures)
     return Statement(f"SELECT {columns}", [value for one in figures for value in one.params])
+
+
+def _ask_at_once(connection: BaseDatabaseWrapper, questions: Sequence[Question[Any]]) -> None:
+    """One statement: each question's rows are a list of lists of texts, read back by the kinds of their columns."""
+    parts, params = [], []
+    for number, question in enumerate(questions):
+        written = question.select.written(connection)
+        names = [f"c{place}" for place in range(len(written.from_text))]
+        texts = ", ".join(f"{name}::text" for name in names)
+        # Written by Django, and names made here.
+        parts.append(
+            f"(SELECT json_agg(json_build_array({texts})) FROM ({written.sql}) AS q{number} ({', '.join(names)}))"  # noqa: S608  see above
+        )
+        params += written.statement(connection, question.params).params
+    ((*answers,),) = _run(connection, [Statement(f"SELECT {', '.join(parts)}", params)], fetch=True)[0]
+    for question, rows in zip(questions, answers, strict=True):
+        readers = question.select.written(connection).from_text
+        question.take(
+            connection,
+            [
+                tuple(None if text is None else read(text) for read, text in zip(readers, row, strict=True))
+                for row in rows or ()
+            ],
+        )
 
 
 def store(*rows: models.Model | Statement) -> None:
@@ -229,17 +259,30 @@ def _run(connection: BaseDatabaseWrapper, statements: Sequence[Statement], *, fe
 
 
 def _run_in_pipeline(connection: Any, statements: Sequence[Statement], fetch: bool) -> list[list[Any]]:
+    if len(statements) == 1:
+        cursor = _server_cursor(connection)
+        _execute(connection, cursor, statements[0])
+        return [cursor.fetchall() if fetch else []]
     with connection.wrap_database_errors, connection.connection.pipeline() as pipeline:
         cursors = []
-        for sql, params in statements:
-            # Server-side parameters, unlike Django's own cursor: only such statements can be prepared.
-            plain = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]  # the stub knows no constructor
-            cursors.append(connection.make_cursor(plain))
-            cursors[-1].execute(sql, params)
-            if connection.queries_logged:
-                connection.queries_log.append({"sql": sql, "time": "0 (one of a pipeline)"})
+        for statement in statements:
+            cursors.append(_server_cursor(connection))
+            _execute(connection, cursors[-1], statement)
         pipeline.sync()
         return [one.fetchall() if fetch else [] for one in cursors]
+
+
+def _server_cursor(connection: Any) -> CursorWrapper:
+    """Server-side parameters, unlike Django's own cursor: only such statements can be prepared."""
+    plain = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]  # the stub knows no constructor
+    made: CursorWrapper = connection.make_cursor(plain)
+    return made
+
+
+def _execute(connection: Any, cursor: CursorWrapper, statement: Statement) -> None:
+    cursor.execute(statement.sql, statement.params)
+    if connection.queries_logged:
+        connection.queries_log.append({"sql": statement.sql, "time": "not told: not by Django's own cursor"})
 
 
 def _adapted(connection: BaseDatabaseWrapper, value: Param) -> Any:
@@ -253,6 +296,37 @@ def _adapted(connection: BaseDatabaseWrapper, value: Param) -> Any:
     if isinstance(value, Decimal) and connection.vendor != POSTGRESQL:
         return decimal_text(value)
     return value
+
+
+def _kind(column: Any) -> str:
+    found = column.output_field
+    while found.is_relation:
+        found = found.target_field  # a foreign key holds what it points to
+    kind: str = found.get_internal_type()
+    return kind if kind in _FROM_TEXT else "TextField"
+
+
+_FROM_TEXT: Final[dict[str, Callable[[str], Any]]] = {
+    "UUIDField": UUID,
+    "DateTimeField": lambda text: datetime.fromisoformat(text).astimezone(UTC),
+    "DateField": date.fromisoformat,
+    "BooleanField": lambda text: text == "true",
+    "BinaryField": lambda text: bytes.fromhex(text.removeprefix("\\x")),
+    "TextField": str,
+    **dict.fromkeys(
+        (
+            "AutoField",
+            "BigAutoField",
+            "BigIntegerField",
+            "IntegerField",
+            "PositiveBigIntegerField",
+            "PositiveIntegerField",
+            "PositiveSmallIntegerField",
+            "SmallIntegerField",
+        ),
+        int,
+    ),
+}
 
 
 def _mark(kind: type[Param], number: int) -> Param:

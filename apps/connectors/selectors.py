@@ -1,12 +1,12 @@
 """Reads of connections and of what was last learned over them."""
 
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from django.core.cache import cache
 from django.db.models import Q, QuerySet
 
 from apps.accounts.types import Principal
@@ -15,6 +15,7 @@ from apps.connectors.models import BalanceRecord, Connection, Instrument
 from apps.connectors.types import Balance, InstrumentSpec
 
 CASH_KEPT_S: Final = 60
+_cash: dict[UUID, tuple[frozenset[str], float]] = {}
 
 
 class InstrumentRow(NamedTuple):
@@ -160,14 +161,13 @@ def held_currencies(connection_id: UUID) -> set[str]:
     return {row.currency for row in rows if row.available or row.held}
 
 
-def cash_currencies(connection_id: UUID) -> set[str]:
-    """Currencies that instruments are priced in here: money, and no position."""
-    key = f"cash:{connection_id}"
-    known: set[str] | None = cache.get(key)
-    if not known:
+def cash_currencies(connection_id: UUID) -> frozenset[str]:
+    """Currencies that instruments are priced in here: money, and no position. As of at most a minute ago."""
+    known, until = _cash.get(connection_id, (frozenset(), 0.0))
+    if not known or time.monotonic() >= until:
         codes = Instrument.objects.filter(connection=connection_id).values_list("quote_currency", flat=True)
-        known = set(codes.order_by().distinct())
-        cache.set(key, known, timeout=CASH_KEPT_S)
+        known = frozenset(codes.order_by().distinct())
+        _cash[connection_id] = known, time.monotonic() + CASH_KEPT_S
     return known
 
 

@@ -268,9 +268,7 @@ def read_position(ask: Ask, facts: Facts, now: datetime) -> Position:
     )
     if "bound_quantity" not in fact.values:
         return Position(quantity, buying, selling)
-    return Position(
-        quantity, buying, selling, amount(fact, "bound_quantity", key), amount(fact, "bound_notional", key)
-    )
+    return Position(quantity, buying, selling, amount(fact, "bound_quantity", key), amount(fact, "bound_notional", key))
 
 
 def read_fx(ask: Ask, facts: Facts, now: datetime) -> Decimal:
