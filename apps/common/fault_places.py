@@ -78,6 +78,8 @@ MARKET: Final = Call("market", 6, 6)
 POSTPONE: Final = Commit("postpone", 6, 6)
 CLAIM: Final = Commit("claim", 6, 7)
 PLACE: Final = Call("place", 7, 10)
+# The state was looked at, the first byte goes: no halt commits here.
+LEAVING: Final = Moment("place.leaving", 7)
 WRITTEN: Final = Moment("socket.written", 8)
 ANSWERED: Final = Moment("socket.answered", 9)
 ANSWER: Final = Commit("answer", 10, 11)

@@ -5,6 +5,7 @@ Every instant is aware UTC. `None` means that the venue did not say.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -355,8 +356,9 @@ class Connector(Protocol):
 
     def preview(self, request: OrderRequest) -> Preview: ...
 
-    def place_order(self, body: bytes) -> Placement:
-        """Send exactly these bytes (of `services.venue.order_body`), once.
+    def place_order(self, body: bytes, *, gate: AbstractContextManager[None] | None = None) -> Placement:
+        """Send exactly these bytes (of `services.venue.order_body`), once. `gate` is held while they are written, and
+        not while the answer is awaited; what entering it raises means that nothing was sent.
 
         Rejected: documented proof that no order came of it. AlreadyExists: an order with this client_order_id is there.
         Mismatch: accepted, but it is not the order that was asked. Unavailable, CredentialsRefused: not accepted.

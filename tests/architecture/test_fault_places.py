@@ -9,6 +9,7 @@ from apps.common import fault_places, faults
 from apps.common.fault_places import ROWS, Call, Commit, Moment
 from apps.connectors.types import Connector
 from tests.architecture.source import Module, dotted, modules
+from tests.crash.cells import LABELS, ROW_OF, WITHOUT
 
 # What an order passes on its way: every module below these.
 ON_THE_WAY = (
@@ -143,11 +144,31 @@ def test_one_with_a_place_is_not(source: str) -> None:
     assert Finder(ast.parse(source)).found == []
 
 
+def test_every_create_passes_the_gate_of_a_halt() -> None:
+    """`connector.place_order(body, gate=barrier.passing(...))`, see docs/decisions/0008."""
+    found = [
+        (module.where, {word.arg for word in node.keywords})
+        for module in modules()
+        if module.where.startswith("apps/") and not module.where.startswith("apps/connectors/")
+        for node in module.walk()
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "place_order"
+    ]
+    assert found
+    assert [where for where, words in found if "gate" not in words] == []
+
+
 def test_every_place_is_used_and_named_once() -> None:
     used = {dotted(node) for module in modules() for node in module.walk() if isinstance(node, ast.Attribute)}
     assert [name for name in places() if not {f"places.{name}", f"places.{name}.label"} & used] == []
     names = [value.label if isinstance(value, Moment) else value.name for value in places().values()]
     assert len(names) == len(set(names))
+
+
+def test_every_place_has_its_cells_in_the_crash_matrix_or_says_why_not() -> None:
+    """`LABELS` of tests/crash/cells.py names the process that stops there; `WITHOUT` says why none does."""
+    tried = {label for labels in LABELS.values() for label in labels}
+    assert tried <= set(ROW_OF)
+    assert {label.partition(".")[0] for label in set(ROW_OF) - tried} == set(WITHOUT)
 
 
 def test_labels_are_said_in_one_place_only() -> None:

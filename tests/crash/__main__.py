@@ -64,7 +64,8 @@ def play(options: argparse.Namespace) -> None:
     django.setup()
     from tests.crash.soak import soak
 
-    found = soak(clock, runs=options.runs, seed=options.seed, only=options.only, naive=options.executor == "naive")
+    naive = options.executor == "naive"
+    found = soak(clock, runs=options.runs, halts=options.halts, seed=options.seed, only=options.only, naive=naive)
     options.tally.write_text(json.dumps(found), encoding="utf-8")
 
 

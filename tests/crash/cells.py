@@ -20,6 +20,8 @@ class Step(StrEnum):
     """Books what became of the order."""
     LAPSE = "lapse"
     """Finds a claim whose worker died."""
+    RESOLVE = "resolve"
+    """Looks for an order of unknown fate, and sends it again where it is not found."""
     POSTPONE = "postpone"
     """Takes an order whose facts cannot be read."""
     HALT = "halt"
@@ -63,6 +65,7 @@ WORKER = (
     places.CLAIM.before,
     places.CLAIM.after,
     places.PLACE.before,
+    places.LEAVING.label,
     places.WRITTEN.label,
     places.ANSWERED.label,
     places.PLACE.after,
@@ -81,19 +84,40 @@ POLL = (
     places.BOOK.before,
     places.BOOK.after,
 )
+# The venue has the order: it is found.
+SCAN = (
+    places.LOOKUP.before,
+    places.LOOKUP.after,
+    places.SCAN.before,
+    places.SCAN.after,
+    places.LOOKUP_ANSWER.before,
+    places.LOOKUP_ANSWER.after,
+)
+# It has none: it is sent again.
+REPLAY = (
+    places.REPLAY_CLAIM.before,
+    places.REPLAY_CLAIM.after,
+    places.REPLAY.before,
+    places.LEAVING.label,
+    places.REPLAY.after,
+    places.REPLAY_ANSWER.before,
+    places.REPLAY_ANSWER.after,
+)
 LABELS: dict[Step, tuple[str, ...]] = {
     Step.WEB: WEB,
     Step.WORKER: WORKER,
     Step.POLL: POLL,
     Step.LAPSE: (places.LAPSE.before, places.LAPSE.after),
+    Step.RESOLVE: (*SCAN, *REPLAY),
     Step.POSTPONE: (places.POSTPONE.before, places.POSTPONE.after),
-    Step.HALT: (places.HALT.before, places.HALT.after),
+    Step.HALT: (places.HALT.before, places.HALT.after, places.REDUCE.before, places.REDUCE.after),
     Step.EXPIRE: (places.EXPIRE.before, places.EXPIRE.after),
 }
 # Places without a cell, and why.
 WITHOUT: dict[str, str] = {
     places.WITHDRAW.name: "Ends a proposal; no order follows.",
     places.RESUME.name: "Moves the trading state alone.",
+    places.DIFFERENCE.name: "A note beside a state that was booked before.",
 }
 
 AT_CREATE = (
@@ -112,6 +136,7 @@ AT_CREATE = (
 )
 AT_FILLS = ("duplicate-fills", "lost-fills")
 AT_READ = ("5xx-before", "reset-before", "garbage")
+HELD_IN = {Step.WORKER, Step.POLL, Step.RESOLVE}
 NONE = ""
 # Every cell of an order on its way meets these at its create; a poll meets those of reads.
 VENUE: dict[Step, tuple[tuple[str, str], ...]] = {
@@ -119,6 +144,12 @@ VENUE: dict[Step, tuple[tuple[str, str], ...]] = {
     Step.WORKER: ((NONE, NONE), *(("create", kind) for kind in AT_CREATE)),
     Step.POLL: ((NONE, NONE), *(("fills", kind) for kind in AT_FILLS), *(("get", kind) for kind in AT_READ)),
     Step.LAPSE: ((NONE, NONE), ("create", "slow-listing")),
+    Step.RESOLVE: (
+        (NONE, NONE),
+        ("list", "garbage"),
+        ("list", "5xx-before"),
+        *(("create", kind) for kind in AT_CREATE),
+    ),
     Step.POSTPONE: ((NONE, NONE), ("create", "timeout-after")),
     Step.HALT: ((NONE, NONE), *(("create", kind) for kind in AT_CREATE)),
     Step.EXPIRE: ((NONE, NONE),),
@@ -161,14 +192,15 @@ def _rows() -> dict[str, int]:
 
 
 ROW_OF = _rows()
+LOCKED = {label for label in ROW_OF if label.endswith(".before_commit")} | {places.LEAVING.label}
 
 
 def matrix() -> Iterator[Cell]:
-    """Every cell. Nothing is held just before a commit: it would hold its locks too, and whoever needs them waits."""
+    """Every cell. Nothing is held inside a transaction: it would hold its locks too, and whoever needs them waits."""
     for step, labels in LABELS.items():
         for label in labels:
             for how in How:
-                if how is How.HOLD and (label.endswith(".before_commit") or step not in {Step.WORKER, Step.POLL}):
+                if how is How.HOLD and (label in LOCKED or step not in HELD_IN):
                     continue
                 for delivery in Delivery:
                     for endpoint, kind in VENUE[step]:

@@ -10,17 +10,19 @@ from django.utils import timezone
 
 from apps.accounts.services import idempotency, people
 from apps.audit.models import Event
+from apps.audit.selectors import facts_of
+from apps.common import fault_places as places
 from apps.common.errors import AikaError
 from apps.common.tasks import publish
 from apps.policies.services import trading_state
 from apps.trades.models import Order, Proposal
 from apps.trades.services import intake
 from apps.trades.services.orders import LEASE
-from apps.trades.types import Narrative, ProposalState
+from apps.trades.types import Narrative, OrderState, ProposalState
 from config.beat import SCHEDULE, Periodic
 from config.celery import app
 from tests.crash import judge
-from tests.crash.cells import Cell, Delivery, How, Step
+from tests.crash.cells import SCAN, Cell, Delivery, How, Step
 from tests.crash.judge import Finding
 from tests.crash.processes import Child, Fault, fork, take, worker
 from tests.crash.stage import Stage
@@ -68,7 +70,7 @@ class Run:
         """From the proposal to the judgement."""
         began = time.monotonic()
         self.stage.begin()
-        if self.cell.kind and self.cell.step is not Step.POLL:
+        if self.cell.kind and self.cell.step not in {Step.POLL, Step.RESOLVE}:
             self.spoil()
         try:
             self.acts[self.cell.step]()
@@ -94,9 +96,10 @@ class Run:
     def acts(self) -> dict[Step, Callable[[], None]]:
         return {
             Step.WEB: self.web_fails,
-            Step.WORKER: partial(self.worker_fails, "execution"),
+            Step.WORKER: self.execution_fails,
             Step.POLL: self.poll_fails,
             Step.LAPSE: self.lapse_fails,
+            Step.RESOLVE: self.resolution_fails,
             Step.POSTPONE: self.postpone_fails,
             Step.HALT: self.halt_fails,
             Step.EXPIRE: self.expiry_fails,
@@ -162,11 +165,12 @@ class Run:
         else:
             take("execution")
 
-    def worker_fails(self, queue: str) -> None:
+    def execution_fails(self) -> None:
+        self.propose_and_approve()
+        self.worker_fails("execution", "trades.execute_trade")
+
+    def worker_fails(self, queue: str, task: str) -> None:
         """A worker stops at its fault. Beside it or after it another one has the same message, or nobody has."""
-        if queue == "execution":
-            self.propose_and_approve()
-        task = {"execution": "trades.execute_trade", "default": "trades.poll_order"}[queue]
         again = partial(publish, task, order_id=self.order().pk)
         if self.cell.delivery is Delivery.TWICE:
             again()
@@ -201,7 +205,26 @@ class Run:
         self.run(worker("execution"))
         if self.cell.kind:
             self.spoil()
-        self.worker_fails("default")
+        self.worker_fails("default", "trades.poll_order")
+
+    def resolution_fails(self) -> None:
+        """A worker dies with an order, before or after the venue has it; then what looks for the order fails too."""
+        self.propose_and_approve()
+        if self.cell.label in SCAN:
+            if self.cell.endpoint == "create":
+                self.spoil()
+            self.run(worker("execution"), Fault("socket.answered", How.KILL))
+        else:
+            self.run(worker("execution"), Fault("claim.after_commit", How.KILL))
+            if self.cell.endpoint == "create":
+                self.spoil()
+        if self.cell.endpoint == "list":
+            self.spoil()
+        self.stage.clock.advance(LEASE.total_seconds() + 1)
+        app.tasks["trades.publish_pending"]()
+        take("default")
+        publish("trades.resolve_order", order_id=self.order().pk)
+        self.worker_fails("default", "trades.resolve_order")
 
     def lapse_fails(self) -> None:
         """A worker dies after its claim; then what finds its claim fails too."""
@@ -261,7 +284,8 @@ class Run:
     def halt(self) -> None:
         paper = self.stage.paper
         actor = people.actor_of(paper.trader)
-        trading_state.halt(connection_id=paper.connection.pk, actor=actor, reason="Crash matrix.", now=timezone.now())
+        tighten = trading_state.reduce if self.cell.label.startswith(places.REDUCE.name) else trading_state.halt
+        tighten(connection_id=paper.connection.pk, actor=actor, reason="Crash matrix.", now=timezone.now())
 
     def expiry_fails(self) -> None:
         """The clock steps a day ahead and, after the sweep failed, back: what ran out does not come to life."""
@@ -300,13 +324,14 @@ class Run:
         order = Order.objects.first()
         if order is None:
             return None
-        rows = list(Event.objects.filter(subject=str(order.pk)).order_by("id").values_list("kind", "recorded_at"))
         begun: datetime | None = None
-        for kind, at in rows:
-            if kind == "order.unknown":
-                begun = begun or at
-            elif begun is not None and kind.startswith("order.") and kind != "order.fill":
-                return (at - begun).total_seconds()
+        for event in Event.objects.filter(subject=str(order.pk)).order_by("id"):
+            payload = facts_of(event)["payload"]
+            state = payload.get("state") if isinstance(payload, dict) else None
+            if state == OrderState.UNKNOWN:
+                begun = begun or event.recorded_at
+            elif state is not None and begun is not None:
+                return (event.recorded_at - begun).total_seconds()
         return None
 
 

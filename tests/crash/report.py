@@ -27,6 +27,7 @@ def summary(tally: Row) -> str:
     return (
         f"{tally['database']}: {len(runs)} runs of {cells} of {tally['cells']} cells in {tally['seconds']:.0f} s, "
         f"fault reached in {sum(row['reached'] for row in runs)}; {broken}\n"
+        + (f"{_halts(tally['halts'])}\n" if "halts" in tally else "")
         + "".join(f"  {line}\n" for line in tally["broken"])
     )
 
@@ -57,9 +58,11 @@ def page(tallies: Sequence[Row], *, seed: int) -> str:
 
 def _of(tally: Row) -> list[str]:
     runs: list[Row] = tally["runs"]
+    halts = ["### Halts", _halts(tally["halts"])] if "halts" in tally else []
     return [
         f"## {tally['database']}",
         _totals(tally),
+        *halts,
         "### By row of the crash matrix",
         _table("row", runs, lambda row: f"{row['row']}: {ROWS[row['row']]}"),
         "### By what stops and what becomes of the message",
@@ -67,6 +70,15 @@ def _of(tally: Row) -> list[str]:
         "### By the venue's fault",
         _table("fault", runs, lambda row: row["venue"] or "none"),
     ]
+
+
+def _halts(found: Row) -> str:
+    took = sorted(found["took_s"])
+    return (
+        f"{found['halts']:,} halts against senders that wrote {found['written']:,} requests and were refused "
+        f"{found['refused']:,} times: {found['late']} requests began after a halt had committed. From the call of "
+        f"`halt` to its commit: p50 {_at(took, 0.5) * 1000:.1f} ms, p99 {_at(took, 0.99) * 1000:.1f} ms (real)."
+    )
 
 
 def _totals(tally: Row) -> str:

@@ -3,18 +3,20 @@
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from tests.crash import naive as naive_executor
 from tests.crash.cells import Cell, matrix, sample
 from tests.crash.clock import Clock
+from tests.crash.halts import SENDERS, interleave
 from tests.crash.play import Result, Run
 from tests.crash.stage import Stage
 
 SAY_EVERY_S = 10
 
 
-def soak(clock: Clock, *, runs: int, seed: int, only: str, naive: bool) -> dict[str, Any]:
+def soak(clock: Clock, *, runs: int, halts: int, seed: int, only: str, naive: bool) -> dict[str, Any]:
     """Run so many cells and give the tally as plain values."""
     every = [cell for cell in matrix() if only in str(cell)]
     stage = Stage(clock).start()
@@ -31,7 +33,13 @@ def soak(clock: Clock, *, runs: int, seed: int, only: str, naive: bool) -> dict[
             if time.monotonic() - said > SAY_EVERY_S:
                 said = time.monotonic()
                 say(f"{len(results)} of {runs} runs")
-        return tally(stage.database, every, results, time.monotonic() - began)
+        found = tally(stage.database, every, results, time.monotonic() - began)
+        if halts:
+            say(f"{halts} halts against {SENDERS} senders")
+            found["halts"] = asdict(interleave(stage, halts=halts, seed=seed, naive=naive))
+            if found["halts"]["late"]:
+                found["broken"].append(f"{found['halts']['late']} requests began after a halt had committed")
+        return found
     finally:
         stage.stop()
 

@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
 
+from apps.audit.services import keys
 from apps.connectors.models import Connection
 from config.celery import app
 from tests.crash.clock import Clock
@@ -43,6 +44,7 @@ class Stage:
         else:
             (Path(settings.BROKER_DIR) / "queue").mkdir(parents=True, exist_ok=True)
             (Path(settings.BROKER_DIR) / "taken").mkdir(exist_ok=True)
+        keys.generate(path=Path(settings.AUDIT_SEAL_KEY_FILE))
         call_command("migrate", verbosity=0)
         call_command("sync_roles", verbosity=0)
         cache.clear()

@@ -355,7 +355,7 @@ class TestAnswers:
         connector = venue.connect(paper.order_of(approved).connection)
         placed = Placement("v-1", str(approved.client_order_id), BTC, Side.SELL)
 
-        def answer_with_another(body: bytes) -> Placement:
+        def answer_with_another(body: bytes, *, gate: object) -> Placement:
             raise Mismatch(placed, {"side": ("BUY", "SELL")})
 
         monkeypatch.setattr(connector, "place_order", answer_with_another)

@@ -8,9 +8,9 @@ socket gets what is left of the deadline, and nothing is written after it: an or
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import httpcore
@@ -34,10 +34,15 @@ class TooLarge(Exception):
 
 @dataclass(slots=True)
 class Attempt:
-    """One call to a venue. `wrote` turns True just before the first byte of the request goes to the socket."""
+    """One call to a venue. `wrote` turns True just before the first byte of the request goes to the socket.
+
+    `gate` is entered just before that and left once the whole request is written; what it raises stops the request.
+    """
 
     deadline: float
+    gate: AbstractContextManager[None] = field(default_factory=nullcontext)
     wrote: bool = False
+    _inside_gate: bool = False
 
     @classmethod
     def within(cls, seconds: float) -> "Attempt":
@@ -46,6 +51,18 @@ class Attempt:
     @property
     def left_s(self) -> float:
         return self.deadline - time.monotonic()
+
+    def begin(self) -> None:
+        """The first byte is about to go."""
+        if not self.wrote:
+            self.gate.__enter__()
+            self._inside_gate = True
+
+    def leave(self) -> None:
+        """Everything is written, or nothing more will be."""
+        if self._inside_gate:
+            self._inside_gate = False
+            self.gate.__exit__(None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +104,9 @@ class _Stream(httpcore.NetworkStream):
         self._inside = inside
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        attempt = _current.get()
+        if attempt is not None:
+            attempt.leave()
         bounded = _bounded(timeout, httpcore.ReadTimeout)
         if self._inside:
             faults.point(places.WRITTEN.label)
@@ -96,8 +116,11 @@ class _Stream(httpcore.NetworkStream):
         return read
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        bounded = _bounded(timeout, httpcore.WriteTimeout)
         attempt = _current.get()
+        if attempt is not None and self._inside:
+            attempt.begin()
+        # After the gate, which may have waited: nothing is written past the deadline.
+        bounded = _bounded(timeout, httpcore.WriteTimeout)
         if attempt is not None and self._inside:
             attempt.wrote = True
         self._stream.write(buffer, bounded)
@@ -225,7 +248,10 @@ class Http:
         """One request, one reply, within the attempt's deadline. Raises one of TRANSPORT_ERRORS."""
         request = self._client.build_request(method, target, headers=dict(headers), content=content)
         with _under(attempt):
-            response = self._client.send(request, stream=True)
+            try:
+                response = self._client.send(request, stream=True)
+            finally:
+                attempt.leave()
             try:
                 body = bytearray()
                 for chunk in response.iter_raw():

@@ -18,6 +18,7 @@ from apps.common.errors import Denied, Forbidden, NotFound
 from apps.common.tasks import publish
 from apps.policies.models import GLOBAL_SCOPE, REASON_CHARS_MAX, Latch, TradingState
 from apps.policies.rules import resuming
+from apps.policies.services import barrier
 from apps.policies.types import ResumeEvidence, State
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def resume(*, connection_id: UUID | None, person: "User", evidence: ResumeEviden
 
 
 def _tighten(to: State, connection_id: UUID | None, actor: Actor, reason: str, now: datetime) -> TradingState:
+    barrier.close(subject=f"trading_state:{_scope(connection_id)}", now=now)
     row = _locked(connection_id, actor, now)
     if _TIGHTNESS[State(row.state)] >= _TIGHTNESS[to]:
         return row

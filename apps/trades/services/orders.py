@@ -22,7 +22,7 @@ from apps.common.tasks import publish
 from apps.connectors.errors import Mismatch, Rejected
 from apps.connectors.services import venue
 from apps.connectors.types import Placement
-from apps.policies.selectors import trading_state as worst_state
+from apps.policies.services import barrier
 from apps.policies.types import FactKind, FactSpec, Gate
 from apps.trades.models import Order
 from apps.trades.selectors.proposals import locked_proposal
@@ -156,13 +156,12 @@ def _send(claim: Claim, clock: Clock) -> str:
     if clock() >= claim.lease_until:
         # This worker slept on its claim. Others may hold it for dead by now, so it must not send.
         return _give_back(claim, clock(), code="CLAIM_TOO_OLD", reason="The worker was held up before the call.")
-    state = worst_state(claim.connection.pk)
-    if state != claim.judged_in:
-        return _give_back(claim, clock(), code="TRADING_STATE_MOVED", reason=f"Trading was {state} before the call.")
     try:
         connector = venue.connect(claim.connection)
         with faults.call(places.PLACE):
-            placement = connector.place_order(claim.body)
+            placement = connector.place_order(
+                claim.body, gate=barrier.passing(claim.connection.pk, judged=claim.judged_in)
+            )
     except Rejected as rejected:
         return _record(claim, OrderState.REJECTED, clock(), code=rejected.reason, reason=rejected.message)
     except Mismatch as mismatch:

@@ -19,6 +19,7 @@ from apps.common.errors import AikaError, Misconfigured, OutcomeUnknown, Unavail
 from apps.connectors.errors import AlreadyExists, Mismatch, Rejected
 from apps.connectors.services import venue
 from apps.policies.selectors import trading_state as worst_state
+from apps.policies.services import barrier
 from apps.policies.types import Gate, State
 from apps.trades.models import Order
 from apps.trades.selectors.proposals import locked_proposal
@@ -140,12 +141,11 @@ def _claim_locked(turn: Turn, seen: Look, now: datetime) -> Replay:
 def _send(replay: Replay, clock: Clock) -> str:
     if clock() >= replay.lease_until:
         return _answered(replay, InquiryAnswer.NOT_SENT, clock(), code="CLAIM_TOO_OLD")
-    if worst_state(replay.connection.pk) != State.ACTIVE:
-        return _answered(replay, InquiryAnswer.NOT_SENT, clock(), code="TRADING_NOT_ACTIVE")
     try:
         connector = venue.connect(replay.connection)
         with faults.call(places.REPLAY):
-            placement = connector.place_order(replay.body)
+            gate = barrier.passing(replay.connection.pk, judged=State.ACTIVE)
+            placement = connector.place_order(replay.body, gate=gate)
     except Rejected as refused:
         return _answered(replay, InquiryAnswer.REFUSED, clock(), code=refused.reason, detail=refused.message)
     except AlreadyExists as exists:

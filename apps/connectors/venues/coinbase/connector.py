@@ -1,7 +1,7 @@
 """The Coinbase Advanced Trade connector: our verbs, its endpoints. It has no verb that moves money out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
@@ -146,7 +146,7 @@ class CoinbaseConnector:
         with _reading(path):
             return parse.preview(wire.decode(reply.body))
 
-    def place_order(self, body: bytes) -> Placement:
+    def place_order(self, body: bytes, *, gate: AbstractContextManager[None] | None = None) -> Placement:
         sent = answers.Sent.of(body)
         if not self._may_place:
             raise Misconfigured(
@@ -155,6 +155,7 @@ class CoinbaseConnector:
                 fix="Use an active connection.",
             )
         attempt = self.client.attempt()
+        attempt.gate = gate or nullcontext()
         with Sending(attempt):
             reply = self.client.send("/orders", body, attempt=attempt)
             if reply.status == 429:
