@@ -22,6 +22,10 @@ class Step(StrEnum):
     """Finds a claim whose worker died."""
     RESOLVE = "resolve"
     """Looks for an order of unknown fate, and sends it again where it is not found."""
+    COMPARE = "compare"
+    """Compares the connection with its venue, while an order is in flight."""
+    RESTORE = "restore"
+    """The same after the database went back to before the order left."""
     POSTPONE = "postpone"
     """Takes an order whose facts cannot be read."""
     HALT = "halt"
@@ -103,12 +107,22 @@ REPLAY = (
     places.REPLAY_ANSWER.before,
     places.REPLAY_ANSWER.after,
 )
+COMPARE = (
+    places.RUN_BEGIN.before,
+    places.RUN_BEGIN.after,
+    places.READ_LISTS.before,
+    places.READ_LISTS.after,
+    places.RUN_END.before,
+    places.RUN_END.after,
+)
 LABELS: dict[Step, tuple[str, ...]] = {
     Step.WEB: WEB,
     Step.WORKER: WORKER,
     Step.POLL: POLL,
     Step.LAPSE: (places.LAPSE.before, places.LAPSE.after),
     Step.RESOLVE: (*SCAN, *REPLAY),
+    Step.COMPARE: COMPARE,
+    Step.RESTORE: COMPARE,
     Step.POSTPONE: (places.POSTPONE.before, places.POSTPONE.after),
     Step.HALT: (places.HALT.before, places.HALT.after, places.REDUCE.before, places.REDUCE.after),
     Step.EXPIRE: (places.EXPIRE.before, places.EXPIRE.after),
@@ -136,7 +150,7 @@ AT_CREATE = (
 )
 AT_FILLS = ("duplicate-fills", "lost-fills")
 AT_READ = ("5xx-before", "reset-before", "garbage")
-HELD_IN = {Step.WORKER, Step.POLL, Step.RESOLVE}
+HELD_IN = {Step.WORKER, Step.POLL, Step.RESOLVE, Step.COMPARE, Step.RESTORE}
 NONE = ""
 # Every cell of an order on its way meets these at its create; a poll meets those of reads.
 VENUE: dict[Step, tuple[tuple[str, str], ...]] = {
@@ -150,6 +164,8 @@ VENUE: dict[Step, tuple[tuple[str, str], ...]] = {
         ("list", "5xx-before"),
         *(("create", kind) for kind in AT_CREATE),
     ),
+    Step.COMPARE: ((NONE, NONE), ("list", "garbage"), ("fills", "5xx-before"), ("create", "slow-listing")),
+    Step.RESTORE: ((NONE, NONE), ("list", "garbage"), ("fills", "5xx-before"), ("create", "slow-listing")),
     Step.POSTPONE: ((NONE, NONE), ("create", "timeout-after")),
     Step.HALT: ((NONE, NONE), *(("create", kind) for kind in AT_CREATE)),
     Step.EXPIRE: ((NONE, NONE),),

@@ -5,19 +5,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 
 from apps.accounts.services import idempotency, people
 from apps.audit.models import Event
 from apps.audit.selectors import facts_of
 from apps.common import fault_places as places
+from apps.common.decimals import instant_text
 from apps.common.errors import AikaError
 from apps.common.tasks import publish
 from apps.policies.services import trading_state
+from apps.trades import tasks
 from apps.trades.models import Order, Proposal
 from apps.trades.services import intake
 from apps.trades.services.orders import LEASE
+from apps.trades.services.reconciliation.runs import RUN_LEASE
 from apps.trades.types import Narrative, OrderState, ProposalState
 from config.beat import SCHEDULE, Periodic
 from config.celery import app
@@ -25,17 +30,20 @@ from tests.crash import judge
 from tests.crash.cells import SCAN, Cell, Delivery, How, Step
 from tests.crash.judge import Finding
 from tests.crash.processes import Child, Fault, fork, take, worker
-from tests.crash.stage import Stage
+from tests.crash.stage import Stage, began
 
 PATH = "/api/v1/trades/proposals"
 KEY = "crash-matrix"
 SETTLE_S_MAX = 180
+# A comparison whose process died holds the next one off until it counts as dead.
+COMPARE_SETTLE_S_MAX = int(RUN_LEASE.total_seconds()) + 60
 # After a first look of everything that looks for lost orders.
 LATE_S = 50
 LONGEST_TURN_S = 60
 # Not run in a run: whoever decides reads what has grown old himself.
 LEFT_OUT = {"trades.refresh_market_facts"}
 DAY_S = 86_400
+SPOILT_LATER = {Step.POLL, Step.RESOLVE, Step.COMPARE, Step.RESTORE}
 
 
 @dataclass
@@ -70,14 +78,15 @@ class Run:
         """From the proposal to the judgement."""
         began = time.monotonic()
         self.stage.begin()
-        if self.cell.kind and self.cell.step not in {Step.POLL, Step.RESOLVE}:
+        if self.cell.kind and self.cell.step not in SPOILT_LATER:
             self.spoil()
         try:
             self.acts[self.cell.step]()
         finally:
             for child in self.children:
                 child.kill()
-        settled_s = self.settle()
+        compared = self.cell.step in {Step.COMPARE, Step.RESTORE}
+        settled_s = self.settle(seconds_max=COMPARE_SETTLE_S_MAX if compared else SETTLE_S_MAX)
         findings = judge.judge(self.stage.simulator)
         order = Order.objects.first()
         proposal = Proposal.objects.first()
@@ -100,6 +109,8 @@ class Run:
             Step.POLL: self.poll_fails,
             Step.LAPSE: self.lapse_fails,
             Step.RESOLVE: self.resolution_fails,
+            Step.COMPARE: self.comparison_fails,
+            Step.RESTORE: self.restored,
             Step.POSTPONE: self.postpone_fails,
             Step.HALT: self.halt_fails,
             Step.EXPIRE: self.expiry_fails,
@@ -167,11 +178,11 @@ class Run:
 
     def execution_fails(self) -> None:
         self.propose_and_approve()
-        self.worker_fails("execution", "trades.execute_trade")
+        self.worker_fails("execution", "trades.execute_trade", order_id=self.order().pk)
 
-    def worker_fails(self, queue: str, task: str) -> None:
+    def worker_fails(self, queue: str, task: str, **ids: UUID | str) -> None:
         """A worker stops at its fault. Beside it or after it another one has the same message, or nobody has."""
-        again = partial(publish, task, order_id=self.order().pk)
+        again = partial(publish, task, **ids)
         if self.cell.delivery is Delivery.TWICE:
             again()
         workers = [self.fork(worker(queue), self.fault)]
@@ -205,7 +216,7 @@ class Run:
         self.run(worker("execution"))
         if self.cell.kind:
             self.spoil()
-        self.worker_fails("default", "trades.poll_order")
+        self.worker_fails("default", "trades.poll_order", order_id=self.order().pk)
 
     def resolution_fails(self) -> None:
         """A worker dies with an order, before or after the venue has it; then what looks for the order fails too."""
@@ -224,7 +235,37 @@ class Run:
         app.tasks["trades.publish_pending"]()
         take("default")
         publish("trades.resolve_order", order_id=self.order().pk)
-        self.worker_fails("default", "trades.resolve_order")
+        self.worker_fails("default", "trades.resolve_order", order_id=self.order().pk)
+
+    def comparison_fails(self) -> None:
+        """A worker dies with an order that the venue has; the process that compares fails too."""
+        self.propose_and_approve()
+        if self.cell.endpoint == "create":
+            self.spoil()
+        self.run(worker("execution"), Fault("socket.answered", How.KILL))
+        self.stage.clock.advance(settings.RECONCILE_EVERY_S + 1)
+        self.compare()
+
+    def restored(self) -> None:
+        """The order left and filled; the database goes back to before it left, and everything starts again."""
+        self.propose_and_approve()
+        self.stage.keep("backup")
+        if self.cell.endpoint == "create":
+            self.spoil()
+        self.run(worker("execution"))
+        self.stage.clock.advance(30)
+        self.stage.restore("backup")
+        began(timezone.now())
+        self.compare()
+        publish("trades.execute_trade", order_id=self.order().pk)
+
+    def compare(self) -> None:
+        if self.cell.endpoint not in {"", "create"}:
+            self.spoil()
+        ids = {"connection_id": self.stage.paper.connection.pk, "needed_from": instant_text(tasks.STARTED_AT)}
+        take("default")
+        publish("trades.reconcile", **ids)
+        self.worker_fails("default", "trades.reconcile", **ids)
 
     def lapse_fails(self) -> None:
         """A worker dies after its claim; then what finds its claim fails too."""
@@ -300,7 +341,7 @@ class Run:
                 return
             raise AssertionError("An expired proposal was approved by a clock that went back.")
 
-    def settle(self, *, seconds_max: int = SETTLE_S_MAX) -> int:
+    def settle(self, *, seconds_max: int) -> int:
         """Let the beat turn until every order is final, at most so long by the run's clock. How long it took."""
         for second in range(1, seconds_max + 1):
             self.stage.clock.advance(1)

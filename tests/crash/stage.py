@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from django.db import connections
 
 from apps.audit.services import keys
 from apps.connectors.models import Connection
+from apps.trades import tasks
 from config.celery import app
 from tests.crash.clock import Clock
 from tests.crash.processes import let_go
@@ -23,6 +25,11 @@ from tests.venues.simulator_process import SimulatorProcess
 QUEUES = ("execution", "default")
 
 
+def began(at: datetime) -> None:
+    """What this process, and those forked from it, remember as the moment their worker began."""
+    tasks.STARTED_AT = at  # type: ignore[misc]
+
+
 class Stage:
     """One desk, prepared once and put back before every run."""
 
@@ -30,6 +37,7 @@ class Stage:
         self.clock = clock
         self.simulator = SimulatorProcess()
         self.paper: PaperDesk
+        self.running_since: datetime
 
     @property
     def database(self) -> str:
@@ -49,6 +57,7 @@ class Stage:
         call_command("sync_roles", verbosity=0)
         cache.clear()
         self.paper = paper_desk(self.simulator)
+        self.compare()
         self._declare()
         self.keep("start")
         return self
@@ -63,9 +72,15 @@ class Stage:
             cache.clear()
             self._empty_broker()
 
+    def compare(self) -> None:
+        """The desk runs: its connection has been compared with the venue since its workers began."""
+        assert tasks.reconcile(str(self.paper.connection.pk)) == "CLEAN"
+        self.running_since = tasks.STARTED_AT
+
     def begin(self) -> None:
         """Everything as it was at the start, and the clock right."""
         self.clock.reset()
+        began(self.running_since)
         self.restore("start")
         self._empty_broker()
         cache.clear()

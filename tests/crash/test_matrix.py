@@ -67,6 +67,7 @@ def test_a_sample_has_every_cell_before_any_comes_again() -> None:
 @pytest.mark.parametrize("label", HERE)
 def test_a_worker_that_fails_there_makes_one_order_at_most_and_is_not_silent(paper: PaperDesk, label: str) -> None:
     """In this process, for the fast run; `test_in_processes_of_their_own` kills real ones."""
+    assert tasks.reconcile(str(paper.connection.pk)) == "CLEAN"
     proposal = paper.propose()
     paper.approve(proposal)
     order = paper.order_of(proposal)
