@@ -1,6 +1,7 @@
 """/healthz and /readyz: what they say when all is well, and when a part is not."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from celery import current_app
@@ -31,7 +32,7 @@ def test_ready_names_each_part_and_its_age(client: Client) -> None:
 
     assert answer.status_code == 200
     assert answer.json()["parts"] == {"database": "ok", "migrations": "ok", "broker": "ok"}
-    assert answer.json()["age_s"] == "0.000"
+    assert Decimal(answer.json()["age_s"]) >= 0
     assert "no-store" in answer.headers["Cache-Control"]
 
 

@@ -22,6 +22,8 @@ class Step(StrEnum):
     """Finds a claim whose worker died."""
     RESOLVE = "resolve"
     """Looks for an order of unknown fate, and sends it again where it is not found."""
+    CANCEL = "cancel"
+    """Wants a resting order canceled, and asks the venue to."""
     COMPARE = "compare"
     """Compares the connection with its venue, while an order is in flight."""
     RESTORE = "restore"
@@ -107,6 +109,16 @@ REPLAY = (
     places.REPLAY_ANSWER.before,
     places.REPLAY_ANSWER.after,
 )
+CANCEL = (
+    places.CANCEL_REQUEST.before,
+    places.CANCEL_REQUEST.after,
+    places.CANCEL_CLAIM.before,
+    places.CANCEL_CLAIM.after,
+    places.CANCEL.before,
+    places.CANCEL.after,
+    places.CANCEL_ANSWER.before,
+    places.CANCEL_ANSWER.after,
+)
 COMPARE = (
     places.RUN_BEGIN.before,
     places.RUN_BEGIN.after,
@@ -121,6 +133,7 @@ LABELS: dict[Step, tuple[str, ...]] = {
     Step.POLL: POLL,
     Step.LAPSE: (places.LAPSE.before, places.LAPSE.after),
     Step.RESOLVE: (*SCAN, *REPLAY),
+    Step.CANCEL: CANCEL,
     Step.COMPARE: COMPARE,
     Step.RESTORE: COMPARE,
     Step.POSTPONE: (places.POSTPONE.before, places.POSTPONE.after),
@@ -150,8 +163,11 @@ AT_CREATE = (
 )
 AT_FILLS = ("duplicate-fills", "lost-fills")
 AT_READ = ("5xx-before", "reset-before", "garbage")
-HELD_IN = {Step.WORKER, Step.POLL, Step.RESOLVE, Step.COMPARE, Step.RESTORE}
+HELD_IN = {Step.WORKER, Step.POLL, Step.RESOLVE, Step.CANCEL, Step.COMPARE, Step.RESTORE}
 NONE = ""
+# Not a fault: the price moves, and the order fills before the cancel comes.
+MARKET, FILLS_FIRST = "market", "fills-first"
+AT_CANCEL = ("timeout-before", "timeout-after", "reset-after", "5xx-after", "garbage", "429", "late-arrival")
 # Every cell of an order on its way meets these at its create; a poll meets those of reads.
 VENUE: dict[Step, tuple[tuple[str, str], ...]] = {
     Step.WEB: ((NONE, NONE), ("create", "timeout-after")),
@@ -164,6 +180,7 @@ VENUE: dict[Step, tuple[tuple[str, str], ...]] = {
         ("list", "5xx-before"),
         *(("create", kind) for kind in AT_CREATE),
     ),
+    Step.CANCEL: ((NONE, NONE), (MARKET, FILLS_FIRST), *(("cancel", kind) for kind in AT_CANCEL)),
     Step.COMPARE: ((NONE, NONE), ("list", "garbage"), ("fills", "5xx-before"), ("create", "slow-listing")),
     Step.RESTORE: ((NONE, NONE), ("list", "garbage"), ("fills", "5xx-before"), ("create", "slow-listing")),
     Step.POSTPONE: ((NONE, NONE), ("create", "timeout-after")),

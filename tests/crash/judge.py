@@ -88,7 +88,7 @@ def _resolved() -> Iterator[Finding]:
 
 def _books(at_venue: list[dict[str, object]]) -> Iterator[Finding]:
     filled = {str(row["order_id"]): str(row["filled_size"]) for row in at_venue}
-    for order in Order.objects.filter(state=OrderState.FILLED):
+    for order in Order.objects.filter(state__in=[OrderState.FILLED, OrderState.CANCELED]).exclude(venue_order_id=""):
         booked = total(fill.quantity for fill in Fill.objects.filter(order=order))
         told = Decimal(filled.get(order.venue_order_id, "0"))
         if not booked == order.filled_quantity == told:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from uuid import UUID
 
@@ -20,17 +21,18 @@ from apps.common.tasks import publish
 from apps.policies.services import trading_state
 from apps.trades import tasks
 from apps.trades.models import Order, Proposal
-from apps.trades.services import intake
+from apps.trades.services import cancels, intake
 from apps.trades.services.orders import LEASE
 from apps.trades.services.reconciliation.runs import RUN_LEASE
 from apps.trades.types import Narrative, OrderState, ProposalState
 from config.beat import SCHEDULE, Periodic
 from config.celery import app
 from tests.crash import judge
-from tests.crash.cells import SCAN, Cell, Delivery, How, Step
+from tests.crash.cells import FILLS_FIRST, SCAN, Cell, Delivery, How, Step
 from tests.crash.judge import Finding
 from tests.crash.processes import Child, Fault, fork, take, worker
 from tests.crash.stage import Stage, began
+from tests.factories.desk import BTC
 
 PATH = "/api/v1/trades/proposals"
 KEY = "crash-matrix"
@@ -43,7 +45,9 @@ LONGEST_TURN_S = 60
 # Not run in a run: whoever decides reads what has grown old himself.
 LEFT_OUT = {"trades.refresh_market_facts"}
 DAY_S = 86_400
-SPOILT_LATER = {Step.POLL, Step.RESOLVE, Step.COMPARE, Step.RESTORE}
+SPOILT_LATER = {Step.POLL, Step.RESOLVE, Step.CANCEL, Step.COMPARE, Step.RESTORE}
+RESTING = Decimal(30_000)
+FALLEN = Decimal(29_000)
 
 
 @dataclass
@@ -109,6 +113,7 @@ class Run:
             Step.POLL: self.poll_fails,
             Step.LAPSE: self.lapse_fails,
             Step.RESOLVE: self.resolution_fails,
+            Step.CANCEL: self.cancel_fails,
             Step.COMPARE: self.comparison_fails,
             Step.RESTORE: self.restored,
             Step.POSTPONE: self.postpone_fails,
@@ -129,7 +134,7 @@ class Run:
         principal = paper.principal
         begun = idempotency.begin(principal_key=principal.reference, key=KEY, method="POST", path=PATH, body=b"{}")
         intake.propose_once(
-            intent=paper.intent(),
+            intent=paper.intent(**({"limit_price": RESTING} if self.cell.step is Step.CANCEL else {})),
             narrative=Narrative(rationale="A run of the crash matrix."),
             supersedes=None,
             principal=principal,
@@ -237,6 +242,37 @@ class Run:
         publish("trades.resolve_order", order_id=self.order().pk)
         self.worker_fails("default", "trades.resolve_order", order_id=self.order().pk)
 
+    def cancel_fails(self) -> None:
+        """An order rests; somebody wants it canceled, and what asks for that or does it fails."""
+        self.propose_and_approve()
+        self.run(worker("execution"))
+        if self.cell.kind == FILLS_FIRST:
+            self.stage.simulator.pin_price(BTC, FALLEN)
+        elif self.cell.kind:
+            self.spoil()
+        take("default")
+        if self.cell.label.startswith(places.CANCEL_REQUEST.name):
+            self.sweeps_fail(self.request_cancel)
+            self.request_cancel()
+        else:
+            self.request_cancel()
+            take("default")
+            publish("trades.cancel_order", order_id=self.order().pk)
+            self.worker_fails("default", "trades.cancel_order", order_id=self.order().pk)
+
+    def request_cancel(self) -> None:
+        """What a person does until there is an answer; that it has ended already is one."""
+        try:
+            cancels.request_cancel(
+                order_id=self.order().pk,
+                actor=people.actor_of(self.stage.paper.approver),
+                reason="Crash matrix.",
+                now=timezone.now(),
+            )
+        except AikaError as error:
+            if error.code != "ORDER_ENDED":
+                raise
+
     def comparison_fails(self) -> None:
         """A worker dies with an order that the venue has; the process that compares fails too."""
         self.propose_and_approve()
@@ -276,16 +312,17 @@ class Run:
         self.stage.clock.advance(LEASE.total_seconds() + 1)
         self.sweeps_fail()
 
-    def sweeps_fail(self) -> None:
+    def sweeps_fail(self, work: Callable[[], None] | None = None) -> None:
         """The sweeps' process has the fault; it is run again, by two at once, or by the next turn of the beat."""
-        children = [self.fork(beat_turn, self.fault)]
+        work = work or beat_turn
+        children = [self.fork(work, self.fault)]
         if self.cell.delivery is Delivery.TWICE:
-            children.append(self.fork(beat_turn))
+            children.append(self.fork(work))
         for child in children:
             child.wait()
         self.reached = children[0].reached
         if self.cell.delivery is Delivery.REDELIVERED:
-            self.run(beat_turn)
+            self.run(work)
 
     def postpone_fails(self) -> None:
         """Prices cannot be read when the order should leave."""

@@ -1,0 +1,201 @@
+"""The promises that hold after every step of a random day, each against what the venue has.
+
+Numbers are those of the properties that Aika must hold.
+"""
+
+import base64
+import json
+from collections import Counter
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django.core.management import call_command
+from django.utils import timezone
+from hypothesis.stateful import RuleBasedStateMachine, invariant
+
+from apps.approvals.models import Vote
+from apps.audit.models import Alarm, Event
+from apps.audit.selectors import facts_of
+from apps.common import canonical
+from apps.connectors.types import Side
+from apps.policies.models import Decision
+from apps.policies.selectors import trading_state
+from apps.policies.services import replays
+from apps.policies.types import State
+from apps.trades.models import Fill, Inquiry, Order, Position, Proposal
+from apps.trades.rules.terms import read_terms
+from apps.trades.services.gathering import day_start
+from apps.trades.types import (
+    LIVE_ORDER_STATES,
+    ORDER_MOVES,
+    PROPOSAL_MOVES,
+    InquiryAnswer,
+    InquiryKind,
+    OrderState,
+    ProposalState,
+)
+from tests.factories.desk import PaperDesk
+from tests.factories.trading import sent
+from tests.venues.simulator_process import SimulatorProcess
+
+DAY_LIMIT = Decimal(3000)
+
+
+class Promises(RuleBasedStateMachine):
+    """What a day is held to. `paper` is its desk."""
+
+    simulator: SimulatorProcess
+    reached: ClassVar[set[str]] = set()
+    paper: PaperDesk
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unknown: set[Any] = set()
+        self.seen_creates = 0
+        self.state_before = State.ACTIVE.value
+
+    @property
+    def now(self) -> datetime:
+        return timezone.now()
+
+    def creates(self) -> list[dict[str, Any]]:
+        """Every create that reached the venue, as it came off the socket."""
+        return [dict(json.loads(base64.b64decode(request["body"]))) for request in sent(self.paper)]
+
+    def bodies(self) -> list[bytes]:
+        return [base64.b64decode(request["body"]) for request in sent(self.paper)]
+
+    def state(self) -> str:
+        return trading_state(self.paper.connection.pk)
+
+    @invariant()
+    def every_order_at_the_venue_was_approved_by_enough_others(self) -> None:
+        """1, 6, 7."""
+        for body in self.bodies():
+            name = json.loads(body)["client_order_id"]
+            order = Order.objects.select_related("authority", "proposal").get(client_order_id=name)
+            authority, proposal = order.authority, order.proposal
+            votes = Vote.objects.filter(
+                proposal=proposal, verb="APPROVE", policy_version=authority.policy_version_id, digest=proposal.digest
+            )
+            voted = {str(vote.approver_id) for vote in votes}
+            assert len(set(authority.approvers)) >= authority.needed >= 1
+            assert set(authority.approvers) <= voted
+            assert str(proposal.proposer_id) not in voted
+            assert body == bytes(proposal.request_body) == bytes(order.request_body)
+            assert canonical.digest(bytes(proposal.terms)) == proposal.digest == authority.digest
+            # 8: it left while the approval stood.
+            assert order.submitted_at is not None and order.submitted_at < authority.valid_until
+
+    @invariant()
+    def each_is_at_the_venue_once_and_sent_again_only_by_a_replay(self) -> None:
+        """9."""
+        times = Counter(create["client_order_id"] for create in self.creates())
+        for name, count in times.items():
+            asked = Inquiry.objects.filter(
+                order__client_order_id=name, kind=InquiryKind.REPLAY, answer=InquiryAnswer.ASKED
+            ).count()
+            tried = Event.objects.filter(
+                kind__in=["order.submitted"], subject=str(Order.objects.get(client_order_id=name).pk)
+            ).count()
+            assert count <= tried + asked, (name, count, tried, asked)
+        at_venue = [order["client_order_id"] for order in self.simulator.orders()]
+        assert len(at_venue) == len(set(at_venue))
+        assert set(at_venue) <= set(times)
+        assert all(row["bodies"] <= 1 for row in self.simulator.creates())
+
+    @invariant()
+    def what_is_unknown_is_alarmed_reserved_and_resolved_by_the_venues_word_alone(self) -> None:
+        """5, 10, 11."""
+        self.unknown |= set(Order.objects.filter(state=OrderState.UNKNOWN).values_list("pk", flat=True))
+        known = {order["client_order_id"] for order in self.simulator.orders()}
+        for order in Order.objects.filter(pk__in=self.unknown):
+            if order.state == OrderState.UNKNOWN:
+                assert order.reserved_amount > 0
+                codes = Alarm.objects.filter(subject=f"order:{order.pk}", cleared_at=None).values_list(
+                    "code", flat=True
+                )
+                assert codes
+            elif order.state != OrderState.ABANDONED:
+                assert str(order.client_order_id) in known, order.state
+
+    @invariant()
+    def silence_is_no_rejection(self) -> None:
+        """11."""
+        alive = {
+            row["client_order_id"] for row in self.simulator.orders() if row["status"] not in {"FAILED", "CANCELLED"}
+        }
+        refused = Order.objects.filter(state__in=[OrderState.REJECTED, OrderState.INITIALIZED])
+        gone = Order.objects.filter(state=OrderState.CANCELED, venue_order_id="")
+        for order in [*refused, *gone]:
+            assert str(order.client_order_id) not in alive, order.state
+
+    @invariant()
+    def nothing_is_sent_while_halted_and_only_sales_while_reducing(self) -> None:
+        """12, 14. A step that moves the state may have sent before it did."""
+        creates, state = self.creates(), self.state()
+        new = creates[self.seen_creates :]
+        if state == self.state_before == State.HALTED:
+            assert not new
+        if state == self.state_before == State.REDUCING:
+            assert all(create["side"] == Side.SELL.value for create in new), new
+        self.seen_creates, self.state_before = len(creates), state
+
+    @invariant()
+    def states_moved_only_as_allowed(self) -> None:
+        """18: the events of each row add up to its state."""
+        moves = {str(row.pk): (PROPOSAL_MOVES, row.state) for row in Proposal.objects.all()}
+        moves |= {str(row.pk): (ORDER_MOVES, row.state) for row in Order.objects.all()}
+        histories: dict[str, list[str]] = {}
+        for event in Event.objects.filter(subject__in=moves).order_by("id"):
+            payload = facts_of(event)["payload"]
+            if isinstance(payload, dict) and "state" in payload:
+                told = histories.setdefault(event.subject, [])
+                if not told or told[-1] != str(payload["state"]):
+                    told.append(str(payload["state"]))
+        for subject, (allowed, state) in moves.items():
+            history = histories.get(subject, [])
+            begun = ["INITIALIZED", *history] if allowed is ORDER_MOVES else history
+            assert begun[-1] == state, (subject, begun, state)
+            assert set(zip(begun, begun[1:], strict=False)) <= {(str(a), str(b)) for a, b in allowed}, begun
+
+    @invariant()
+    def the_day_stays_within_its_limit(self) -> None:
+        """4."""
+        day = day_start(self.now)
+        approved = Order.objects.filter(connection=self.paper.connection, created_at__gte=day)
+        bound = sum(
+            order.notional_minor for order in approved if order.state in LIVE_ORDER_STATES or order.filled_quantity
+        )
+        assert bound <= DAY_LIMIT * 10**8
+
+    @invariant()
+    def what_is_void_binds_nothing_and_what_is_approved_has_an_order(self) -> None:
+        """1, 5."""
+        for proposal in Proposal.objects.all():
+            states = list(Order.objects.filter(proposal=proposal).values_list("state", flat=True))
+            if proposal.state == ProposalState.APPROVED:
+                assert len(states) == 1
+            elif proposal.state == ProposalState.VOIDED:
+                assert states in ([], [OrderState.CANCELED])
+            else:
+                assert not states
+            self.reached.update({proposal.state, *states})
+
+    @invariant()
+    def books_add_up(self) -> None:
+        for position in Position.objects.filter(connection=self.paper.connection):
+            rows = Fill.objects.filter(connection=self.paper.connection, instrument=position.instrument)
+            net = sum((row.quantity if row.side == "BUY" else -row.quantity) for row in rows)
+            assert position.quantity >= max(net, 0)
+        for order in Order.objects.all():
+            assert order.filled_quantity == sum(row.quantity for row in order.fills.all()) <= order.quantity
+
+    def prove_the_record(self) -> None:
+        """At the end of a day, because it reads everything: 16 and 18."""
+        call_command("audit_verify", verbosity=0)
+        for decision in Decision.objects.all():
+            assert not replays.problem_of(decision)
+        for proposal in Proposal.objects.all():
+            assert read_terms(bytes(proposal.terms)).not_after >= proposal.created_at
