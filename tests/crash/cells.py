@@ -225,7 +225,10 @@ def _rows() -> dict[str, int]:
 
 
 ROW_OF = _rows()
-LOCKED = {label for label in ROW_OF if label.endswith(".before_commit")} | {places.LEAVING.label}
+UNHELD = {label for label in ROW_OF if label.endswith(".before_commit")} | {
+    places.LEAVING.label,
+    places.CANCEL_REQUEST.after,
+}
 
 
 def matrix() -> Iterator[Cell]:
@@ -233,7 +236,7 @@ def matrix() -> Iterator[Cell]:
     for step, labels in LABELS.items():
         for label in labels:
             for how in How:
-                if how is How.HOLD and (label in LOCKED or step not in HELD_IN):
+                if how is How.HOLD and (label in UNHELD or step not in HELD_IN):
                     continue
                 for delivery in Delivery:
                     for endpoint, kind in VENUE[step]:

@@ -1,11 +1,13 @@
 """One run: a proposal is made, approved and sent, something stops somewhere, and the sweeps put it right."""
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
@@ -32,7 +34,7 @@ from tests.crash.cells import FILLS_FIRST, SCAN, Cell, Delivery, How, Step
 from tests.crash.judge import Finding
 from tests.crash.processes import Child, Fault, fork, take, worker
 from tests.crash.stage import Stage, began
-from tests.factories.desk import BTC
+from tests.factories.desk import BTC, PaperDesk
 
 PATH = "/api/v1/trades/proposals"
 KEY = "crash-matrix"
@@ -46,8 +48,7 @@ LONGEST_TURN_S = 60
 LEFT_OUT = {"trades.refresh_market_facts"}
 DAY_S = 86_400
 SPOILT_LATER = {Step.POLL, Step.RESOLVE, Step.CANCEL, Step.COMPARE, Step.RESTORE}
-RESTING = Decimal(30_000)
-FALLEN = Decimal(29_000)
+MID, RESTING, FALLEN = Decimal(64_000), Decimal(60_000), Decimal(59_000)
 
 
 @dataclass
@@ -79,7 +80,15 @@ class Run:
         return self.children[-1]
 
     def play(self) -> Result:
-        """From the proposal to the judgement."""
+        """From the proposal to the judgement. A run that breaks off is a broken promise like any other."""
+        try:
+            return self._play()
+        except Exception as error:  # noqa: BLE001  whatever it was: the soak goes on, and says so
+            trace = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"{type(error).__name__}: {error} at {Path(trace.filename).name}:{trace.lineno}"
+            return Result(cell=self.cell, reached=self.reached, state="", findings=[Finding(judge.BROKE_OFF, what)])
+
+    def _play(self) -> Result:
         began = time.monotonic()
         self.stage.begin()
         if self.cell.kind and self.cell.step not in SPOILT_LATER:
@@ -129,19 +138,8 @@ class Run:
         self.stage.simulator.add_fault(self.cell.endpoint, self.cell.kind, seconds=seconds, **extra)
 
     def propose(self) -> None:
-        """The client's request, with the key it keeps for this proposal."""
-        paper = self.stage.paper
-        principal = paper.principal
-        begun = idempotency.begin(principal_key=principal.reference, key=KEY, method="POST", path=PATH, body=b"{}")
-        intake.propose_once(
-            intent=paper.intent(**({"limit_price": RESTING} if self.cell.step is Step.CANCEL else {})),
-            narrative=Narrative(rationale="A run of the crash matrix."),
-            supersedes=None,
-            principal=principal,
-            begun=begun,
-            word=lambda proposal: str(proposal.pk).encode(),
-            now=timezone.now(),
-        )
+        resting = {"limit_price": RESTING} if self.cell.step is Step.CANCEL else {}
+        propose(self.stage.paper, **resting)
 
     def propose_and_approve(self) -> None:
         """What client and approver do, and do again until they have seen an answer."""
@@ -244,6 +242,7 @@ class Run:
 
     def cancel_fails(self) -> None:
         """An order rests; somebody wants it canceled, and what asks for that or does it fails."""
+        self.stage.simulator.pin_price(BTC, MID)
         self.propose_and_approve()
         self.run(worker("execution"))
         if self.cell.kind == FILLS_FIRST:
@@ -256,9 +255,9 @@ class Run:
             self.request_cancel()
         else:
             self.request_cancel()
-            take("default")
+            take("execution")
             publish("trades.cancel_order", order_id=self.order().pk)
-            self.worker_fails("default", "trades.cancel_order", order_id=self.order().pk)
+            self.worker_fails("execution", "trades.cancel_order", order_id=self.order().pk)
 
     def request_cancel(self) -> None:
         """What a person does until there is an answer; that it has ended already is one."""
@@ -411,6 +410,21 @@ class Run:
             elif state is not None and begun is not None:
                 return (event.recorded_at - begun).total_seconds()
         return None
+
+
+def propose(paper: PaperDesk, **changes: object) -> Proposal:
+    """The client's request, with the key it keeps for this proposal."""
+    principal = paper.principal
+    answer = intake.propose_once(
+        intent=paper.intent(**changes),
+        narrative=Narrative(rationale="A run of the crash matrix."),
+        supersedes=None,
+        principal=principal,
+        claim=idempotency.claim_of(principal_key=principal.reference, key=KEY, method="POST", path=PATH, body=b"{}"),
+        word=lambda proposal: str(proposal.pk).encode(),
+        now=timezone.now(),
+    )
+    return Proposal.objects.get(pk=bytes(answer.body).decode())
 
 
 def turning() -> list[Periodic]:

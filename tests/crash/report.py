@@ -10,7 +10,7 @@ from typing import Any
 from apps.common.fault_places import ROWS
 
 Row = dict[str, Any]
-KINDS = ("duplicate", "unapproved", "lost", "unresolved", "reservation", "books", "audit")
+KINDS = ("duplicate", "unapproved", "lost", "unresolved", "reservation", "books", "audit", "broke off")
 ELSEWHERE = {
     13: "not in this matrix yet",
     15: "not in this matrix yet",
@@ -99,6 +99,7 @@ def _totals(tally: Row) -> str:
         f"{sum(row['alarmed'] for row in runs)}",
         f"Reservations not conserved: {counts['reservation']}; fills or positions that differ from the venue's: "
         f"{counts['books']}; audit logs that do not verify: {counts['audit']}",
+        f"Runs that broke off: {counts['broke off']}",
         f"Orders whose outcome was unknown for a time and then known: {len(unknown)}"
         + (f", p50 {_at(unknown, 0.5):.1f} s, p95 {_at(unknown, 0.95):.1f} s (virtual)" if unknown else ""),
     ]

@@ -22,6 +22,7 @@ from apps.trades.services.orders import LEASE
 from apps.trades.types import OrderState
 from tests.crash import judge, naive
 from tests.crash.cells import WORKER, How, Step, matrix, sample
+from tests.crash.play import propose
 from tests.crash.processes import Fault, Stopped
 from tests.factories.desk import PaperDesk
 
@@ -68,7 +69,7 @@ def test_a_sample_has_every_cell_before_any_comes_again() -> None:
 def test_a_worker_that_fails_there_makes_one_order_at_most_and_is_not_silent(paper: PaperDesk, label: str) -> None:
     """In this process, for the fast run; `test_in_processes_of_their_own` kills real ones."""
     assert tasks.reconcile(str(paper.connection.pk)) == "CLEAN"
-    proposal = paper.propose()
+    proposal = propose(paper)
     paper.approve(proposal)
     order = paper.order_of(proposal)
 
