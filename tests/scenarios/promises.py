@@ -19,12 +19,14 @@ from apps.audit.models import Alarm, Event
 from apps.audit.selectors import facts_of
 from apps.common import canonical
 from apps.connectors.types import Side
-from apps.policies.models import Decision
+from apps.policies.models import Budget, Decision
+from apps.policies.rules.budgets import Dimension
 from apps.policies.selectors import trading_state
 from apps.policies.services import replays
 from apps.policies.types import State
 from apps.trades.models import Fill, Inquiry, Order, Position, Proposal
 from apps.trades.rules.terms import read_terms
+from apps.trades.services import conservation
 from apps.trades.services.gathering import day_start
 from apps.trades.types import (
     LIVE_ORDER_STATES,
@@ -169,6 +171,13 @@ class Promises(RuleBasedStateMachine):
             order.notional_minor for order in approved if order.state in LIVE_ORDER_STATES or order.filled_quantity
         )
         assert bound <= DAY_LIMIT * 10**8
+
+    @invariant()
+    def what_is_reserved_adds_up(self) -> None:
+        """4, 5: reservations against orders, fills and positions."""
+        assert not conservation.check(since=None, progress=lambda done, total: None).broken
+        for day in Budget.objects.filter(connection=self.paper.connection, dimension=Dimension.DAILY_NOTIONAL):
+            assert day.in_use_minor <= DAY_LIMIT * 10**8
 
     @invariant()
     def what_is_void_binds_nothing_and_what_is_approved_has_an_order(self) -> None:
