@@ -115,7 +115,13 @@ def _lapse(order: Order, now: datetime) -> bool:
         locked_proposal(order.proposal_id)
         moved = Order.objects.filter(
             pk=order.pk, state=OrderState.SUBMITTED, fence=order.fence, lease_until__lt=now
-        ).update(state=OrderState.UNKNOWN, fence=order.fence + 1, reason_code="CLAIM_LAPSED", reason=reason)
+        ).update(
+            state=OrderState.UNKNOWN,
+            fence=order.fence + 1,
+            lease_until=None,
+            reason_code="CLAIM_LAPSED",
+            reason=reason,
+        )
         if moved != 1:
             return False
         events.record(
