@@ -24,7 +24,7 @@ from apps.connectors.types import VenueOrder
 from apps.trades.models import Inquiry, Order
 from apps.trades.rules import comparison
 from apps.trades.selectors.proposals import locked_proposal
-from apps.trades.services import attaching, fills, lookups
+from apps.trades.services import attaching, budgeting, fills, lookups
 from apps.trades.services.endings import stream_of
 from apps.trades.services.lookups import Clock, Turn
 from apps.trades.types import InquiryAnswer, InquiryKind, OrderState
@@ -279,6 +279,7 @@ def _abandon(turn: Turn, request_id: UUID, seconder: "User", now: datetime) -> O
     )
     if moved != 1:
         raise Conflict("ORDER_MOVED", "The order moved in this moment.", fix="Look at it again.")
+    budgeting.follow(order_id=order.pk, now=now)
     lookups.write_inquiry(turn, InquiryKind.PERSON, InquiryAnswer.NOT_FOUND, now, until=now, code="ABANDONED")
     events.record(
         stream=stream_of(order.proposal_id),
