@@ -144,6 +144,10 @@ LABELS: dict[Step, tuple[str, ...]] = {
 WITHOUT: dict[str, str] = {
     places.WITHDRAW.name: "Ends a proposal; no order follows.",
     places.RESUME.name: "Moves the trading state alone.",
+    places.TRIP.name: "Stops trading as a halt does, in the transaction of whatever tripped it.",
+    places.RESET.name: "Two people loosen; no order is on its way there.",
+    places.MEASURE.name: "Writes down equity; no order is on its way there.",
+    places.CONCLUDE.name: "Two people end an order that nothing else ends; one transaction, which they repeat.",
     places.DIFFERENCE.name: "A note beside a state that was booked before.",
 }
 
