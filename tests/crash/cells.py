@@ -147,6 +147,9 @@ WITHOUT: dict[str, str] = {
     places.TRIP.name: "Stops trading as a halt does, in the transaction of whatever tripped it.",
     places.RESET.name: "Two people loosen; no order is on its way there.",
     places.MEASURE.name: "Writes down equity; no order is on its way there.",
+    places.CLEAR_CLAIM.name: "A pass of the clearing after a halt; the next pass asks and lists anew.",
+    places.CLEAR_LIST.name: "As above; it reads what is open.",
+    places.CLEAR_ANSWER.name: "As above; it writes down how far it came.",
     places.CONCLUDE.name: "Two people end an order that nothing else ends; one transaction, which they repeat.",
     places.DIFFERENCE.name: "A note beside a state that was booked before.",
 }
