@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 import time_machine
+from django.db import connection
 from django.test import RequestFactory
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -102,10 +103,11 @@ def test_a_key_is_never_a_person(admin_user: User, approver: User, now: datetime
     assert refusal(request_with(), PersonOnly) == "NOT_SIGNED_IN"
 
 
-def test_a_request_with_a_key_costs_two_queries(trader: User, now: datetime, django_assert_num_queries: object) -> None:
+def test_a_request_with_a_key_asks_once(trader: User, now: datetime, django_assert_num_queries: object) -> None:
     _, header = issue_key(owner=trader, now=now, scopes=["propose"])
     HasScope("propose")().has_permission(request_with(header), APIView())
-    with django_assert_num_queries(2):  # type: ignore[operator]
+    asked = 1 if connection.vendor == "postgresql" else 2
+    with django_assert_num_queries(asked):  # type: ignore[operator]
         HasScope("propose")().has_permission(request_with(header), APIView())
 
 

@@ -1,7 +1,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from apps.accounts import selectors
 from apps.accounts.errors import Unauthenticated
@@ -31,13 +31,14 @@ def test_the_secret_is_nowhere_in_the_database(trader: User, now: datetime) -> N
     assert not any(secret.encode() in bytes(event.body) for event in Event.objects.all())
 
 
-def test_authenticating_asks_twice_at_once_and_writes_at_most_once_a_minute(
+def test_authenticating_asks_once_and_writes_at_most_once_a_minute(
     trader: User, now: datetime, django_assert_num_queries: object
 ) -> None:
     key, header = issue_key(owner=trader, now=now)
-    with django_assert_num_queries(3):  # type: ignore[operator]
+    asked = 1 if connection.vendor == "postgresql" else 2
+    with django_assert_num_queries(asked + 1):  # type: ignore[operator]
         api_keys.authenticate(header=header, now=now)
-    with django_assert_num_queries(2):  # type: ignore[operator]
+    with django_assert_num_queries(asked):  # type: ignore[operator]
         found = api_keys.authenticate(header=header, now=now + timedelta(seconds=59))
         assert found.owner.username
         assert selectors.holds(found.owner, "propose_trade")

@@ -121,7 +121,7 @@ def test_two_workers_and_one_message_six_times_make_one_order(
     del server.services["execution2"]
 
 
-def test_a_worker_killed_after_its_claim_leaves_an_unknown_order_an_alarm_and_never_a_second_order(
+def test_the_order_of_a_worker_killed_after_its_claim_is_unknown_then_found_and_never_a_second_one(
     server: Server, program: Program, approver: Person, venue_behaves: None
 ) -> None:
     held = server.taken_messages()
@@ -135,16 +135,18 @@ def test_a_worker_killed_after_its_claim_leaves_an_unknown_order_an_alarm_and_ne
     server.start_service("worker-execution")
     server.wait_for_worker("worker-execution")
     server.publish(order_id, times=REPEATS)
-    program.followed_to(asked["id"], "UNKNOWN")
+    program.followed_to(asked["id"], "FILLED")
     server.publish(order_id, times=REPEATS)
     assert eventually(lambda: server.waiting_messages() == 0)
     # The message in the killed worker's hands is never acknowledged; all later ones are.
     assert eventually(lambda: server.taken_messages() <= held + 1)
 
-    assert program.order_state(asked["id"]) == "UNKNOWN"
+    assert program.order_state(asked["id"]) == "FILLED"
     assert server.venue_orders(asked["client_order_id"]) == 1
-    alarms = server.rows("SELECT code FROM audit_alarm WHERE subject = %s AND cleared_at IS NULL", f"order:{order_id}")
-    assert alarms == [("ORDER_UNKNOWN",)]
+    kinds = server.rows("SELECT kind FROM audit_event WHERE subject = %s ORDER BY id", order_id)
+    assert ("order.unknown",) in kinds, kinds
+    alarms = server.rows("SELECT code, cleared_at IS NULL FROM audit_alarm WHERE subject = %s", f"order:{order_id}")
+    assert alarms == [("ORDER_UNKNOWN", False)]
     operator = server.person("admin")
     assert f"order:{order_id}" in operator.browser.get("/admin/audit/alarm/").text
     operator.close()
