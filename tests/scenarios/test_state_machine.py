@@ -336,8 +336,8 @@ class Desk(Promises):
         self.compare_with_the_venue("")
 
         def two_people() -> None:
-            resumption.ask(connection_id=where, requester=self.paper.risk, reason="Test.", now=self.now)
-            resumption.second(connection_id=where, seconder=self.paper.approver, now=self.now)
+            resumption.ask(connection_id=where, requester=self.paper.risk, reason="Test.", clock=timezone.now)
+            resumption.second(connection_id=where, seconder=self.paper.approver, clock=timezone.now)
 
         self.refused(two_people, Denied, Conflict)
 
