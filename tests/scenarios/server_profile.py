@@ -96,8 +96,10 @@ class Server:
         self.prefix = f"scenario-{self._mark}-"
         owner = urlsplit(database_url)._replace(path=f"/{self._database}")
         self.owner_url = owner.geturl()
-        # The application connects as a role that owns nothing, as in docker-compose.yml; grant_roles makes it.
+        # The application connects as a role that owns nothing, as in docker-compose.yml; grant_roles makes it, and the
+        # auditor's. Roles belong to the whole cluster: these are this database's, and go with it.
         self._role = self._database
+        self._auditor = f"{self._database}_auditor"
         place = owner.netloc.rpartition("@")[2]
         self.database_url = owner._replace(netloc=f"{self._role}:{self._mark}@{place}").geturl()
         self._seal_key = Ed25519PrivateKey.generate()
@@ -149,7 +151,7 @@ class Server:
         """The release service's steps but the check of a deployment: that one is about production."""
         script = shlex.split(SERVICES["release"]["command"])[-1]
         for line in script.split("&&"):
-            words = shlex.split(line)
+            words = [self._auditor if word == "aika_auditor" else word for word in shlex.split(line)]
             if words[2] != "check":
                 assert self.manage(*words[2:]) == 0, line
 
@@ -258,5 +260,6 @@ class Server:
             self.redis.close()
             with psycopg.connect(self._maintenance, autocommit=True) as connection:
                 connection.execute(f'DROP DATABASE IF EXISTS "{self._database}" WITH (FORCE)'.encode())
-                connection.execute(f'DROP ROLE IF EXISTS "{self._role}"'.encode())
+                for role in (self._role, self._auditor):
+                    connection.execute(f'DROP ROLE IF EXISTS "{role}"'.encode())
             self._folder.cleanup()
