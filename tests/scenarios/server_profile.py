@@ -225,6 +225,11 @@ class Server:
         """Execution messages that nobody has taken yet."""
         return int(self.redis.llen(f"{self.prefix}execution"))  # type: ignore[arg-type]
 
+    def messages_of(self, order_id: str) -> int:
+        """Execution messages of that order that nobody has taken yet; what beat sends by the clock is not among them."""
+        waiting: list[bytes] = self.redis.lrange(f"{self.prefix}execution", 0, -1)  # type: ignore[assignment]
+        return sum(order_id in json.loads(message)["headers"]["kwargsrepr"] for message in waiting)
+
     def taken_messages(self) -> int:
         """Messages of any queue that somebody took and has not acknowledged."""
         return int(self.redis.hlen(f"{self.prefix}unacked"))  # type: ignore[arg-type]

@@ -156,10 +156,10 @@ def test_the_order_of_a_worker_killed_after_its_claim_is_unknown_then_found_and_
 def test_a_message_that_was_lost_is_found_by_the_sweep(server: Server, program: Program, approver: Person) -> None:
     server.services["worker-execution"].stop()
     asked = program.propose(quantity())
-    approver.approve(asked["id"])
-    # The queue also carries what the beat sends there by the clock: at least the order itself waits, and all is lost.
-    assert eventually(lambda: server.waiting_messages() >= 1)
+    order_id = approver.approve(asked["id"])["order_id"]
+    assert eventually(lambda: server.messages_of(order_id) == 1)
     assert server.lose_messages() == 1
+    assert server.messages_of(order_id) == 0
     assert program.order_state(asked["id"]) == "INITIALIZED"
 
     server.start_service("worker-execution")
