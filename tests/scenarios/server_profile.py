@@ -226,7 +226,7 @@ class Server:
         return int(self.redis.llen(f"{self.prefix}execution"))  # type: ignore[arg-type]
 
     def messages_of(self, order_id: str) -> int:
-        """Execution messages of that order that nobody has taken yet; what beat sends by the clock is not among them."""
+        """Execution messages of that order nobody has taken yet; what beat sends by the clock is not counted."""
         waiting: list[bytes] = self.redis.lrange(f"{self.prefix}execution", 0, -1)  # type: ignore[assignment]
         return sum(order_id in json.loads(message)["headers"]["kwargsrepr"] for message in waiting)
 
