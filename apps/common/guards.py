@@ -91,6 +91,15 @@ def frozen_columns(*columns: str, when: str | None = None, name: str = "columns"
     return Guard(name, (Refusal(name, "UPDATE", f"({when}) AND ({changed})" if when else changed),))
 
 
+def true_copies(*, name: str = "true_copies", **sources: str) -> Guard:
+    """A new row says in each of these columns (NOT NULL) what its source says, a SELECT over NEW: a CHECK may trust it.
+
+    Neither a copy nor its source may change afterwards; other guards hold that.
+    """
+    differs = (f'NEW."{column}" IS DISTINCT FROM ({source})' for column, source in sources.items())
+    return Guard(name, (Refusal(name, "INSERT", " OR ".join(differs)),))
+
+
 def transitions(
     column: str, pairs: Iterable[tuple[str, str]], *, initial: Sequence[str] = (), name: str | None = None
 ) -> Guard:

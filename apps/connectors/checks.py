@@ -56,6 +56,25 @@ def live_has_a_key(
 
 
 @register(Tags.database)
+def live_asks_people(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """connectors.E004: approvals are switched off where there is a live connection."""
+    if settings.POLICY_REQUIRE_APPROVAL:
+        return []
+    return [
+        Error(
+            f"POLICY_REQUIRE_APPROVAL is off, and the connection {connection.slug!r} is live.",
+            hint="Set POLICY_REQUIRE_APPROVAL=true, or run paper in an installation of its own. Whatever it says, "
+            "live orders need people.",
+            id="connectors.E004",
+        )
+        for connection in _active(databases)
+        if connection.is_live
+    ]
+
+
+@register(Tags.database)
 def address_fits_environment(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:

@@ -109,6 +109,11 @@ class ClearingOutcome(StrEnum):
     STOPPED = "STOPPED"
 
 
+def waiver_words(version_number: int) -> str:
+    """What stands wherever an approval by people would."""
+    return f"No person was asked: paper, policy version {version_number} waives."
+
+
 WAITING_STATES: Final = frozenset({ProposalState.AWAITING_APPROVAL})
 # Money is bound while an order is in one of these: it may execute, or may have been sent.
 LIVE_ORDER_STATES: Final = frozenset({OrderState.INITIALIZED, OrderState.SUBMITTED, OrderState.UNKNOWN, *_WORKING})

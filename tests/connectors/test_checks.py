@@ -14,7 +14,12 @@ LIVE: dict[str, Any] = {"environment": "live", "api_base": "https://api.coinbase
 
 def ids() -> list[str | None]:
     found = []
-    for check in (checks.no_simulator_in_production, checks.live_has_a_key, checks.address_fits_environment):
+    for check in (
+        checks.no_simulator_in_production,
+        checks.live_has_a_key,
+        checks.address_fits_environment,
+        checks.live_asks_people,
+    ):
         found += check(None, databases=["default"])
         assert check(None, databases=None) == []
     return [item.id for item in found]
@@ -40,6 +45,20 @@ def test_a_simulator_on_this_machine_is_an_error_in_production_only(settings: An
 def test_a_live_connection_without_a_key_is_an_error() -> None:
     ConnectionFactory(**LIVE, key_name="")
     assert ids() == ["connectors.E002"]
+
+
+def test_approvals_are_not_switched_off_beside_a_live_connection(settings: Any) -> None:
+    settings.POLICY_REQUIRE_APPROVAL = False
+    ConnectionFactory(api_base="https://api-sandbox.coinbase.com")
+    assert ids() == []
+    live = ConnectionFactory(**LIVE)
+    assert ids() == ["connectors.E004"]
+    settings.POLICY_REQUIRE_APPROVAL = True
+    assert ids() == []
+    settings.POLICY_REQUIRE_APPROVAL = False
+    live.is_active, live.deactivated_at = False, LONG_AGO
+    live.save(update_fields=["is_active", "deactivated_at"])
+    assert ids() == []
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_nobody_is_needed_only_on_paper_and_only_where_switched_off(
     nobody = rule("r", "approvals_required", tiers=[{"needed": "0", "roles": ["approver"]}])
     found = judged(nobody, of=ask(environment=environment), waived=waived)
     assert found.outcome == outcome
-    assert found.tier == (None if outcome is Verdict.ALLOW else Tier(1, ("approver",)))
+    assert found.tier == Tier(0 if outcome is Verdict.ALLOW else 1, ("approver",))
 
 
 def test_a_tier_that_needs_somebody_is_never_waived() -> None:

@@ -41,6 +41,7 @@ def ballot_of(known: Gathered, price: Price, *, is_intact: bool) -> Ballot:
         needed=known.needed,
         votes=_vote_lines(known, may_vote=may_vote),
         is_open=known.is_open,
+        waiver=order.authority.waiver if order is not None else "",
         may_vote=may_vote,
         off=off,
         why_no_vote=why_not,
@@ -68,7 +69,7 @@ def _vote_lines(known: Gathered, *, may_vote: bool) -> tuple[VoteLine, ...]:
     ]
     if may_vote:
         lines.append(VoteLine(who="You", words="have not voted", icon="person"))
-    elif not lines:
+    elif not lines and known.proposal.needed:
         lines.append(VoteLine(who="Nobody", words="has voted", icon="person"))
     return tuple(lines)
 

@@ -77,7 +77,8 @@ def paid_lines(rows: PageRows) -> tuple[SumLine, ...]:
     if paid is not None:
         verb = "Paid" if terms.side is Side.BUY else "Got"
         lines.append(SumLine(label=f"{verb} on average", value=f"{words.price(paid)} {quoted}", is_sum=True))
-        lines.append(SumLine(label="Price seen by the last approver", value=f"{words.price(seen)} {quoted}"))
+        seer = "policy: no person was asked" if order.authority.waiver else "the last approver"
+        lines.append(SumLine(label=f"Price seen by {seer}", value=f"{words.price(seen)} {quoted}"))
         worse = slippage_bps(terms.side, paid, seen)
         if worse is not None:
             label = "Worse than seen" if worse > 0 else "Better than seen" if worse < 0 else "As seen"

@@ -29,6 +29,7 @@ class Standing:
     """What policy says now, while it can be decided; else what it said when it was asked, from the frozen bytes."""
 
     evaluation: Evaluation
+    tier: Tier | None
     facts: Facts
     quote: Quote | None
     version_id: str
@@ -59,7 +60,7 @@ class Gathered:
 
     @property
     def tier(self) -> Tier | None:
-        return self.judgement.evaluation.tier
+        return self.judgement.tier
 
     @property
     def needed(self) -> int:
@@ -104,6 +105,7 @@ def _judged_now(rows: PageRows, now: datetime) -> Standing:
     version = judged.version
     return Standing(
         evaluation=judged.evaluation,
+        tier=judged.tier,
         facts=judged.facts,
         quote=judged.quote,
         version_id=str(version.version_id) if version else "",
@@ -113,8 +115,10 @@ def _judged_now(rows: PageRows, now: datetime) -> Standing:
 
 def _judged_then(rows: PageRows, now: datetime) -> Standing:
     decision = rows.proposal.decision
+    evaluation = replay(bytes(decision.inputs))
     return Standing(
-        evaluation=replay(bytes(decision.inputs)),
+        evaluation=evaluation,
+        tier=evaluation.tier,
         facts={},
         quote=None,
         version_id="",

@@ -207,8 +207,8 @@ def _asks(evaluation: Evaluation) -> str:
     if evaluation.outcome is Verdict.DENY:
         remedy = f" {evaluation.remedy.sentence}" if evaluation.remedy else ""
         return f"As things stand policy denies this, and an approval would be refused.{remedy}"
-    if evaluation.tier is None:
-        return "Policy asks for no approval."
+    if evaluation.tier is None or not evaluation.tier.needed:
+        return "Policy asks no person about this."
     roles, needed = words.listed(list(evaluation.tier.roles), word="or"), evaluation.tier.needed
     people = "One person" if needed == 1 else f"{words.count(needed).capitalize()} people"
     return f"{people} must approve: {roles}. The price may move {evaluation.tier.drift_bps:f} bps until then."

@@ -189,7 +189,10 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ballot:
-    """The vote: who has said what, what is still needed, what this person's click would do."""
+    """The vote: who has said what, what is still needed, what this person's click would do.
+
+    `waiver` says, where no person was asked, what waived that.
+    """
 
     have: int
     needed: int
@@ -198,6 +201,7 @@ class Ballot:
     may_vote: bool
     off: Off | None
     why_no_vote: str = ""
+    waiver: str = ""
     may_revoke: bool = False
     consequence: str = ""
     consequence_lead: str = ""

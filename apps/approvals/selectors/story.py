@@ -163,7 +163,7 @@ def _figures(rows: PageRows) -> tuple[SumLine, ...]:
 
 def _steps(rows: PageRows, votes: Sequence[Vote], asker: str, whose: str) -> tuple[Step, ...]:
     found = [_proposed(rows, asker, whose), _judged(rows), *(_voted(vote, rows) for vote in votes)]
-    found += [*_ordered(rows), *_cancel_asked(rows), *_filled(rows), *_closed(rows), *_ended(rows)]
+    found += [*_waived(rows), *_ordered(rows), *_cancel_asked(rows), *_filled(rows), *_closed(rows), *_ended(rows)]
     found.sort(key=lambda step: step.at)
     steps, before = [], None
     for step in found:
@@ -196,6 +196,7 @@ def _judged(rows: PageRows) -> Step:
     proposal, decision = rows.proposal, rows.proposal.decision
     denied = proposal.state == ProposalState.DENIED
     people = "one approval" if proposal.needed == 1 else f"{words.count(proposal.needed)} approvals"
+    people = people if proposal.needed else "no person\u2019s approval"
     title = "Policy denied it" if denied else f"Policy: needs {people}"
     said = _said(bytes(decision.results))
     return Step(
@@ -223,6 +224,24 @@ def _said(results: bytes) -> str:
         return f"{' '.join(failing)}{fix}"
     passed = sum(line.get("verdict") == "PASS" for line in judged)
     return f"{passed} of {passed} rules passed."
+
+
+def _waived(rows: PageRows) -> list[Step]:
+    """Policy's own approval, where it asked no person."""
+    order = rows.order
+    if order is None or not order.authority.waiver:
+        return []
+    return [
+        Step(
+            at=order.authority.created_at,
+            after="",
+            dot="warn",
+            icon="scale",
+            title="Policy approved it",
+            text=order.authority.waiver,
+            note=f"Digest {order.authority.digest[:8]}\u2026{order.authority.digest[-8:]}",
+        )
+    ]
 
 
 def _voted(vote: Vote, rows: PageRows) -> Step:

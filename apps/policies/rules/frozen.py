@@ -12,7 +12,7 @@ from apps.policies.rules.wording import line_text
 from apps.policies.types import Ask, Evaluation, Fact, Facts, RuleRow, VersionRules
 
 # Raised whenever the same inputs may give other results: decisions of another number are not compared.
-EVALUATOR_VERSION = 2
+EVALUATOR_VERSION = 3
 INPUTS_SCHEMA = "aika.decision-inputs/1"
 RESULTS_SCHEMA = "aika.decision/1"
 

@@ -66,7 +66,8 @@ def judge(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -
     codes = _codes(findings)
     if codes:
         return Judgement(Verdict.DENY, findings, codes, tier)
-    return Judgement(Verdict.ALLOW if tier is None else Verdict.NEEDS_APPROVAL, findings, (), tier)
+    waived = tier is not None and tier.needed == 0
+    return Judgement(Verdict.ALLOW if waived else Verdict.NEEDS_APPROVAL, findings, (), tier)
 
 
 def answers(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -> list[Answered]:
@@ -98,7 +99,8 @@ def _consult(checks: tuple[tuple[Check, tuple[str, ...]], ...], case: Case) -> l
 def _approval(
     selection: Selection, case: Case, tiers: list[Tier], approval_may_be_waived: bool
 ) -> tuple[Tier | None, Finding]:
-    """What all approval rules in scope ask for together; nobody only on paper, and where that is switched on."""
+    """What all approval rules in scope ask for together; nobody (a tier of none) only on paper, and where that is
+    switched on."""
     if not tiers:
         # A rule in scope that denied for itself has its own line; only the absence of any is told here.
         return None, PASSED if selection.has_approvals else _NO_APPROVAL
@@ -107,7 +109,7 @@ def _approval(
         return None, _CONFLICT
     if tier.needed == 0:
         if approval_may_be_waived and case.ask.environment == "paper":
-            return None, _WAIVED
+            return tier, _WAIVED
         tier = Tier(1, tier.roles, tier.drift_bps, tier.quote_age_s)
     return tier, Finding(LineVerdict.REQUIRE, ReasonCode.APPROVAL_REQUIRED, tier=tier) if case.wordy else PASSED
 

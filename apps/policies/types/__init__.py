@@ -261,6 +261,7 @@ class Tier:
 
     `drift_bps`: the mid may move at most this far, in basis points, from the price the proposal was made at and from
     the price a vote carries. `quote_age_s`: the price a vote carries may be at most this many seconds old.
+    `needed` is 0 in an ALLOW only, where policy waives; drift and age hold all the same.
     """
 
     needed: int

@@ -106,12 +106,12 @@ class ProposalAdmin(TradeLedgerAdmin[Proposal]):
 
 @admin.register(Authority)
 class AuthorityAdmin(TradeLedgerAdmin[Authority]):
-    """The rights to send: who approved, on which price, until when."""
+    """The rights to send: who approved (or that policy asked nobody), on which price, until when."""
 
     desk_path = "proposal__connection__desk"
-    list_display = ("created_at", "what", "needed", "valid_until", "story")
+    list_display = ("created_at", "what", "who_approved", "valid_until", "story")
     list_display_links = ("what",)
-    list_select_related = ("proposal",)
+    list_select_related = ("proposal", "policy_version")
     search_fields = ("=id", "=proposal__id", "=digest")
     search_help_text = "A whole id or digest"
     ordering = ("-created_at",)
@@ -120,6 +120,8 @@ class AuthorityAdmin(TradeLedgerAdmin[Authority]):
         "story",
         "created_at",
         "valid_until",
+        "environment",
+        "who_approved",
         "needed",
         "roles",
         "approvers",
@@ -131,7 +133,7 @@ class AuthorityAdmin(TradeLedgerAdmin[Authority]):
         "digest",
         "request_digest",
     )
-    readonly_fields = ("story", "exact_reference_mid", "exact_seen_price")
+    readonly_fields = ("story", "who_approved", "exact_reference_mid", "exact_seen_price")
 
     @admin.display(description="what")
     def what(self, row: Authority) -> str:
@@ -141,10 +143,14 @@ class AuthorityAdmin(TradeLedgerAdmin[Authority]):
     def story(self, row: Authority) -> SafeString:
         return story_link(row.proposal_id, row.proposal.label)
 
+    @admin.display(description="approved by")
+    def who_approved(self, row: Authority) -> str:
+        return row.waiver or f"{words.count(len(row.approvers))} of {words.count(row.needed)} needed"
+
     @admin.display(description="middle of the market then")
     def exact_reference_mid(self, row: Authority) -> str:
         return exact(row.reference_mid)
 
-    @admin.display(description="price seen by the last approver")
+    @admin.display(description="price seen by who approved last")
     def exact_seen_price(self, row: Authority) -> str:
         return exact(row.seen_price)

@@ -80,7 +80,8 @@ class ProposalsView(ApiView):
     )
     def post(self, request: Request) -> HttpResponse:
         """Judged at once and stored: AWAITING_APPROVAL, or DENIED with every reason, the numbers measured, the limits,
-        and the largest change that would pass. Nothing is sent to a venue before people have approved."""
+        and the largest change that would pass. Nothing is sent to a venue before people have approved; only on paper,
+        and where policy waives it (`end_code` APPROVAL_WAIVED), is it APPROVED at once and no person asked."""
         now, principal, raw = timezone.now(), principal_of(request), raw_body(request)
         values = bodies.ProposalBody.read(parse_json(raw) if raw else {})
         key = request.headers.get(IDEMPOTENCY_KEY)

@@ -8,7 +8,15 @@ from django.db import models
 from django.db.models import Q
 
 from apps.common.fields import ExactDecimalField
-from apps.trades.types import IN_FLIGHT_STATES, LIVE_ORDER_STATES, WORKING_STATES, OrderState, ProposalState
+from apps.connectors.types import Environment
+from apps.trades.types import (
+    IN_FLIGHT_STATES,
+    LIVE_ORDER_STATES,
+    WORKING_STATES,
+    OrderState,
+    ProposalState,
+    waiver_words,
+)
 
 
 def _choices(states: type[ProposalState] | type[OrderState]) -> list[tuple[str, str]]:
@@ -110,14 +118,16 @@ class Authority(models.Model):
     """The right to send one order: written when a quorum completes, read by the claim, never changed.
 
     `approvers` are the ids of the people whose approvals made the quorum; the claim asks `accounts` whether each is
-    still active and in a role. `seen_price` is the price (quote currency) the last approver saw on the side that would
-    trade.
+    still active and in a role. Nobody is needed (`needed` 0, no approvers) only where policy waived the approval, which
+    the database allows on paper alone. `seen_price` is the price (quote currency) on the side that would trade, as the
+    last approver saw it, or policy where nobody was asked.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     proposal = models.OneToOneField(Proposal, on_delete=models.PROTECT, related_name="authority")
     digest = models.CharField(max_length=64)
     request_digest = models.CharField(max_length=64)
+    environment = models.CharField(max_length=10, help_text="Paper or live, as the connection is.")
     decision = models.ForeignKey("policies.Decision", on_delete=models.PROTECT, related_name="+")
     policy_version = models.ForeignKey("policies.PolicyVersion", on_delete=models.PROTECT, related_name="+")
     needed = models.PositiveSmallIntegerField()
@@ -132,9 +142,20 @@ class Authority(models.Model):
     class Meta:
         default_permissions = ("view",)
         verbose_name_plural = "authorities"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(needed__gte=1) | Q(environment=Environment.PAPER.value),
+                name="authority_waived_on_paper_only",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"Authority for {self.proposal_id}"
+
+    @property
+    def waiver(self) -> str:
+        """That no person was asked, in words; empty where people approved. Reads `policy_version`."""
+        return "" if self.needed else waiver_words(self.policy_version.number)
 
 
 class OrderQuerySet(models.QuerySet["Order"]):

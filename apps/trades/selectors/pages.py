@@ -59,7 +59,8 @@ def proposal_rows(proposal_id: UUID) -> PageRows | None:
 
 def rows_of(proposal: Proposal) -> tuple[Order | None, tuple[Fill, ...], Outcome | None]:
     """The newest order of a proposal, its fills oldest first, and what it closed: three queries."""
-    order = Order.objects.filter(proposal_id=proposal.pk).select_related("authority").order_by("-attempt").first()
+    rows = Order.objects.select_related("authority__policy_version").filter(proposal_id=proposal.pk)
+    order = rows.order_by("-attempt").first()
     if order is None:
         return None, (), None
     return order, tuple(order.fills.order_by("occurred_at")), Outcome.objects.filter(order=order).first()

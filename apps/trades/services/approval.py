@@ -1,7 +1,7 @@
 """The transaction side of an approval: fresh judgement under a lock, and the right to send one order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -16,11 +16,11 @@ from apps.common.errors import Misconfigured
 from apps.common.money import ceil_to, minor_up
 from apps.common.tasks import publish
 from apps.connectors.selectors import locked_connection
-from apps.connectors.types import Quote
+from apps.connectors.types import Quote, Side
 from apps.policies import rules as policy
 from apps.policies.selectors import active_version
 from apps.policies.services import decisions
-from apps.policies.types import Ask, Evaluation, Facts, Gate, Tier, VersionRules
+from apps.policies.types import Ask, Evaluation, Facts, Gate, ReasonCode, Tier, Verdict, VersionRules
 from apps.quotes.services import quotes
 from apps.trades.models import Authority, Order, Proposal
 from apps.trades.rules.reservations import reservation_for
@@ -29,7 +29,7 @@ from apps.trades.services import budgeting, facts
 from apps.trades.services.endings import stream_of
 from apps.trades.services.gathering import Gathering
 from apps.trades.services.seal import seal_of
-from apps.trades.types import OrderState, ProposalState, Reservation, Terms
+from apps.trades.types import OrderState, ProposalState, Reservation, Terms, waiver_words
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 # The exact field keeps 18 places; what is reserved is rounded up to that.
 _SMALLEST: Final = Decimal(1).scaleb(-18)
+POLICY: Final = Actor.system("policy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,9 @@ class Judgement:
 
     @property
     def tier(self) -> Tier | None:
-        return self.evaluation.tier
+        """Who must approve what waits. It waits because people were asked: one must, also where policy waives now."""
+        tier = self.evaluation.tier
+        return tier if tier is None or tier.needed else replace(tier, needed=1)
 
 
 def judge_again(proposal: Proposal, *, now: datetime, lock: bool, order_id: UUID | None = None) -> Judgement:
@@ -63,7 +66,6 @@ def judge_again(proposal: Proposal, *, now: datetime, lock: bool, order_id: UUID
     terms = read_terms(bytes(proposal.terms))
     connection = locked_connection(terms.connection_id) if lock else proposal.connection
     ask = facts.ask_of(terms, proposer_id=proposal.proposer_id, reporting_currency=connection.desk.reporting_currency)
-    version = active_version(connection.pk)
     gathering = Gathering(
         connection=connection,
         ask=ask,
@@ -72,6 +74,18 @@ def judge_again(proposal: Proposal, *, now: datetime, lock: bool, order_id: UUID
         proposal_id=proposal.pk,
         order_id=order_id,
     )
+    return _judged(terms, gathering)
+
+
+def judge_locked(terms: Terms, ask: Ask, *, now: datetime) -> Judgement:
+    """Evaluate terms that are not stored yet, under the same lock."""
+    connection = locked_connection(terms.connection_id)
+    return _judged(terms, Gathering(connection=connection, ask=ask, now=now, asked_at=now))
+
+
+def _judged(terms: Terms, gathering: Gathering) -> Judgement:
+    connection, ask, now = gathering.connection, gathering.ask, gathering.now
+    version = active_version(connection.pk)
     known = facts.gather(policy.facts_needed(version, ask), gathering)
     evaluation = policy.evaluate(version, ask, known, now, approval_may_be_waived=not settings.POLICY_REQUIRE_APPROVAL)
     return Judgement(
@@ -108,6 +122,8 @@ def approve(
     seen_at: datetime,
     actor: Actor,
     now: datetime,
+    code: str = "APPROVED",
+    reason: str = "",
 ) -> Order:
     """A complete quorum: write the authority and the order, reserve what it can cost, and publish its execution.
 
@@ -124,6 +140,7 @@ def approve(
         digest=proposal.digest,
         request_digest=proposal.request_digest,
         decision=decision,
+        environment=judgement.terms.environment.value,
         policy_version_id=version.version_id,
         needed=tier.needed,
         roles=list(tier.roles),
@@ -137,14 +154,37 @@ def approve(
     order = _initialize(proposal, authority, judgement, now)
     budgeting.hold(order, judgement, now=now)
     moved = Proposal.objects.filter(pk=proposal.pk, state=ProposalState.AWAITING_APPROVAL).update(
-        state=ProposalState.APPROVED, ended_at=now, end_code="APPROVED"
+        state=ProposalState.APPROVED, ended_at=now, end_code=code, end_reason=reason
     )
     if moved != 1:
         raise Misconfigured("PROPOSAL_MOVED", f"{proposal.label} moved under its lock.")
-    proposal.state = ProposalState.APPROVED
+    proposal.state, proposal.ended_at = ProposalState.APPROVED, now
+    proposal.end_code, proposal.end_reason = code, reason
     _write_down(proposal, authority, order, actor, now)
     publish("trades.execute_trade", order_id=order.pk)
     return order
+
+
+def approve_unasked(proposal: Proposal, *, judgement: Judgement, now: datetime) -> Order:
+    """Policy itself approves what it asks no person about, on paper: the authority names nobody, and the event says so.
+
+    Inside the transaction that stored the proposal. Raises BudgetExhausted as `approve`.
+    """
+    tier, version, quote = judgement.evaluation.tier, judgement.version, judgement.quote
+    if judgement.evaluation.outcome is not Verdict.ALLOW or tier is None or version is None or quote is None:
+        raise Misconfigured("APPROVAL_NOT_WAIVED", f"Policy does not waive the approval of {proposal.label}.")
+    return approve(
+        proposal,
+        judgement=judgement,
+        tier=tier,
+        approvers=(),
+        seen_price=quote.ask if judgement.terms.side is Side.BUY else quote.bid,
+        seen_at=quote.received_at,
+        actor=POLICY,
+        now=now,
+        code=ReasonCode.APPROVAL_WAIVED.value,
+        reason=waiver_words(version.number),
+    )
 
 
 def _write_down(proposal: Proposal, authority: Authority, order: Order, actor: Actor, now: datetime) -> None:
@@ -155,6 +195,8 @@ def _write_down(proposal: Proposal, authority: Authority, order: Order, actor: A
         subject=str(proposal.pk),
         payload={
             "state": ProposalState.APPROVED.value,
+            "code": proposal.end_code,
+            "reason": proposal.end_reason,
             "digest": authority.digest,
             "request_digest": authority.request_digest,
             "authority": authority.pk,

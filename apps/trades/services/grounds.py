@@ -47,7 +47,7 @@ def check_judgement(authority: Authority, judgement: Judgement) -> None:
     if judgement.evaluation.outcome is Verdict.DENY:
         codes = ", ".join(judgement.evaluation.codes)
         raise Unfounded("POLICY_DENIES", f"Policy denies it now: {codes}.")
-    tier, quote = judgement.tier, judgement.quote
+    tier, quote = judgement.evaluation.tier, judgement.quote
     if (
         tier is None
         or quote is None

@@ -1,14 +1,15 @@
 """Proposals: from an intent to a waiting row. How they end is in `endings`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.models import Model
 
 from apps.accounts.types import Principal
@@ -21,12 +22,13 @@ from apps.connectors.selectors import InstrumentRow, connection_question, instru
 from apps.connectors.services import venue
 from apps.connectors.types import Environment, Quote
 from apps.policies import rules as policy
+from apps.policies.errors import BudgetExhausted
 from apps.policies.selectors import active_at, version_of
 from apps.policies.services import decisions
 from apps.policies.types import Ask, Evaluation, Facts, Gate, Verdict, VersionRules
 from apps.trades.models import Proposal
 from apps.trades.rules import terms as rules
-from apps.trades.services import facts, latches, market
+from apps.trades.services import approval, facts, latches, market
 from apps.trades.services.endings import stream_of
 from apps.trades.services.gathering import Gathering
 from apps.trades.types import Intent, Narrative, ProposalState, Terms
@@ -175,7 +177,7 @@ def propose(
     also: Callable[[Proposal], Model] | None = None,
     door: Door | None = None,
 ) -> Proposal:
-    """Judge an intent and store it with the decision: DENIED, or AWAITING_APPROVAL.
+    """Judge an intent and store it with the decision: DENIED, AWAITING_APPROVAL, or APPROVED where no person is asked.
 
     `also` gives a row to store in the same transaction: a caller's own record commits with the proposal or not at all.
     `door` is given where it was read already. Raises as `judge`, Invalid for a narrative beyond its bounds, and
@@ -186,7 +188,15 @@ def propose(
     try:
         with faults.commit(places.PROPOSE):
             earlier = _superseded(supersedes, principal) if supersedes is not None else None
-            proposal = _store(judged, narrative, principal, idempotency_key, earlier, also)
+            keep = partial(
+                _store,
+                narrative=narrative,
+                principal=principal,
+                idempotency_key=idempotency_key,
+                supersedes=earlier,
+                also=also,
+            )
+            proposal = _unasked(judged, keep) if judged.evaluation.outcome is Verdict.ALLOW else keep(judged)
     except IntegrityError as error:
         # Asked, not read from the error: databases and guards word it differently. Anything else stays a defect.
         used = Proposal.objects.filter(principal_key=principal.reference, idempotency_key=idempotency_key)
@@ -236,6 +246,32 @@ def _superseded(proposal_id: UUID, principal: Principal) -> Proposal:
     return earlier
 
 
+def _unasked(judged: Judged, keep: Callable[..., Proposal]) -> Proposal:
+    """Store what policy asks no person about, approved at once: judged once more, under the lock that every approval
+    takes. What policy does not let pass any more is stored as it says now, denied or waiting."""
+    judgement = approval.judge_locked(judged.terms, judged.ask, now=judged.judged_at)
+    if judgement.evaluation.outcome is Verdict.ALLOW:
+        try:
+            with transaction.atomic():
+                return keep(_judged_as(judged, judgement), waived_by=judgement)
+        except BudgetExhausted as exhausted:
+            judgement = approval.judge_locked(judged.terms, judged.ask, now=judged.judged_at)
+            if judgement.evaluation.outcome is Verdict.ALLOW:
+                raise Conflict(exhausted.code, exhausted.message, fix="Propose it again.") from exhausted
+    return keep(_judged_as(judged, judgement))
+
+
+def _judged_as(judged: Judged, judgement: approval.Judgement) -> Judged:
+    return replace(
+        judged,
+        connection=judgement.connection,
+        version=judgement.version,
+        facts=judgement.facts,
+        evaluation=judgement.evaluation,
+        quote=judgement.quote,
+    )
+
+
 def _store(
     judged: Judged,
     narrative: Narrative,
@@ -243,6 +279,7 @@ def _store(
     idempotency_key: str,
     supersedes: Proposal | None,
     also: Callable[[Proposal], Model] | None,
+    waived_by: approval.Judgement | None = None,
 ) -> Proposal:
     # The moment it was judged at, which may be later than the request: another one would not replay.
     terms, evaluation, now = judged.terms, judged.evaluation, judged.judged_at
@@ -286,7 +323,12 @@ def _store(
         end_code=evaluation.codes[0] if denied and evaluation.codes else "",
     )
     opened = _opened(proposal, evaluation, principal, now)
-    store(decision, proposal, *opened, *(() if also is None else (also(proposal),)))
+    rows: tuple[Model | Statement, ...] = (decision, proposal, *opened)
+    if waived_by is not None:
+        store(*rows)
+        approval.approve_unasked(proposal, judgement=waived_by, now=now)
+        rows = ()
+    store(*rows, *(() if also is None else (also(proposal),)))
     if denied:
         latches.keep_losses(judged.connection.pk, evaluation, now)
     return proposal
