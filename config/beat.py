@@ -68,6 +68,12 @@ SCHEDULE: tuple[Periodic, ...] = (
         why="Stops: after a halt, orders stay open at the venue, and nobody knows whether any do.",
     ),
     Periodic(
+        name="Look for alarms",
+        task="trades.watch_alarms",
+        every_s=10,
+        why="Stops: what stays unresolved is no alarm, and no alarm is told or repeated; manage.py alarms does it too.",
+    ),
+    Periodic(
         name="Expire what is due",
         task="trades.expire_due",
         every_s=10,

@@ -109,3 +109,8 @@ def open_requests(kind: str, now: datetime) -> QuerySet[SecondPersonRequest]:
     states = (SecondPersonState.OPEN, SecondPersonState.SECONDED)
     rows = SecondPersonRequest.objects.filter(kind=kind, state__in=states, expires_at__gt=now)
     return rows.select_related("requester", "seconder").order_by("requested_at")
+
+
+def requests_waiting(now: datetime) -> QuerySet[SecondPersonRequest]:
+    """Every request that waits for its second person, of whatever kind, the next to expire first."""
+    return SecondPersonRequest.objects.filter(state=SecondPersonState.OPEN, expires_at__gt=now).order_by("expires_at")

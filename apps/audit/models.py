@@ -1,8 +1,8 @@
-"""The rows of the log. Written by services.events, services.sealing and services.alarms only; guarded by triggers."""
+"""The rows of the log and of its alarms. Written by this app's services only; guarded by triggers."""
 
 from django.db import models
 
-from apps.audit.types import ActorKind
+from apps.audit.types import ActorKind, Channel, NoticeState
 
 HASH_CHARS = 64
 STREAM_CHARS_MAX = 120
@@ -102,13 +102,21 @@ class Seal(models.Model):
 
 
 class Alarm(models.Model):
-    """Something a person must look at, from `since` until `cleared_at`. One open alarm for each code and subject."""
+    """Something a person must look at, from `since` until `cleared_at`. One open alarm for each code and subject.
+
+    `told` counts how often it was told, the last time at `told_at`; until somebody acknowledges it, it is told again at
+    `tell_at` (null: it was never told). `extent` is how many things it is about.
+    """
 
     id = models.BigAutoField(primary_key=True)
     code = models.CharField(max_length=80)
     subject = models.CharField(max_length=SUBJECT_CHARS_MAX)
     message = models.CharField(max_length=MESSAGE_CHARS_MAX)
+    extent = models.PositiveIntegerField(default=1)
     since = models.DateTimeField()
+    told = models.PositiveIntegerField(default=0)
+    told_at = models.DateTimeField(null=True, blank=True)
+    tell_at = models.DateTimeField(null=True, blank=True)
     acknowledged_by = models.CharField(max_length=NAME_CHARS_MAX, blank=True)
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     cleared_at = models.DateTimeField(null=True, blank=True)
@@ -123,3 +131,70 @@ class Alarm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.subject}"
+
+
+class Notice(models.Model):
+    """One telling of an alarm by one channel: owed until it got out, or until that is of no use any more.
+
+    `key` names it to the receiver, the same at every attempt. `next_at` is when it may be tried (again).
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    alarm = models.ForeignKey(Alarm, on_delete=models.PROTECT, related_name="notices")
+    number = models.PositiveIntegerField()
+    channel = models.CharField(max_length=10, choices=[(item.value, item.value.lower()) for item in Channel])
+    key = models.UUIDField(unique=True)
+    state = models.CharField(
+        max_length=12, choices=[(item.value, item.value.lower()) for item in NoticeState], default="OWED"
+    )
+    attempts = models.PositiveIntegerField(default=0)
+    next_at = models.DateTimeField()
+    owed_since = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["alarm", "number", "channel"], name="audit_notice_once_each"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["channel", "attempts", "id"], condition=models.Q(state="OWED"), name="audit_notice_owed"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.number} of alarm {self.alarm_id}"
+
+
+class Delivery(models.Model):
+    """One attempt to get a notice out, and what the other side answered. Written once, after the attempt."""
+
+    id = models.BigAutoField(primary_key=True)
+    notice = models.ForeignKey(Notice, on_delete=models.PROTECT, related_name="deliveries")
+    channel = models.CharField(max_length=10, choices=[(item.value, item.value.lower()) for item in Channel])
+    attempt = models.PositiveIntegerField()
+    sent_at = models.DateTimeField()
+    answered_at = models.DateTimeField()
+    delivered = models.BooleanField()
+    answer = models.CharField(max_length=200)
+
+    class Meta:
+        default_permissions = ("view",)
+        verbose_name_plural = "deliveries"
+        indexes = [models.Index(fields=["channel", "delivered", "id"], name="audit_delivery_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.channel} attempt {self.attempt}: {self.answer}"
+
+
+class Pulse(models.Model):
+    """When a part of Aika last showed that it lives."""
+
+    name = models.CharField(primary_key=True, max_length=80)
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return self.name

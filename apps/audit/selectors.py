@@ -1,13 +1,18 @@
-"""Reading the log."""
+"""Reading the log and its alarms."""
 
-from django.db.models import QuerySet
+from dataclasses import dataclass
+from datetime import datetime
 
-from apps.audit.models import Alarm, Event
-from apps.audit.types import Result, Verification
+from django.db.models import Count, Max, Min, QuerySet
+
+from apps.audit.models import Alarm, Delivery, Event, Pulse, Seal
+from apps.audit.types import Channel, FailingChannel, Result, Unsealed, Verification
 from apps.common import canonical
+from apps.common.decimals import instant_text
 
 EVENTS_MAX = 500
 VERIFICATIONS_STREAM = "audit:verification"
+VERIFICATIONS_LOOKED_AT = 20
 
 
 def events_of(subject: str) -> QuerySet[Event]:
@@ -27,6 +32,37 @@ def events_after(event_id: int, *, limit: int = EVENTS_MAX) -> QuerySet[Event]:
 def facts_of(event: Event) -> dict[str, object]:
     """What the event's own bytes say."""
     return canonical.decode(bytes(event.body))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenLine:
+    """An open alarm as it is listed."""
+
+    id: int
+    code: str
+    subject: str
+    message: str
+    since: datetime
+    told: int
+    acknowledged_by: str
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "id": self.id,
+            "code": self.code,
+            "subject": self.subject,
+            "message": self.message,
+            "since": instant_text(self.since),
+            "told": self.told,
+            "acknowledged_by": self.acknowledged_by or None,
+        }
+
+
+def open_lines() -> list[OpenLine]:
+    """Alarms that are not cleared, oldest first."""
+    fields = ("id", "code", "subject", "message", "since", "told", "acknowledged_by")
+    return [OpenLine(**row) for row in open_alarms().values(*fields)]
 
 
 def open_alarms() -> QuerySet[Alarm]:
@@ -53,3 +89,50 @@ def last_verification() -> Verification | None:
         findings=int(payload["findings"]),
         by=str(actor["name"]),
     )
+
+
+def verified_at() -> datetime | None:
+    """When the newest verification that saw everything began, whatever it said; where there is none, when the log
+    began; None for an empty log.
+
+    One whose bytes were changed counts as none: what `last_verification` raises for it is another's to say.
+    """
+    rows = Event.objects.filter(stream=VERIFICATIONS_STREAM).order_by("-seq")
+    for event in rows[:VERIFICATIONS_LOOKED_AT]:
+        try:
+            payload = facts_of(event).get("payload")
+        except ValueError:
+            continue
+        if isinstance(payload, dict) and payload.get("result") in {Result.INTACT, Result.TAMPERED}:
+            return event.recorded_at
+    return Event.objects.order_by("id").values_list("recorded_at", flat=True).first()
+
+
+def unsealed(now: datetime) -> Unsealed | None:
+    """Events that came after the newest sealed one and are in no checkpoint; None where there are none."""
+    last = Seal.objects.aggregate(last=Max("event_id"))["last"] or 0
+    found = Event.objects.filter(id__gt=last, recorded_at__lte=now).aggregate(n=Count("id"), oldest=Min("recorded_at"))
+    return Unsealed(events=found["n"], oldest_at=found["oldest"]) if found["n"] else None
+
+
+def pulses() -> dict[str, datetime]:
+    """When each part of Aika last showed that it lives."""
+    return dict(Pulse.objects.values_list("name", "at"))
+
+
+def pulse_at(name: str) -> datetime | None:
+    """When this part last showed that it lives; None where it never has."""
+    return Pulse.objects.filter(name=name).values_list("at", flat=True).first()
+
+
+def failing_channels() -> list[FailingChannel]:
+    """Channels of which the newest attempt failed, with the first failure since anything got out by them."""
+    found = []
+    for channel in Channel:
+        rows = Delivery.objects.filter(channel=channel)
+        last = rows.filter(delivered=True).order_by("-id").values_list("id", flat=True).first() or 0
+        failures = rows.filter(delivered=False, id__gt=last)
+        first, newest = failures.order_by("id").first(), failures.order_by("-id").first()
+        if first is not None and newest is not None:
+            found.append(FailingChannel(channel=channel, since=first.sent_at, answer=newest.answer))
+    return found

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
+from uuid import UUID
 
 
 class ActorKind(StrEnum):
@@ -55,3 +56,107 @@ class Verification:
     def intact(self) -> bool:
         """Everything was looked at, and nothing was wrong."""
         return self.result is Result.INTACT
+
+
+class Channel(StrEnum):
+    """How an alarm gets to people, besides the console."""
+
+    LOG = "LOG"
+    WEBHOOK = "WEBHOOK"
+    EMAIL = "EMAIL"
+
+
+class NoticeState(StrEnum):
+    """Where one telling of an alarm stands. SUPERSEDED: told anew before it got out. MOOT: of no use any more."""
+
+    OWED = "OWED"
+    DELIVERED = "DELIVERED"
+    SUPERSEDED = "SUPERSEDED"
+    MOOT = "MOOT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Something unresolved since `since`, which is an alarm once that is longer ago than `bound_s` seconds.
+
+    `extent` is how many things it is about: twice as many is worse, and is told anew. `by_us` says that what should
+    have happened is done by the desk itself, which could do nothing while it was switched off.
+    """
+
+    code: str
+    subject: str
+    message: str
+    since: datetime
+    bound_s: int
+    extent: int = 1
+    by_us: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAlarm:
+    """What the rules need to know of an alarm that is not cleared."""
+
+    id: int
+    code: str
+    subject: str
+    extent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What a sweep is to do: open these, tell these anew because they grew, and clear these."""
+
+    raised: tuple[Standing, ...]
+    grown: tuple[tuple[OpenAlarm, Standing], ...]
+    cleared: tuple[OpenAlarm, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """How far the telling of one alarm is: how often it was told, and when it may be told again (None: at once)."""
+
+    told: int
+    tell_at: datetime | None
+    acknowledged: bool
+    cleared: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What people are told of an alarm, for the `number`-th time. `key` names this telling by this channel."""
+
+    key: UUID
+    number: int
+    code: str
+    subject: str
+    message: str
+    means: str
+    do: str
+    extent: int
+    since: datetime
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one attempt to tell: `text` is what the other side said, or why it could not be reached."""
+
+    delivered: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsealed:
+    """Events that no checkpoint covers yet."""
+
+    events: int
+    oldest_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailingChannel:
+    """A channel by which nothing gets out, since when, and what was last answered."""
+
+    channel: Channel
+    since: datetime
+    answer: str

@@ -14,7 +14,14 @@ from apps.common import faults
 DEFAULT_QUEUE = "default"
 # Orders have a queue of their own, so that a backlog of anything else never delays one.
 QUEUES = dict.fromkeys(
-    ("trades.execute_trade", "trades.cancel_order", "trades.cancel_halted", "trades.clear_halted"), "execution"
+    (
+        "trades.execute_trade",
+        "trades.cancel_order",
+        "trades.cancel_halted",
+        "trades.clear_halted",
+        "trades.show_life_execution",
+    ),
+    "execution",
 )
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,17 @@ from apps.common.decimals import parse_instant
 from apps.common.errors import AikaError, Conflict
 from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
-from apps.trades.services import cancels, conservation, fills, halting, orders, resolution, self_checks, sweeps
+from apps.trades.services import (
+    cancels,
+    conservation,
+    fills,
+    halting,
+    orders,
+    resolution,
+    self_checks,
+    sweeps,
+    watching,
+)
 from apps.trades.services.reconciliation import runs
 
 # When this worker began: its children are forked later and keep it. Nothing leaves over a connection before it was
@@ -147,3 +157,21 @@ def refresh_market_facts(**extra: Any) -> int:
 def self_check(**extra: Any) -> int:
     """What may trip by itself: losses, rejects, silent prices, the audit log. Returns how many latches are tripped."""
     return self_checks.run(now=timezone.now())
+
+
+@shared_task(name="trades.watch_alarms", queue="default")
+def watch_alarms(**extra: Any) -> int:
+    """Find what has been unresolved for too long, and tell people of every alarm. Returns how many were told."""
+    return watching.by_the_clock(clock=timezone.now).told
+
+
+@shared_task(name="trades.show_life", queue="default")
+def show_life(**extra: Any) -> None:
+    """This queue is worked on."""
+    watching.show_life("default", now=timezone.now())
+
+
+@shared_task(name="trades.show_life_execution", queue="execution")
+def show_life_execution(**extra: Any) -> None:
+    """This queue is worked on."""
+    watching.show_life("execution", now=timezone.now())

@@ -10,6 +10,7 @@ from kombu import Queue
 from config.beat import SCHEDULE
 from config.databases import is_owner_command
 from config.env import env
+from config.settings.alarms import *  # noqa: F403  a list of its own, of settings like these
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 DATA_DIR = Path(env.text("AIKA_DATA_DIR", str(BASE_DIR / "var"))).resolve()
@@ -212,6 +213,7 @@ CELERY_TASK_ROUTES = {
     "trades.cancel_order": {"queue": "execution"},
     "trades.cancel_halted": {"queue": "execution"},
     "trades.clear_halted": {"queue": "execution"},
+    "trades.show_life_execution": {"queue": "execution"},
 }
 CELERY_TASK_SERIALIZER = "json"
 CELERY_RESULT_SERIALIZER = "json"

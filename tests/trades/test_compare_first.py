@@ -14,6 +14,7 @@ from apps.trades.models import Proposal, ReconciliationRun
 from apps.trades.services import orders
 from apps.trades.services.reconciliation import runs
 from apps.trades.types import OrderState, RunOutcome, RunTrigger
+from tests.factories.alarms import swept
 from tests.factories.desk import PaperDesk
 from tests.factories.trading import change_connection, sent
 
@@ -147,7 +148,7 @@ class TestDue:
 
     def test_one_that_cannot_be_compared_for_long_is_an_alarm(self, paper: PaperDesk, settings: Any) -> None:
         late = timezone.now() + timedelta(seconds=settings.RECONCILE_LATE_S + 1)
-        runs.publish_due(now=late, reconciled_from=late)
+        swept(late)
         raised = Alarm.objects.filter(code="RECONCILIATION_LATE", cleared_at=None)
         assert raised.filter(subject=f"connection:{paper.connection.pk}").exists()
         tasks.reconcile(connection_id=str(paper.connection.pk))

@@ -1,25 +1,50 @@
-"""Alarms: raised by what notices, acknowledged by a person, cleared by what notices that it is over."""
+"""Alarms: raised by what notices, acknowledged by a person, cleared by what notices that it is over.
 
+What is unresolved for too long is noticed by a sweep, which hands all of it to `settle`. Telling people is `notices`.
+"""
+
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from django.db import IntegrityError, transaction
 
 from apps.audit.models import MESSAGE_CHARS_MAX, Alarm
+from apps.audit.rules import alarms as rules
 from apps.audit.services import events
-from apps.audit.types import Actor
+from apps.audit.types import Actor, OpenAlarm, Settlement, Standing
+from apps.common.alarm_kinds import SWEPT
 from apps.common.errors import Conflict, NotFound
 
+ALARMS: Final = Actor.system("alarms")
 
-def raise_alarm(*, code: str, subject: str, message: str, now: datetime) -> Alarm:
+
+def settle(*, standing: Iterable[Standing], now: datetime, resumed_at: datetime | None) -> Settlement:
+    """Open and clear alarms as `rules.settle` says of everything that stands unresolved now. Safe beside another sweep.
+
+    One that has grown to twice what it was about is told anew, also where somebody had acknowledged it.
+    """
+    rows = Alarm.objects.filter(cleared_at=None, code__in=SWEPT).values_list("pk", "code", "subject", "extent")
+    open_alarms = [OpenAlarm(id=pk, code=code, subject=subject, extent=extent) for pk, code, subject, extent in rows]
+    found = rules.settle(standing=standing, open_alarms=open_alarms, swept=SWEPT, now=now, resumed_at=resumed_at)
+    for item in found.raised:
+        raise_alarm(code=item.code, subject=item.subject, message=item.message, now=now, extent=item.extent)
+    for alarm, item in found.grown:
+        _grow(alarm, item, now)
+    for alarm in found.cleared:
+        clear_alarm(code=alarm.code, subject=alarm.subject, now=now)
+    return found
+
+
+def raise_alarm(*, code: str, subject: str, message: str, now: datetime, extent: int = 1) -> Alarm:
     """Opens an alarm, or returns the one that is open for this code and subject, whose first message stays.
 
     A message beyond 500 characters is cut: no alarm fails for having too much to say.
     """
-    shown = message if len(message) <= MESSAGE_CHARS_MAX else message[: MESSAGE_CHARS_MAX - 1] + "…"
     try:
         with transaction.atomic():
-            alarm = Alarm.objects.create(code=code, subject=subject, message=shown, since=now)
-            _record(alarm, kind="alarm.raised", actor=Actor.system("alarms"), now=now)
+            alarm = Alarm.objects.create(code=code, subject=subject, message=_cut(message), since=now, extent=extent)
+            _record(alarm, kind="alarm.raised", actor=ALARMS, now=now)
             return alarm
     except IntegrityError:
         found = Alarm.objects.filter(code=code, subject=subject, cleared_at=None).first()
@@ -36,7 +61,7 @@ def clear_alarm(*, code: str, subject: str, now: datetime) -> bool:
             return False
         alarm.cleared_at = now
         alarm.save(update_fields=["cleared_at"])
-        _record(alarm, kind="alarm.cleared", actor=Actor.system("alarms"), now=now)
+        _record(alarm, kind="alarm.cleared", actor=ALARMS, now=now)
         return True
 
 
@@ -54,6 +79,25 @@ def acknowledge(*, alarm_id: int, actor: Actor, now: datetime) -> Alarm:
         alarm.save(update_fields=["acknowledged_by", "acknowledged_at"])
         _record(alarm, kind="alarm.acknowledged", actor=actor, now=now)
         return alarm
+
+
+def _grow(known: OpenAlarm, standing: Standing, now: datetime) -> None:
+    """It is about twice as much as when it was last told: whoever acknowledged the smaller thing has not seen this."""
+    with transaction.atomic():
+        grown = Alarm.objects.filter(pk=known.id, extent=known.extent, cleared_at=None).update(
+            extent=standing.extent,
+            message=_cut(standing.message),
+            acknowledged_by="",
+            acknowledged_at=None,
+            told=0,
+            tell_at=now,
+        )
+        if grown == 1:
+            _record(Alarm.objects.get(pk=known.id), kind="alarm.grown", actor=ALARMS, now=now)
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= MESSAGE_CHARS_MAX else message[: MESSAGE_CHARS_MAX - 1] + "…"
 
 
 def _record(alarm: Alarm, *, kind: str, actor: Actor, now: datetime) -> None:

@@ -120,6 +120,10 @@ class HealthReport:
         self._health = health = health_of(name) or StreamHealth(holder=holder, said_at=now)
         self._say(replace(health, holder=holder, live_since=None), now)
 
+    def is_live(self, now: datetime) -> bool:
+        """As `StreamHealth.is_live`."""
+        return self._health.is_live(now)
+
     def note(self, event: StreamEvent, *, now: datetime) -> None:
         """Take one event into account; the cache hears of it at once where it matters, else about once a second."""
         health = self._health

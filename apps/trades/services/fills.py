@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
+
 from apps.audit.services import alarms, events
 from apps.audit.types import Actor
 from apps.common import fault_places as places
@@ -29,8 +31,6 @@ ZERO: Final = Decimal(0)
 _PRICE_PLACES: Final = Decimal(1).scaleb(-12)
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _CODE_CHARS_MAX: Final = 80
-# The venue's list of fills may lag behind its orders; longer than this, somebody should look.
-FILLS_LATE_AFTER: Final = timedelta(minutes=2)
 
 _ENDED: Final = {
     VenueOrderState.FILLED: OrderState.FILLED,
@@ -329,10 +329,15 @@ def _watch_difference(order: Order, told: VenueOrder, filled: Decimal, now: date
     subject = f"order:{order.pk}"
     if told.state not in _ENDED or filled == told.filled_quantity:
         alarms.clear_alarm(code="FILLS_DIFFER", subject=subject, now=now)
-    elif filled > told.filled_quantity or now - (told.updated_at or order.created_at) > FILLS_LATE_AFTER:
+    elif filled > told.filled_quantity or now - (told.updated_at or order.created_at) > _fills_late_after():
         alarms.raise_alarm(
             code="FILLS_DIFFER",
             subject=subject,
             message=f"Fills booked add up to {filled}, the venue says {told.filled_quantity} was filled.",
             now=now,
         )
+
+
+def _fills_late_after() -> timedelta:
+    """How far the venue's list of fills may lag behind its orders before somebody should look."""
+    return timedelta(seconds=settings.ALARM_FILLS_LATE_S)

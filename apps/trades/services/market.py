@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import close_old_connections
 
+from apps.audit.services import pulses
 from apps.common import fault_places as places
 from apps.common import faults
 from apps.common.errors import AikaError, Unavailable
@@ -103,16 +104,19 @@ def poll_once(connection: "Connection", *, now: datetime) -> None:
 def run_poller(stop: threading.Event, *, clock: Clock) -> None:
     """Poll every active connection once a second until `stop` is set. One per venue: run it in one process only."""
     failing: set[str] = set()
+    heart = pulses.Heart()
     while not stop.is_set():
         try:
-            poll_all(failing, clock=clock)
+            poll_all(failing, clock=clock, heart=heart)
         finally:
             close_old_connections()
         stop.wait(POLL_INTERVAL_S)
 
 
-def poll_all(failing: set[str], *, clock: Clock) -> None:
-    """One round over every active connection. `failing` holds the slugs of those that did not answer, over rounds."""
+def poll_all(failing: set[str], *, clock: Clock, heart: pulses.Heart | None = None) -> None:
+    """One round over every active connection. `failing` holds the slugs of those that did not answer, over rounds; each
+    that does is a sign of life."""
+    heart = heart or pulses.Heart()
     for connection in active_connections():
         try:
             poll_once(connection, now=clock())
@@ -122,6 +126,7 @@ def poll_all(failing: set[str], *, clock: Clock) -> None:
                 logger.warning("%s: prices are not refreshed (%s).", connection.slug, error.code)
                 failing.add(connection.slug)
         else:
+            heart.beat(pulses.prices(connection.pk), now=clock())
             if connection.slug in failing:
                 logger.info("%s: prices are refreshed again.", connection.slug)
                 failing.discard(connection.slug)

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import DatabaseError, close_old_connections
 from django.db.models import Q
 
+from apps.audit.services import pulses
 from apps.common.errors import AikaError
 from apps.common.tasks import publish
 from apps.connectors.selectors import active_connections
@@ -135,6 +136,7 @@ class _Listener:
         self._owed = Owed()
         self._renew_at = clock() + RENEW_EVERY
         self._report = streams.HealthReport(held.name, held.holder, clock())
+        self._heart = pulses.Heart()
 
     def hear(self, event: StreamEvent) -> bool:
         """Act on one event. False once the lease has gone to somebody else."""
@@ -142,6 +144,8 @@ class _Listener:
         if now >= self._renew_at and not self._renew(now):
             return False
         self._report.note(event, now=now)
+        if self._report.is_live(now):
+            self._heart.beat(pulses.user_channel(self._connection.pk), now=now)
         if isinstance(event, Orders):
             for update in event.updates:
                 self._owed.add(update, now)

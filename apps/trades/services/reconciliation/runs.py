@@ -103,7 +103,7 @@ def reconcile_by_clock(*, connection_id: UUID, clock: Clock, reconciled_from: da
 
 
 def publish_due(*, now: datetime, reconciled_from: datetime) -> int:
-    """Ask for a run of every connection that is due, and raise an alarm for each that has waited too long.
+    """Ask for a run of every connection that is due. That one waits too long is for the sweep of alarms to say.
 
     Connections that are switched off count while orders of theirs still bind money. Returns how many were asked for.
     """
@@ -114,25 +114,12 @@ def publish_due(*, now: datetime, reconciled_from: datetime) -> int:
         if _is_due(connection.pk, now) or not selectors.reconciled_since(connection.pk, reconciled_from):
             publish("trades.reconcile", connection_id=connection.pk, needed_from=instant_text(reconciled_from))
             asked += 1
-        _watch_late(connection, now)
     return asked
 
 
 def _is_due(connection_id: UUID, now: datetime) -> bool:
     last = selectors.last_run(connection_id)
     return last is None or now - last.started_at >= timedelta(seconds=settings.RECONCILE_EVERY_S)
-
-
-def _watch_late(connection: "Connection", now: datetime) -> None:
-    last = selectors.last_complete_run(connection.pk)
-    seen_at = last.started_at if last is not None else connection.created_at
-    if now - seen_at > timedelta(seconds=settings.RECONCILE_LATE_S):
-        alarms.raise_alarm(
-            code="RECONCILIATION_LATE",
-            subject=f"connection:{connection.pk}",
-            message=f"{connection.name} was last compared with its venue completely at {seen_at:%H:%M:%S} UTC.",
-            now=now,
-        )
 
 
 def rehearse(

@@ -1,0 +1,59 @@
+"""manage.py alarms: look for what has been unresolved for too long, tell of it, and list what is open."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from apps.audit.selectors import OpenLine, open_lines
+from apps.audit.services import alarms
+from apps.audit.services.people import at_this_machine
+from apps.common.alarm_kinds import ALARM_KINDS
+from apps.common.errors import AikaError
+from apps.common.words import ago
+from apps.trades.services import watching
+
+
+class Command(BaseCommand):
+    """The same sweep as beat's, for when beat is what has stopped, and for a machine that wants to know."""
+
+    help = (
+        "Look for alarms, tell of those that are due, and list the open ones, oldest first. Safe to repeat, and beside "
+        "the one that beat runs. Exit code 1 where an alarm is open that nobody has acknowledged, else 0."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="one JSON object instead of words")
+        parser.add_argument("--list-only", action="store_true", help="look for nothing, tell nobody")
+        parser.add_argument("--acknowledge", type=int, metavar="ID", help="acknowledge this alarm first")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Acknowledge, sweep, list."""
+        if options["acknowledge"] is not None:
+            self._acknowledge(options["acknowledge"])
+        if not options["list_only"]:
+            watching.sweep(clock=timezone.now)
+        found = open_lines()
+        if options["json"]:
+            self.stdout.write(json.dumps({"alarms": [line.as_dict() for line in found]}, indent=2))
+        else:
+            self._say(found)
+        if any(not line.acknowledged_by for line in found):
+            raise SystemExit(1)
+
+    def _acknowledge(self, alarm_id: int) -> None:
+        try:
+            alarms.acknowledge(alarm_id=alarm_id, actor=at_this_machine("manage.py alarms"), now=timezone.now())
+        except AikaError as error:
+            raise CommandError(error.message) from error
+
+    def _say(self, found: list[OpenLine]) -> None:
+        now = timezone.now()
+        for line in found:
+            seen = f"acknowledged by {line.acknowledged_by}" if line.acknowledged_by else "NOT ACKNOWLEDGED"
+            self.stdout.write(f"{line.id}  {line.code}  {line.subject}  since {ago(line.since, now)}, {seen}")
+            self.stdout.write(f"    {line.message}")
+            if kind := ALARM_KINDS.get(line.code):
+                self.stdout.write(f"    {kind.do}")
+        self.stdout.write(f"{len(found)} open." if found else "No alarm is open.")
