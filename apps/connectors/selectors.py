@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
-from typing import Final, NamedTuple
+from dataclasses import fields
+from typing import Final
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -17,38 +16,16 @@ from apps.connectors.types import Balance, InstrumentSpec
 CASH_KEPT_S: Final = 60
 _cash: dict[UUID, tuple[frozenset[str], float]] = {}
 
-
-class InstrumentRow(NamedTuple):
-    """An instrument as last read, at `fetched_at`; steps and bounds as in `types.InstrumentSpec`."""
-
-    code: str
-    base_currency: str
-    quote_currency: str
-    price_increment: Decimal
-    quantity_increment: Decimal
-    quote_increment: Decimal
-    min_quantity: Decimal
-    max_quantity: Decimal
-    min_notional: Decimal
-    max_notional: Decimal
-    tradable: bool
-    cancel_only: bool
-    limit_only: bool
-    post_only: bool
-    fetched_at: datetime
-
-
-_INSTRUMENT: Final[Select[InstrumentRow]] = Select(
-    lambda connection, code: Instrument.objects.filter(connection=connection, code=code).values_list(
-        *InstrumentRow._fields
-    ),
-    InstrumentRow,
+_SPEC: Final = tuple(field.name for field in fields(InstrumentSpec))
+_INSTRUMENT: Final[Select[InstrumentSpec]] = Select(
+    lambda connection, code: Instrument.objects.filter(connection=connection, code=code).values_list(*_SPEC),
+    InstrumentSpec,
     connection=UUID,
     code=str,
 )
-_INSTRUMENT_AT: Final[Select[InstrumentRow]] = Select(
-    lambda slug, code: Instrument.objects.filter(connection__slug=slug, code=code).values_list(*InstrumentRow._fields),
-    InstrumentRow,
+_INSTRUMENT_AT: Final[Select[InstrumentSpec]] = Select(
+    lambda slug, code: Instrument.objects.filter(connection__slug=slug, code=code).values_list(*_SPEC),
+    InstrumentSpec,
     slug=str,
     code=str,
 )
@@ -93,7 +70,7 @@ def connection_question(principal: Principal, slug: str) -> Question[Connection]
     return _OF_KEY(user=principal.user_id, key=principal.api_key_id, slug=slug)
 
 
-def instrument_at(slug: str, code: str) -> Question[InstrumentRow]:
+def instrument_at(slug: str, code: str) -> Question[InstrumentSpec]:
     """The instrument on the connection of that name, as last read; no row where the venue never listed it.
 
     Only for callers of `connection_question`: it does not ask who asks.
@@ -150,7 +127,7 @@ def instrument_of(connection_id: UUID, code: str) -> Instrument | None:
     return Instrument.objects.filter(connection=connection_id, code=code).first()
 
 
-def instrument_question(connection_id: UUID, code: str) -> Question[InstrumentRow]:
+def instrument_question(connection_id: UUID, code: str) -> Question[InstrumentSpec]:
     """The instrument as last read; no row where the venue never listed it."""
     return _INSTRUMENT(connection=connection_id, code=code)
 

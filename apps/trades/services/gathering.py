@@ -11,8 +11,8 @@ from uuid import UUID
 
 from apps.common.money import minor_up
 from apps.common.statements import Question, ask
-from apps.connectors.selectors import InstrumentRow, balances_question, instrument_question, instruments_of
-from apps.connectors.types import Balance, Quote, Side
+from apps.connectors.selectors import balances_question, instrument_question, instruments_of
+from apps.connectors.types import Balance, InstrumentSpec, Quote, Side
 from apps.policies.rules.budgets import Dimension
 from apps.policies.selectors import in_use, trading_states_question, tripped_question
 from apps.policies.types import Ask, FactKind, FactSpec, LatchKind
@@ -60,7 +60,7 @@ class Gathering:
     proposal_id: UUID | None = None
     order_id: UUID | None = None
     quotes: Mapping[str, Quote] = field(default_factory=dict)
-    instrument_rows: Question[InstrumentRow] | None = None
+    instrument_rows: Question[InstrumentSpec] | None = None
     counts: dict[str, Question[int]] = field(default_factory=dict)
 
     def read(self, specs: Sequence[FactSpec]) -> None:
@@ -77,7 +77,7 @@ class Gathering:
         return trading_states_question(self.connection.pk)
 
     @cached_property
-    def own_instrument(self) -> Question[InstrumentRow]:
+    def own_instrument(self) -> Question[InstrumentSpec]:
         return self.instrument_rows or instrument_question(self.connection.pk, self.ask.instrument)
 
     @cached_property
@@ -208,7 +208,7 @@ class Gathering:
         return spent
 
     @cached_property
-    def instrument(self) -> InstrumentRow | None:
+    def instrument(self) -> InstrumentSpec | None:
         """The instrument of the ask as last read; None where the venue never listed it."""
         return next(iter(self.own_instrument.answer), None)
 

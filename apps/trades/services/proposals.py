@@ -18,9 +18,9 @@ from apps.common import canonical, faults
 from apps.common import fault_places as places
 from apps.common.errors import Conflict, Invalid, NotFound
 from apps.common.statements import Question, Statement, ask, store
-from apps.connectors.selectors import InstrumentRow, connection_question, instrument_at
+from apps.connectors.selectors import connection_question, instrument_at
 from apps.connectors.services import venue
-from apps.connectors.types import Environment, Quote
+from apps.connectors.types import Environment, InstrumentSpec, Quote
 from apps.policies import rules as policy
 from apps.policies.errors import BudgetExhausted
 from apps.policies.selectors import active_at, version_of
@@ -77,7 +77,7 @@ class Door:
 
     connections: Question["Connection"]
     versions: Question[UUID]
-    instruments: Question[InstrumentRow]
+    instruments: Question[InstrumentSpec]
 
     def read(self, *also: Question[Any]) -> None:
         """Put them to the database at once."""
@@ -138,7 +138,7 @@ def judge_at(door: Door, *, intent: Intent, principal: Principal, now: datetime)
     )
 
 
-def _bind(intent: Intent, connection: "Connection", instrument: InstrumentRow | None, now: datetime) -> Terms:
+def _bind(intent: Intent, connection: "Connection", instrument: InstrumentSpec | None, now: datetime) -> Terms:
     if instrument is None:
         raise Invalid(
             "INSTRUMENT_UNKNOWN",
