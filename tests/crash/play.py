@@ -23,9 +23,8 @@ from apps.common.tasks import publish
 from apps.policies.services import trading_state
 from apps.trades import tasks
 from apps.trades.models import Order, Proposal
-from apps.trades.services import cancels, intake
+from apps.trades.services import cancels, intake, run_leases
 from apps.trades.services.orders import LEASE
-from apps.trades.services.reconciliation.runs import RUN_LEASE
 from apps.trades.types import Narrative, OrderState, ProposalState
 from config.beat import SCHEDULE, Periodic
 from config.celery import app
@@ -39,8 +38,6 @@ from tests.factories.desk import BTC, PaperDesk
 PATH = "/api/v1/trades/proposals"
 KEY = "crash-matrix"
 SETTLE_S_MAX = 180
-# A comparison whose process died holds the next one off until it counts as dead.
-COMPARE_SETTLE_S_MAX = int(RUN_LEASE.total_seconds()) + 60
 # After a first look of everything that looks for lost orders.
 LATE_S = 50
 LONGEST_TURN_S = 60
@@ -98,8 +95,7 @@ class Run:
         finally:
             for child in self.children:
                 child.kill()
-        compared = self.cell.step in {Step.COMPARE, Step.RESTORE}
-        settled_s = self.settle(seconds_max=COMPARE_SETTLE_S_MAX if compared else SETTLE_S_MAX)
+        settled_s = self.settle(seconds_max=SETTLE_S_MAX)
         findings = judge.judge(self.stage.simulator)
         order = Order.objects.first()
         proposal = Proposal.objects.first()
@@ -210,7 +206,8 @@ class Run:
         if self.cell.delivery is Delivery.REDELIVERED:
             again()
             self.run(worker(queue))
-        self.stage.clock.advance(LEASE.total_seconds() + 1)
+        compares = self.cell.step in {Step.COMPARE, Step.RESTORE}
+        self.stage.clock.advance((run_leases.LEASE if compares else LEASE).total_seconds() + 1)
         self.settle(seconds_max=15)
         child.release()
 

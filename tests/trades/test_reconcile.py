@@ -264,22 +264,6 @@ class TestIncomplete:
         # The window begins where the last complete run began.
         assert compare(paper).counts["orders"] == 1
 
-    def test_a_run_whose_process_died_does_not_block_the_next_for_ever(self, paper: PaperDesk) -> None:
-        now = timezone.now()
-        dead = ReconciliationRun.objects.create(
-            connection=paper.connection,
-            trigger=RunTrigger.START,
-            asked_by="test",
-            started_at=now,
-            since=now,
-            until=now,
-        )
-        with pytest.raises(Exception, match="RECONCILIATION_RUNNING"):
-            compare(paper)
-        assert compare(paper, after_s=601).outcome is RunOutcome.CLEAN
-        dead.refresh_from_db()
-        assert (dead.outcome, dead.reason_code) == (RunOutcome.INCOMPLETE, "RUN_DIED")
-
 
 class TestCommand:
     def run(self, *arguments: str) -> tuple[int, str]:
@@ -323,5 +307,6 @@ class TestCommand:
         assert paper.order_of(lost).state == OrderState.UNKNOWN
 
     def test_since(self, paper: PaperDesk) -> None:
-        code, said = self.run("--since", "2026-01-01T00:00:00Z", "--json")
-        assert json.loads(said)[0]["since"] == "2026-01-01T00:00:00+00:00"
+        since = (timezone.now() - timedelta(days=3)).isoformat()
+        code, said = self.run("--since", since, "--json")
+        assert json.loads(said)[0]["since"] == since

@@ -15,7 +15,9 @@ def _choices(
 
 
 class ReconciliationRun(models.Model):
-    """One comparison of a connection's rows with its venue. It is written once when it begins, and once when it ends.
+    """One comparison of a connection's rows with its venue. What it found is written once, when it ends.
+
+    Until then it renews its lease; one that runs out says that its process died (see services/run_leases.py).
 
     Orders created and fills made in [since, until) were asked for, besides every order that still works. `counts` says
     how many of what; `balances` are the venue's totals by currency, as text, where they could be compared, and
@@ -28,6 +30,7 @@ class ReconciliationRun(models.Model):
     asked_by = models.CharField(max_length=200)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
     since = models.DateTimeField()
     until = models.DateTimeField()
     outcome = models.CharField(max_length=12, choices=_choices(RunOutcome), default=RunOutcome.RUNNING)

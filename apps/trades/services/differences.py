@@ -15,6 +15,7 @@ from apps.policies.services import latches
 from apps.policies.types import LatchKind
 from apps.trades.models import Difference, ReconciliationRun
 from apps.trades.selectors.reconciliation import same_difference
+from apps.trades.services import run_leases
 from apps.trades.types import DifferenceKind
 
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ def keep(
     instead of a second row.
 
     One that a person must look at raises an alarm, and one that puts the rows or the order in doubt trips the
-    latch that halts the connection, all in one transaction.
+    latch that halts the connection, all in one transaction. Raises Conflict RUN_TAKEN_OVER.
     """
     with faults.commit(places.DIFFERENCE):
+        run_leases.renew(run, now=now)
         settled = kind in _SETTLED_AT_ONCE
         known = None if settled else same_difference(connection_id, kind, subject)
         if known is not None:

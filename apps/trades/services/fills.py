@@ -22,7 +22,7 @@ from apps.connectors.types import Side, TradeType, VenueFill, VenueOrder, VenueO
 from apps.trades.models import Fill, Order, Outcome, Position, ReconciliationRun
 from apps.trades.rules import positions
 from apps.trades.selectors.proposals import locked_proposal
-from apps.trades.services import attaching, budgeting
+from apps.trades.services import attaching, budgeting, run_leases
 from apps.trades.services.endings import stream_of
 from apps.trades.types import IN_FLIGHT_STATES, WORKING_STATES, Closing, Execution, Lot, OrderState
 
@@ -78,9 +78,11 @@ def book(
     The one door for what a venue says of an order, whoever heard it: an order that was not known to be at the venue is
     attached first (see `attaching`), by our name or, where the venue tells none, because people `identified` it. An
     order ends only once the fills booked add up to what the venue says was filled: the list of fills may lag. What the
-    venue tells of another order than ours is not booked, and stops the connection. `run`: the comparison that found it.
+    venue tells of another order than ours is not booked, and stops the connection. `run`: the comparison that found it;
+    raises Conflict RUN_TAKEN_OVER where that is over.
     """
     with faults.commit(places.BOOK):
+        run_leases.renew(run, now=now)
         proposal_id, connection_id = Order.objects.values_list("proposal_id", "connection_id").get(pk=order_id)
         locked_proposal(proposal_id)
         locked_connection(connection_id)

@@ -17,7 +17,7 @@ from apps.connectors.services import venue
 from apps.connectors.types import TradeType, VenueFill, VenueOrder
 from apps.trades.models import Fill, Order, ReconciliationRun
 from apps.trades.selectors import comparing as rows
-from apps.trades.services import attaching, differences, fills
+from apps.trades.services import attaching, differences, fills, run_leases
 from apps.trades.services.reconciliation.reading import Clock, Seen
 from apps.trades.types import WORKING_STATES, DifferenceKind, OrderState
 
@@ -62,6 +62,10 @@ class Comparison:
     @property
     def writes(self) -> bool:
         return self.run is not None
+
+    def stay(self) -> None:
+        """Hold the connection for another step. Raises Conflict RUN_TAKEN_OVER."""
+        run_leases.renew(self.run, now=self.clock())
 
     def keep(self, finding: Finding) -> None:
         """Note a difference; one that a person has explained before is none any more."""
@@ -146,6 +150,7 @@ def _foreign(comparison: Comparison, told: VenueOrder) -> None:
 
 def _read_own(comparison: Comparison, order: Order) -> None:
     """An order of an earlier time that still works here: asked for by the venue's id."""
+    comparison.stay()
     connector = venue.connect(comparison.connection)
     try:
         with faults.call(places.READ_ORDER):
@@ -255,6 +260,7 @@ def _fills_of(comparison: Comparison, told: VenueOrder, booked: dict[str, Fill])
     fresh = [row for row in listed if row.venue_fill_id not in booked]
     if total_filled(booked.values(), fresh) >= told.filled_quantity:
         return listed
+    comparison.stay()
     connector = venue.connect(comparison.connection)
     with faults.call(places.READ_FILLS):
         return list(connector.fills(venue_order_id=told.venue_order_id))

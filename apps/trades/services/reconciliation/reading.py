@@ -12,6 +12,8 @@ from apps.common import fault_places as places
 from apps.common import faults
 from apps.connectors.services import venue
 from apps.connectors.types import VenueFill, VenueOrder
+from apps.trades.models import ReconciliationRun
+from apps.trades.services import run_leases
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
@@ -36,19 +38,22 @@ class Seen:
     totals: dict[str, Decimal] | None
 
 
-def read(connection: "Connection", *, since: datetime, clock: Clock) -> Seen:
-    """Read it all. Raises what the connector raises for reads: a part is not an answer."""
+def read(connection: "Connection", *, since: datetime, clock: Clock, run: ReconciliationRun | None) -> Seen:
+    """Read it all, for a run or a rehearsal. Raises what the connector raises for reads: a part is not an answer."""
     connector = venue.connect(connection)
     skew = timedelta(seconds=settings.VENUE_CLOCK_SKEW_S)
     until = clock() + skew
     orders: dict[str, VenueOrder] = {}
     with faults.call(places.READ_LISTS):
         for begin, end in parts(since, until):
+            run_leases.renew(run, now=clock())
             orders |= {row.venue_order_id: row for row in connector.orders((), begin, end)}
+        run_leases.renew(run, now=clock())
         fills = {row.venue_fill_id: row for row in connector.fills(since=since)}
     totals = None
     for _ in range(BALANCE_READS_MAX):
         lately = max(since, clock() - timedelta(seconds=settings.RECONCILE_OVERLAP_S))
+        run_leases.renew(run, now=clock())
         with faults.call(places.READ_LISTS):
             balances = connector.balances()
             news = {row.venue_fill_id: row for row in connector.fills(since=lately)}

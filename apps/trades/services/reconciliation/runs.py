@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
@@ -21,7 +21,7 @@ from apps.connectors.selectors import all_connections
 from apps.trades.models import ReconciliationRun
 from apps.trades.selectors import comparing as rows
 from apps.trades.selectors import reconciliation as selectors
-from apps.trades.services import resolution, sweeps
+from apps.trades.services import resolution, run_leases, sweeps
 from apps.trades.services.differences import RECONCILIATION
 from apps.trades.services.reconciliation import balances, comparing
 from apps.trades.services.reconciliation.comparing import Comparison, Finding
@@ -30,9 +30,6 @@ from apps.trades.types import RunOutcome, RunTrigger
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
-
-# A run that has not ended by then has died with its process.
-RUN_LEASE: Final = timedelta(minutes=10)
 
 Say = Callable[[str], None]
 
@@ -74,7 +71,7 @@ def reconcile(
     run = _begin(connection, trigger, actor, clock(), since)
     comparison: Comparison | None = None
     try:
-        _settle_in_flight(connection, trigger, clock, reconciled_from, say)
+        _settle_in_flight(run, trigger, clock, reconciled_from, say)
         comparison = _look(connection, run.since, clock, run, say)
         outcome, code, reason = _outcome(comparison)
     except AikaError as error:
@@ -159,7 +156,7 @@ def _begin(
     connection: "Connection", trigger: RunTrigger, actor: Actor, now: datetime, since: datetime | None
 ) -> ReconciliationRun:
     begin = since or _window_start(connection, now)
-    _bury_dead(connection, now)
+    run_leases.bury_dead(connection.pk, now=now)
     try:
         with faults.commit(places.RUN_BEGIN):
             return ReconciliationRun.objects.create(
@@ -169,6 +166,7 @@ def _begin(
                 started_at=now,
                 since=begin,
                 until=now,
+                lease_until=now + run_leases.LEASE,
             )
     except IntegrityError as error:
         raise Conflict(
@@ -178,30 +176,17 @@ def _begin(
         ) from error
 
 
-def _bury_dead(connection: "Connection", now: datetime) -> None:
-    """A run whose process died is ended here, so that the next one can begin."""
-    with faults.commit(places.RUN_END):
-        dead = ReconciliationRun.objects.filter(
-            connection=connection, outcome=RunOutcome.RUNNING, started_at__lt=now - RUN_LEASE
-        )
-        dead.update(
-            outcome=RunOutcome.INCOMPLETE,
-            finished_at=now,
-            reason_code="RUN_DIED",
-            reason="Its process ended before it.",
-        )
-
-
 def _settle_in_flight(
-    connection: "Connection", trigger: RunTrigger, clock: Clock, reconciled_from: datetime | None, say: Say
+    run: ReconciliationRun, trigger: RunTrigger, clock: Clock, reconciled_from: datetime | None, say: Say
 ) -> None:
     """Claims whose worker died become UNKNOWN, and what is unknown is looked for: due or not, unless by the clock. A
     person's comparison sends nothing: that is for the workers."""
     lapsed = sweeps.resolve_lapsed_claims(now=clock())
-    unknown = selectors.unknown_orders(connection.pk)
+    unknown = selectors.unknown_orders(run.connection_id)
     if lapsed or unknown:
         say(f"{lapsed} claims lapsed, {len(unknown)} orders of unknown fate")
     for order in unknown:
+        run_leases.renew(run, now=clock())
         state = resolution.resolve(
             order_id=order.pk,
             clock=clock,
@@ -215,7 +200,7 @@ def _settle_in_flight(
 def _look(
     connection: "Connection", since: datetime, clock: Clock, run: ReconciliationRun | None, say: Say
 ) -> Comparison:
-    seen = read(connection, since=since, clock=clock)
+    seen = read(connection, since=since, clock=clock, run=run)
     say(f"the venue lists {len(seen.orders)} orders and {len(seen.fills)} fills since {since:%Y-%m-%d %H:%M:%S} UTC")
     comparison = Comparison(connection=connection, seen=seen, clock=clock, run=run)
     comparing.compare(comparison)
@@ -262,7 +247,7 @@ def _end(
             reason=reason,
         )
         if ended != 1:
-            logger.warning("The comparison %s took so long that it was held for dead.", run.pk)
+            logger.warning("The comparison %s stood still for so long that another one took its place.", run.pk)
             return
         events.record(
             stream=f"reconciliation:{run.connection_id}",
