@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from apps.audit.rules import webhooks
 from apps.audit.services import database_roles
 from apps.common.guards import missing_guards
 
@@ -61,3 +62,24 @@ def checkpoints_can_be_verified(app_configs: Sequence[AppConfig] | None, **kwarg
             id="audit.E003",
         )
     ]
+
+
+@register(Tags.security)
+def alarms_get_out(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """audit.E004: the webhook that is set up is one that nothing would be sent to. audit.E005: in production, alarms
+    would go by mail in the clear, beyond this machine."""
+    found: list[CheckMessage] = []
+    url, secret = settings.ALARM_WEBHOOK_URL, settings.ALARM_WEBHOOK_SECRET
+    if url and (trouble := webhooks.why_not(url=url, secret=secret, environment=settings.ENVIRONMENT)):
+        found.append(Error(trouble, hint="docs/alarms.md says what a receiver needs.", id="audit.E004"))
+    here = settings.EMAIL_HOST in {"localhost", "127.0.0.1", "::1"}
+    plain = settings.EMAIL_SECURITY == "none" and not here
+    if settings.ENVIRONMENT == "production" and settings.ALARM_EMAIL_TO and plain:
+        found.append(
+            Error(
+                "Alarms would go to EMAIL_HOST in the clear.",
+                hint="Set EMAIL_SECURITY to starttls or tls.",
+                id="audit.E005",
+            )
+        )
+    return found

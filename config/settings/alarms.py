@@ -36,3 +36,20 @@ ALARM_NOT_DELIVERED_S = env.integer("ALARM_NOT_DELIVERED_S", default=120, minimu
 # An alarm nobody acknowledges is told again after the first of these, then after twice as long, up to the second.
 ALARM_REPEAT_AFTER_S = env.integer("ALARM_REPEAT_AFTER_S", default=300, minimum=10, maximum=_DAY_S)
 ALARM_REPEAT_AFTER_MAX_S = env.integer("ALARM_REPEAT_AFTER_MAX_S", default=3600, minimum=10, maximum=7 * _DAY_S)
+
+# A signed request to this address for each telling; what is refused: apps/audit/rules/webhooks.py.
+ALARM_WEBHOOK_URL = env.url("ALARM_WEBHOOK_URL", schemes=frozenset({"http", "https"}))
+ALARM_WEBHOOK_SECRET = env.text("ALARM_WEBHOOK_SECRET")
+ALARM_EMAIL_TO = env.words("ALARM_EMAIL_TO")
+
+# The mail server, also for forgotten passwords.
+EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
+EMAIL_PORT = env.integer("EMAIL_PORT", default=587, minimum=1, maximum=65_535)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_SECURITY = env.choice("EMAIL_SECURITY", default="starttls", choices=frozenset({"starttls", "tls", "none"}))
+EMAIL_USE_TLS = EMAIL_SECURITY == "starttls"
+EMAIL_USE_SSL = EMAIL_SECURITY == "tls"
+EMAIL_TIMEOUT = 5  # seconds, for each step of an exchange
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "aika@localhost")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL

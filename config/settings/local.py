@@ -22,7 +22,8 @@ ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", default=("localhost", "127.0.0.1
 AUDIT_SEAL_KEY_FILE = AUDIT_SEAL_KEY_FILE or str(DATA_DIR / "audit-seal-key.pem")
 AUDIT_SEAL_PUBLIC_KEYS_PATH = DATA_DIR / "audit-seal-keys.txt"
 AUDIT_ANCHOR_DIR = AUDIT_ANCHOR_DIR or str(DATA_DIR / "anchors")
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+# Without a mail server of its own, mail is shown at the terminal.
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if env.text('EMAIL_HOST') else 'console'}.EmailBackend"
 
 # Every two seconds a periodic task is received and succeeds: at INFO that would bury what a person should read.
 LOGGING = {

@@ -5,33 +5,25 @@ import logging
 from datetime import datetime
 from typing import Final
 
+from django.conf import settings
+
+from apps.audit.services.mail import Mail
+from apps.audit.services.messages import as_json
 from apps.audit.services.notices import Sender
+from apps.audit.services.webhook import Webhook
 from apps.audit.types import Answer, Channel, Message
-from apps.common.decimals import instant_text
 
 logger = logging.getLogger("aika.alarms")
 
 
 def configured() -> tuple[Sender, ...]:
-    """Every channel that is set up."""
-    return (LOG,)
-
-
-def as_json(message: Message) -> dict[str, object]:
-    """What a machine is told, with names that stay."""
-    return {
-        "schema": "aika.alarm/1",
-        "id": str(message.key),
-        "code": message.code,
-        "subject": message.subject,
-        "message": message.message,
-        "means": message.means,
-        "do": message.do,
-        "extent": message.extent,
-        "since": instant_text(message.since),
-        "told": message.number,
-        "environment": message.environment,
-    }
+    """Every channel that is set up, the fastest first: each is tried whatever came of the one before."""
+    found: list[Sender] = [LOG]
+    if settings.ALARM_EMAIL_TO:
+        found.append(Mail())
+    if settings.ALARM_WEBHOOK_URL:
+        found.append(Webhook())
+    return tuple(found)
 
 
 class LogLine:
