@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from django.contrib.auth.models import Permission
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.accounts.models import ApiKey, Desk, SecondPersonRequest, SecondPersonState, User
 from apps.accounts.types import Scope
@@ -85,6 +85,13 @@ def may_use_scope(user: User, scope: Scope) -> bool:
 def desks_of(user_id: UUID) -> QuerySet[Desk]:
     """The desks this person sits at."""
     return Desk.objects.filter(members=user_id)
+
+
+def desks_alone(user_id: UUID) -> frozenset[UUID]:
+    """The desks where this person sits and nobody else who is active."""
+    crowded = User.objects.filter(is_active=True, desks=OuterRef("pk")).exclude(pk=user_id)
+    own = Desk.objects.filter(members=user_id, members__is_active=True).exclude(Exists(crowded))
+    return frozenset(own.values_list("pk", flat=True))
 
 
 def waiting_for_second_person(user: User, now: datetime) -> QuerySet[SecondPersonRequest]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @admin.register(Vote)
 class VoteAdmin(ReadOnlyAdmin[Vote]):
-    list_display = ("created_at", "verb", "approver", "story")
+    list_display = ("created_at", "verb", "approver", "desk_of_one", "story")
     list_display_links = ("created_at", "verb")
     list_filter = ("verb",)
     list_select_related = ("approver", "proposal")
@@ -27,7 +27,19 @@ class VoteAdmin(ReadOnlyAdmin[Vote]):
     search_help_text = "A proposal's whole id, or the beginning of a user name"
     ordering = ("-created_at",)
     sortable_by = ("created_at",)
-    fields = ("story", "verb", "approver", "proposer", "comment", "quote", "digest", "policy_version", "created_at")
+    fields = (
+        "story",
+        "verb",
+        "approver",
+        "proposer",
+        "desk_of_one",
+        "environment",
+        "comment",
+        "quote",
+        "digest",
+        "policy_version",
+        "created_at",
+    )
     readonly_fields = ("story",)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

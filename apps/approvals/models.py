@@ -9,7 +9,8 @@ from django.db.models import F, Q
 class Vote(models.Model):
     """One person's word on one proposal, with the digest and the price that stood on the page.
 
-    `proposer` is copied so that the database itself can hold that nobody approves what they, or their key, asked for.
+    `proposer` and `environment` are copied so that the database itself can hold that nobody approves what they, or
+    their key, asked for: but at a desk of one (`desk_of_one`), what their key asked for on paper.
     `quote` are the signed fields of the price seen: instrument, bid, ask, received_at.
     """
 
@@ -22,6 +23,10 @@ class Vote(models.Model):
     proposal = models.ForeignKey("trades.Proposal", on_delete=models.PROTECT, related_name="+")
     approver = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     proposer = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    environment = models.CharField(max_length=10, help_text="Paper or live, as the connection is.")
+    desk_of_one = models.BooleanField(
+        default=False, help_text="On what an own key asked for: nobody else looked at it."
+    )
     verb = models.CharField(max_length=8, choices=Verb.choices)
     digest = models.CharField(max_length=64)
     policy_version = models.ForeignKey("policies.PolicyVersion", on_delete=models.PROTECT, related_name="+")
@@ -37,7 +42,8 @@ class Vote(models.Model):
                 fields=("proposal", "approver", "verb", "policy_version"), name="vote_once_per_person_and_policy"
             ),
             models.CheckConstraint(
-                condition=Q(verb="DECLINE") | ~Q(approver=F("proposer")), name="vote_approver_is_not_proposer"
+                condition=Q(verb="DECLINE") | ~Q(approver=F("proposer")) | Q(desk_of_one=True, environment="paper"),
+                name="vote_approver_is_not_proposer",
             ),
         )
 

@@ -183,6 +183,21 @@ def tasks_survive_a_crash(app_configs: Sequence[AppConfig] | None, **kwargs: Any
     ]
 
 
+@register(Tags.security)
+@only_in_production
+def somebody_else_decides(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """config.E011"""
+    if not settings.POLICY_DESK_OF_ONE:
+        return []
+    return [
+        Error(
+            "A person may approve what their own key asks, in production.",
+            hint="Set POLICY_DESK_OF_ONE=false: it is for one person who tries Aika on paper, on their own machine.",
+            id="config.E011",
+        )
+    ]
+
+
 @register
 @only_in_production
 def vectors_are_a_server(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:

@@ -21,6 +21,7 @@ from apps.connectors.types import Environment, Quote
 from apps.dashboard.types import FeedLine, Status
 from apps.policies.selectors import trading_state
 from apps.quotes.services import quotes
+from apps.trades.selectors import desk_of_one
 from apps.trades.selectors.watch import watched_codes
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ class Material:
 def status(*, user: Any, now: datetime) -> Status:
     """The bar for this person; for somebody who is not signed in, the environment and the time."""
     if user is None or not user.is_authenticated or not user.is_staff:
-        return Status(now=now, environment=_environment(_environments(active_connections())))
+        return Status(
+            now=now, environment=_environment(_environments(active_connections())), desk_of_one=desk_of_one.is_on()
+        )
     try:
         material = _material(user, now)
     except RedisError:
@@ -65,6 +68,7 @@ def status(*, user: Any, now: datetime) -> Status:
         state_aside=aside,
         state_note=note,
         all_halted=material.everything == "HALTED",
+        desk_of_one=desk_of_one.is_on(),
         feed=_feed(material, now),
         alarms=material.alarms,
         alarms_url=_alarms_url(),
@@ -82,6 +86,7 @@ def _without_cache(user: "User", now: datetime) -> Status:
         is_known=True,
         state=everything,
         all_halted=everything == "HALTED",
+        desk_of_one=desk_of_one.is_on(),
         feed=FeedLine(words="The cache does not answer, so no price is known", is_late=True),
         alarms=open_alarms().count(),
         alarms_url=_alarms_url(),

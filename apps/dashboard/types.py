@@ -42,7 +42,8 @@ class Status:
 
     `is_known` is false for people who are not signed in: they see the environment and the time, nothing else. `state`
     is the mildest of the connections' states, `state_aside` counts those that are worse, `state_note` names them;
-    `all_halted` says that the row for everything is HALTED: there is nothing left to halt.
+    `all_halted` says that the row for everything is HALTED: there is nothing left to halt. `desk_of_one`: a person may
+    decide alone here, which every page says.
     """
 
     now: datetime
@@ -53,6 +54,7 @@ class Status:
     state_aside: str = ""
     state_note: str = ""
     all_halted: bool = False
+    desk_of_one: bool = False
     feed: FeedLine = FeedLine(words="")
     alarms: int = 0
     alarms_url: str = ""

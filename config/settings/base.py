@@ -40,6 +40,8 @@ COINBASE_WS_URL = env.url(
 )
 # False alone changes nothing: a policy must also have a tier that says so, and never for a live connection.
 POLICY_REQUIRE_APPROVAL = env.flag("POLICY_REQUIRE_APPROVAL", default=True)
+# A desk with one person: they may decide on what their own key asks, on paper. Never in production.
+POLICY_DESK_OF_ONE = env.flag("POLICY_DESK_OF_ONE", default=False)
 # An order whose outcome is not known: how far the venue's clock may be from ours when its list is searched, when it may
 # be sent again at the earliest, and when a person must look. All counted from when it may have been sent.
 VENUE_CLOCK_SKEW_S = env.integer("VENUE_CLOCK_SKEW_S", default=30, minimum=1, maximum=3600)

@@ -80,6 +80,7 @@ class TestDatabase:
             "proposal": proposal,
             "approver": paper.approver,
             "proposer": paper.trader,
+            "environment": "paper",
             "verb": "APPROVE",
             "digest": proposal.digest,
             "policy_version": proposal.decision.version,
@@ -112,7 +113,7 @@ class TestDatabase:
                 act()
 
     def test_a_vote_with_a_forged_proposer_does_not_count(self, paper: PaperDesk, waiting: Proposal) -> None:
-        """The copied column can lie where somebody writes rows by hand; the count asks the proposal."""
+        """The database compares the copy with the proposal; where that was taken off, the count asks the proposal."""
         paper.trader.groups.add(Group.objects.get(name="approver"))
         forged = self.row(
             paper,
@@ -122,7 +123,10 @@ class TestDatabase:
             policy_version_id=waiting.decision.version_id,
         )
         del forged["policy_version"]
-        Vote.objects.create(**forged)
+        with pytest.raises(IntegrityError, match="guard true_copies"), transaction.atomic():
+            Vote.objects.create(**forged)
+        with guards_lifted("approvals_vote"):
+            Vote.objects.create(**forged)
         result = paper.approve(waiting)
         assert (result.approvals, result.order_id) == (1, None)
 

@@ -182,6 +182,7 @@ def test_nothing_fires_where_nothing_is_wrong() -> None:
         ("config.E007", {"COINBASE_API_BASE": "http://api.coinbase.com"}),
         ("config.E007", {"COINBASE_WS_URL": "ws://[::1]:9000"}),
         ("config.E010", {"QDRANT_URL": ""}),
+        ("config.E011", {"POLICY_DESK_OF_ONE": True}),
     ],
 )
 def test_a_check_fires_in_production_and_is_silent_elsewhere(check_id: str, wrong: dict[str, Any]) -> None:

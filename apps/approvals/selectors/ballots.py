@@ -14,7 +14,7 @@ from apps.common.decimals import instant_text
 from apps.common.errors import NotFound
 from apps.policies.types import Verdict
 from apps.quotes.selectors.records import quote_record
-from apps.trades.selectors import listing, records
+from apps.trades.selectors import desk_of_one, listing, records
 from apps.trades.selectors.pages import rows_of
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ Record = dict[str, Any]
 
 
 def decidable(*, viewer: "User", now: datetime) -> list[Record]:
-    """The waiting proposals this person may decide now: at their desks, asked by somebody else, in a role that counts,
-    without a vote of theirs (one taken back cannot be cast again). The soonest deadline first, at most 200."""
+    """The waiting proposals this person may decide now: at their desks, asked by somebody else (or at a desk of one),
+    in a role that counts, without a vote of theirs (one taken back cannot be cast again). The soonest deadline first,
+    at most 200."""
     if not holds(viewer, "decide_proposal"):
         return []
     desks = list(desks_of(viewer.pk).values_list("pk", flat=True))
-    rows = listing.waiting_for(desks, not_by=viewer.pk, now=now, limit=WAITING_MAX)
+    alone_at = desk_of_one.desks_of_one(viewer.pk)
+    rows = listing.waiting_for(desks, not_by=viewer.pk, now=now, limit=WAITING_MAX, alone_at=alone_at)
     votes = list(Vote.objects.filter(proposal__in=[row.pk for row in rows]))
     roles = roles_of(viewer)
     voted = {vote.proposal_id for vote in votes if vote.approver_id == viewer.pk}
@@ -89,7 +91,7 @@ def ballot(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Callable[[
         "votes": [vote_record(vote) for vote in known.votes],
         "may_vote": (
             known.is_open
-            and viewer.pk != proposal.proposer_id
+            and (viewer.pk != proposal.proposer_id or desk_of_one.is_decided_alone(proposal))
             and all(vote.approver_id != viewer.pk for vote in known.votes)
             and holds(viewer, "decide_proposal")
         ),

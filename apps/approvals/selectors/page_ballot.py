@@ -7,6 +7,7 @@ from apps.approvals.selectors.page_gather import Gathered
 from apps.approvals.selectors.page_values import Ballot, Callout, Off, Price, VoteLine
 from apps.common import words
 from apps.policies.types import Evaluation, LineVerdict, ReasonCode, RuleKind, RuleLine, Verdict
+from apps.trades.selectors import desk_of_one
 from apps.trades.types import OrderState, ProposalState
 
 
@@ -17,7 +18,8 @@ def ballot_of(known: Gathered, price: Price, *, is_intact: bool) -> Ballot:
     may_decide = holds(viewer, "decide_proposal")
     is_own = viewer.pk == known.proposal.proposer_id
     why_not = ""
-    if known.is_open and is_own:
+    is_alone = known.is_open and is_own and desk_of_one.is_decided_alone(known.proposal)
+    if known.is_open and is_own and not is_alone:
         why_not = "You, or a key of yours, asked for this. Others decide."
     elif known.is_open and not may_decide:
         why_not = "Your roles do not include deciding. You can watch it here."
@@ -41,6 +43,7 @@ def ballot_of(known: Gathered, price: Price, *, is_intact: bool) -> Ballot:
         needed=known.needed,
         votes=_vote_lines(known, may_vote=may_vote),
         is_open=known.is_open,
+        is_alone=is_alone and not why_not,
         waiver=order.authority.waiver if order is not None else "",
         may_vote=may_vote,
         off=off,
@@ -60,7 +63,7 @@ def _vote_lines(known: Gathered, *, may_vote: bool) -> tuple[VoteLine, ...]:
     lines = [
         VoteLine(
             who="You" if vote.approver_id == known.viewer.pk else vote.approver.shown_name,
-            words=said[Vote.Verb(vote.verb)][0],
+            words=said[Vote.Verb(vote.verb)][0] + (", alone: a desk of one" if vote.desk_of_one else ""),
             icon=said[Vote.Verb(vote.verb)][1],
             ago=words.ago(vote.created_at, known.now),
             comment=vote.comment,

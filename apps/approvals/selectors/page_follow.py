@@ -45,6 +45,8 @@ def follow(rows: PageRows, *, may_cancel: bool = False) -> Follow | None:
         ),
         OrderState.ABANDONED: ("Abandoned", order.reason or "Two people gave the order up.", "warn", "warn"),
     }[OrderState(order.state)]
+    if order.authority.waiver:
+        text = f"{text} {order.authority.waiver}"
     if order.cancel_requested_at is not None and order.state in IN_FLIGHT_STATES:
         text = f"{text} {order.cancel_requested_by} asked to cancel it: that happens as soon as it is found at {venue}."
     return Follow(
@@ -77,7 +79,7 @@ def paid_lines(rows: PageRows) -> tuple[SumLine, ...]:
     if paid is not None:
         verb = "Paid" if terms.side is Side.BUY else "Got"
         lines.append(SumLine(label=f"{verb} on average", value=f"{words.price(paid)} {quoted}", is_sum=True))
-        seer = "policy: no person was asked" if order.authority.waiver else "the last approver"
+        seer = "policy" if order.authority.waiver else "the last approver"
         lines.append(SumLine(label=f"Price seen by {seer}", value=f"{words.price(seen)} {quoted}"))
         worse = slippage_bps(terms.side, paid, seen)
         if worse is not None:

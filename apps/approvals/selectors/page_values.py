@@ -191,7 +191,7 @@ class Sentence:
 class Ballot:
     """The vote: who has said what, what is still needed, what this person's click would do.
 
-    `waiver` says, where no person was asked, what waived that.
+    `waiver` says, where no person was asked, what waived that. `is_alone`: a desk of one decides what its own key asks.
     """
 
     have: int
@@ -202,6 +202,7 @@ class Ballot:
     off: Off | None
     why_no_vote: str = ""
     waiver: str = ""
+    is_alone: bool = False
     may_revoke: bool = False
     consequence: str = ""
     consequence_lead: str = ""

@@ -254,7 +254,7 @@ def _voted(vote: Vote, rows: PageRows) -> Step:
         after="",
         dot=dot,
         icon=icon,
-        title=f"{vote.approver.shown_name} {verb}",
+        title=f"{vote.approver.shown_name} {verb}{', alone: a desk of one' if vote.desk_of_one else ''}",
         text="" if vote.comment else "No comment.",
         quote=vote.comment,
         note=f"{saw}Digest {vote.digest[:8]}\u2026{vote.digest[-8:]}",

@@ -19,6 +19,7 @@ from apps.connectors.types import Quote, Side
 from apps.policies.types import RuleKind
 from apps.quotes.services import quotes
 from apps.trades.rules.drift import drift_bps
+from apps.trades.selectors import desk_of_one
 from apps.trades.selectors.pages import frozen_terms, waiting_proposals
 from apps.trades.types import Terms
 
@@ -93,6 +94,7 @@ class _Viewer:
     id: UUID
     decides: bool
     roles: frozenset[str]
+    alone_at: frozenset[UUID]
 
 
 def waiting_lines(*, viewer: "User", now: datetime) -> tuple[WaitingLine, ...]:
@@ -102,7 +104,12 @@ def waiting_lines(*, viewer: "User", now: datetime) -> tuple[WaitingLine, ...]:
     for vote in Vote.objects.filter(proposal__in=[row.pk for row in rows]):
         votes[vote.proposal_id].append(vote)
     prices = _prices(rows)
-    person = _Viewer(id=viewer.pk, decides=holds(viewer, "decide_proposal"), roles=roles_of(viewer))
+    person = _Viewer(
+        id=viewer.pk,
+        decides=holds(viewer, "decide_proposal"),
+        roles=roles_of(viewer),
+        alone_at=desk_of_one.desks_of_one(viewer.pk),
+    )
     return tuple(
         _line(row, votes[row.pk], prices.get((row.connection_id, row.instrument)), person, now) for row in rows
     )
@@ -137,8 +144,9 @@ def _line(row: "Proposal", votes: Sequence[Vote], quote: Quote | None, person: _
     revoked = {vote.approver_id for vote in votes if vote.verb == Vote.Verb.REVOKE}
     approved = {vote.approver_id for vote in votes if vote.verb == Vote.Verb.APPROVE} - revoked
     is_own = row.proposer_id == person.id
+    is_alone = is_own and desk_of_one.is_own_to_decide(row, person.alone_at)
     has_voted = person.id in approved
-    needs_you = person.decides and not is_own and not has_voted and bool(person.roles & set(row.roles))
+    needs_you = person.decides and (is_alone or not is_own) and not has_voted and bool(person.roles & set(row.roles))
     return WaitingLine(
         id=row.pk,
         label=row.label,
@@ -162,7 +170,7 @@ def _line(row: "Proposal", votes: Sequence[Vote], quote: Quote | None, person: _
         have=len(approved),
         needed=row.needed,
         needs_you=needs_you,
-        flags=_flags(row, told, used, stale, is_own=is_own, has_voted=has_voted),
+        flags=_flags(row, told, used, stale, is_own=is_own, is_alone=is_alone, has_voted=has_voted),
     )
 
 
@@ -192,10 +200,12 @@ def _drift(row: "Proposal", quote: Quote | None, told: Told, now: datetime) -> t
 
 
 def _flags(
-    row: "Proposal", told: Told, drift_used: Decimal, stale: str, *, is_own: bool, has_voted: bool
+    row: "Proposal", told: Told, drift_used: Decimal, stale: str, *, is_own: bool, is_alone: bool, has_voted: bool
 ) -> tuple[Flag, ...]:
     flags = []
-    if is_own:
+    if is_alone:
+        flags.append(Flag(kind="warn", icon="warn", text="Your own key asked: a desk of one"))
+    elif is_own:
         flags.append(Flag(kind="", icon="lock", text="You asked, so others decide"))
     if has_voted:
         flags.append(Flag(kind="", icon="ok", text="You approved"))

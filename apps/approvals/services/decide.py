@@ -22,6 +22,7 @@ from apps.connectors.types import Side
 from apps.policies.errors import BudgetExhausted
 from apps.policies.types import Gate, Tier, Verdict
 from apps.trades.rules.drift import drift_bps
+from apps.trades.selectors import desk_of_one
 from apps.trades.selectors.proposals import locked_proposal, proposal_with_connection
 from apps.trades.services import approval, endings, latches, market
 from apps.trades.types import ProposalState
@@ -104,6 +105,7 @@ def _count(
         seen_at=quote.received_at,
         actor=actor_of(approver),
         now=now,
+        reason=desk_of_one.IN_WORDS if proposal.proposer_id in approvers else "",
     )
     return VoteResult(
         proposal_id=proposal.pk,
@@ -177,7 +179,7 @@ def _waiting(proposal_id: UUID, approver: "User", now: datetime) -> "Proposal":
         raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal.")
     if not holds(approver, "decide_proposal"):
         raise Forbidden("MAY_NOT_DECIDE", "Your roles do not include deciding on proposals.")
-    if approver.pk == proposal.proposer_id:
+    if approver.pk == proposal.proposer_id and not desk_of_one.is_decided_alone(proposal):
         raise Forbidden(
             "OWN_PROPOSAL",
             "You, or a key of yours, asked for this. Somebody else must decide.",
@@ -236,6 +238,7 @@ def _cast(
     comment: str,
     now: datetime,
 ) -> None:
+    is_alone = approver.pk == proposal.proposer_id and verb != Vote.Verb.DECLINE
     try:
         with transaction.atomic():
             vote = Vote.objects.create(
@@ -243,6 +246,8 @@ def _cast(
                 approver=approver,
                 proposer_id=proposal.proposer_id,
                 verb=verb,
+                environment=proposal.connection.environment,
+                desk_of_one=is_alone,
                 digest=proposal.digest,
                 policy_version_id=policy_version,
                 quote=_quote_fields(quote) if quote else {},
@@ -264,6 +269,7 @@ def _cast(
             "policy_version": str(policy_version),
             "quote": vote.quote,
             "comment": comment,
+            **({"desk_of_one": desk_of_one.IN_WORDS} if is_alone else {}),
         },
         now=now,
     )
@@ -280,16 +286,14 @@ def _quote_fields(quote: SeenQuote) -> dict[str, str]:
 
 
 def _standing(proposal: "Proposal", policy_version: str, tier: Tier) -> Sequence[UUID]:
-    """Whose approvals count: cast under the policy in force, not taken back, by others than the proposer who are active
-    and in the role now."""
+    """Whose approvals count: cast under the policy in force, not taken back, by others than the proposer (who counts
+    at a desk of one) who are active and in the role now."""
     votes = Vote.objects.filter(proposal=proposal, policy_version=UUID(policy_version))
     revoked = set(votes.filter(verb=Vote.Verb.REVOKE).values_list("approver_id", flat=True))
-    approved = (
-        votes.filter(verb=Vote.Verb.APPROVE)
-        .exclude(approver_id=proposal.proposer_id)
-        .order_by("created_at")
-        .values_list("approver_id", flat=True)
-    )
+    cast = votes.filter(verb=Vote.Verb.APPROVE)
+    if not desk_of_one.is_decided_alone(proposal):
+        cast = cast.exclude(approver_id=proposal.proposer_id)
+    approved = cast.order_by("created_at").values_list("approver_id", flat=True)
     return [person for person in approved if person not in revoked and is_active_in_roles(person, tier.roles)]
 
 

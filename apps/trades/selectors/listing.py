@@ -1,6 +1,6 @@
 """Proposals and positions as one caller may see them, page by page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from django.db.models import Q, QuerySet
 
 from apps.accounts.types import Principal
 from apps.connectors.selectors import connections_for
+from apps.connectors.types import Environment
 from apps.trades.models import Position, Proposal
 from apps.trades.types import ProposalState
 
@@ -57,12 +58,18 @@ def _in_state(state: ProposalState, now: datetime) -> Q:
     return Q(state=state)
 
 
-def waiting_for(desk_ids: Sequence[UUID], *, not_by: UUID, now: datetime, limit: int) -> list[Proposal]:
-    """What waits at these desks and was asked by somebody else, the soonest deadline first."""
+def waiting_for(
+    desk_ids: Sequence[UUID], *, not_by: UUID, now: datetime, limit: int, alone_at: Collection[UUID] = ()
+) -> list[Proposal]:
+    """What waits at these desks and was asked by somebody else, or by an own key on paper at the desks `alone_at`; the
+    soonest deadline first."""
     rows = Proposal.objects.filter(
         state=ProposalState.AWAITING_APPROVAL, expires_at__gt=now, connection__desk_id__in=desk_ids
     )
-    rows = rows.exclude(proposer_id=not_by).select_related("decision", "proposer", "api_key")
+    others = ~Q(proposer_id=not_by)
+    if alone_at:
+        others |= Q(api_key__isnull=False, connection__environment=Environment.PAPER, connection__desk_id__in=alone_at)
+    rows = rows.filter(others).select_related("decision", "proposer", "api_key")
     return list(rows.order_by("expires_at", "pk")[:limit])
 
 

@@ -11,6 +11,7 @@ from apps.policies.types import Verdict
 from apps.trades.models import Authority, Order, Proposal
 from apps.trades.rules.drift import drift_bps
 from apps.trades.rules.terms import client_order_id, order_request, read_terms
+from apps.trades.selectors import desk_of_one
 from apps.trades.services import seal
 from apps.trades.services.approval import Judgement
 from apps.trades.services.proposals import columns_of
@@ -92,6 +93,8 @@ def _columns_differ(proposal: Proposal, order: Order, terms: Terms) -> bool:
 
 
 def _check_approvers(proposal: Proposal, authority: Authority) -> None:
-    others = {UUID(person) for person in authority.approvers} - {proposal.proposer_id}
-    if sum(is_active_in_roles(person, authority.roles) for person in others) < authority.needed:
+    counted = {UUID(person) for person in authority.approvers}
+    if proposal.proposer_id in counted and not desk_of_one.is_decided_alone(proposal):
+        counted.remove(proposal.proposer_id)
+    if sum(is_active_in_roles(person, authority.roles) for person in counted) < authority.needed:
         raise Unfounded("APPROVER_GONE", "Somebody who approved it is no longer active, or no longer in the role.")
