@@ -63,13 +63,11 @@ def decode(raw: bytes) -> dict[str, object]:
     a float, NaN or an infinity.
     """
     try:
-        found: object = json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_no_key_twice,
-            parse_float=_refuse_number,
-            parse_constant=_refuse_number,
-            parse_int=_small_int,
-        )
+        text = raw.decode("utf-8")
+        found: object
+        found, end = _read(text)
+        if end != len(text):
+            raise ValueError("Something stands after the object.")
     except RecursionError:
         raise ValueError("Nested deeper than anything that was encoded.") from None
     if not isinstance(found, dict) or not isinstance(found.get("schema"), str) or not found["schema"]:
@@ -152,3 +150,9 @@ def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse_number(text: str) -> NoReturn:
     raise ValueError("Only small integers are numbers in canonical bytes.")
+
+
+# Made once: a verification reads every event of the log with it.
+_read = json.JSONDecoder(
+    object_pairs_hook=_no_key_twice, parse_float=_refuse_number, parse_constant=_refuse_number, parse_int=_small_int
+).raw_decode

@@ -51,7 +51,7 @@ def figures(values: Sequence[float]) -> str:
 
 def page(found: Sequence[Found], packages: Sequence[str]) -> str:
     """The whole page, as it is committed."""
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    versions = ", ".join(_version(name) for name in packages)
     lines = [
         "# Benchmarks",
         "",
@@ -73,3 +73,10 @@ def page(found: Sequence[Found], packages: Sequence[str]) -> str:
             )
         lines += ["", *(f"- {note}" for note in one.notes)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _version(name: str) -> str:
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{name} not installed"

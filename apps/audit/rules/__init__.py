@@ -5,6 +5,7 @@ Pure. `services.verification` does these sums again; the stand-alone verifier do
 
 import hashlib
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -20,6 +21,7 @@ SECRET_KEYS = frozenset(
     {"secret", "password", "token", "access_token", "refresh_token", "private_key", "privatekey", "authorization"}
 )
 
+_length = struct.Struct(">Q").pack
 _KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -62,11 +64,12 @@ def chain_hash(*, stream: str, seq: int, prev_hash: str, body: bytes) -> str:
 
     The lengths keep a byte from moving between neighbours; 0x00 marks a leaf, as RFC 6962 does.
     """
-    hashed = hashlib.sha256(b"\x00")
-    for part in (stream.encode(), str(seq).encode(), prev_hash.encode(), body):
-        hashed.update(len(part).to_bytes(8, "big"))
-        hashed.update(part)
-    return hashed.hexdigest()
+    name, number, previous = stream.encode(), str(seq).encode(), prev_hash.encode()
+    parts = (
+        *(b"\x00", _length(len(name)), name, _length(len(number)), number),
+        *(_length(len(previous)), previous, _length(len(body)), body),
+    )
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def batch_root(*, prev_root: str, entries: Sequence[tuple[int, str]]) -> str:

@@ -15,7 +15,6 @@ from apps.audit.models import (
     STREAM_CHARS_MAX,
     SUBJECT_CHARS_MAX,
     Event,
-    StreamHead,
 )
 from apps.audit.types import Actor
 from apps.common.errors import Misconfigured
@@ -25,6 +24,8 @@ _INSERT_EVENT = (
     "INSERT INTO audit_event (stream, seq, kind, actor_kind, actor_id, subject, body, prev_hash, hash, recorded_at) "
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
+_READ_HEAD = "SELECT seq, hash, last_id FROM audit_streamhead WHERE stream = %s"
+_LOCK_HEAD = f"{_READ_HEAD} FOR UPDATE"
 _INSERT_HEAD = "INSERT INTO audit_streamhead (stream, seq, hash, last_id)"
 # One statement where the database knows how. A second writer of a new stream waits in it until the first has committed.
 _BEGIN = (
@@ -97,9 +98,14 @@ class _End:
 
 
 def _locked_end(stream: str) -> _End | None:
-    """The stream's last event as its head says, locked until the transaction ends; None for a stream not begun."""
-    heads = StreamHead.objects.select_for_update().filter(pk=stream)
-    found = heads.values_list("seq", "hash", "last_id").first()
+    """The stream's last event as its head says, locked until the transaction ends; None for a stream not begun.
+
+    Written out, because every state change of Aika comes through here. SQLite knows no row locks: there a transaction
+    is alone from its first statement on (IMMEDIATE).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_HEAD if connection.vendor == "postgresql" else _READ_HEAD, [stream])
+        found = cursor.fetchone()
     return None if found is None else _End(*found)
 
 

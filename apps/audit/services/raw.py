@@ -21,18 +21,22 @@ def columns(names: tuple[str, ...], *, table: str = "") -> str:
 
 def plain(value: object) -> str:
     """A column's text, whatever it holds."""
+    if type(value) is str:
+        return value
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def octets(value: object) -> bytes:
     """A column's bytes; none for anything else."""
-    if isinstance(value, memoryview):
-        return bytes(value)
-    return value if isinstance(value, bytes) else b""
+    if type(value) is bytes:
+        return value
+    return bytes(value) if isinstance(value, memoryview) else b""
 
 
 def same_instant(column: object, said: object) -> bool:
-    """SQLite hands out the text it holds, and every byte of that counts; PostgreSQL an instant."""
+    """SQLite hands out the text it holds, and every byte of that counts; PostgreSQL an instant, or its written form."""
+    if type(column) is str:
+        return column == said
     if isinstance(column, datetime):
         return instant_text(column) == said
     try:

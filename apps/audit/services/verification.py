@@ -23,6 +23,12 @@ ROWS_AT_ONCE = 2000
 _TEXTS = ("stream", "kind", "actor_kind", "actor_id", "subject", "prev_hash", "hash")
 
 
+# PostgreSQL writes the instant as the body has it, and any instant at all: Python's calendar ends with the year 9999.
+_INSTANT = """to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+# A row of the log in the order of `_rows`: numbers and instant as the database has them, bytes, and seven texts.
+_Row = tuple[Any, Any, bytes, Any, str, str, str, str, str, str, str]
+
+
 @dataclass
 class _Head:
     seq: object
@@ -59,11 +65,12 @@ def verify(
     report.incomplete += [str(problem) for problem in missing_guards(connection)]
     heads = _heads(report, stream)
     ends: dict[str, _End] = {}
-    for row in _rows(stream):
-        report.events += 1
-        if progress is not None and report.events % ROWS_AT_ONCE == 0:
+    for rows in _rows(stream):
+        for row in rows:
+            _check_event(report, row, ends, heads)
+        report.events += len(rows)
+        if progress is not None and len(rows) == ROWS_AT_ONCE:
             progress(report.events)
-        _check_event(report, row, ends, heads)
     report.streams = len(ends.keys() | heads.keys())
     _check_heads(report, ends, heads, stream)
     if stream is None:
@@ -71,39 +78,42 @@ def verify(
     return report
 
 
-def _check_event(report: Report, row: dict[str, Any], ends: dict[str, _End], heads: dict[str, _Head]) -> None:
-    stream = row["stream"]
-    where = f"{stream} #{row['seq']} (id {row['id']})"
-    end = ends.setdefault(stream, _End())
-    if type(row["seq"]) is not int or row["seq"] != end.seq + 1:
-        report.add("SEQ_GAP", where, f"Event {end.seq + 1} of the stream should stand here.")
-    if row["prev_hash"] != end.hash:
-        report.add("LINK_BROKEN", where, "The event does not continue the one before it.")
-    body = row["body"] if isinstance(row["body"], bytes) else b""
-    computed = rules.chain_hash(stream=stream, seq=row["seq"], prev_hash=row["prev_hash"], body=body)
-    if row["hash"] != computed:
-        report.add("HASH_WRONG", where, "The stored bytes do not give the stored hash.")
-    for name in _columns_that_lie(row, body, end.id):
-        report.add("COLUMN_DIFFERS", where, f"The column {name} is not what the event's bytes say.")
-    end.seq = row["seq"] if type(row["seq"]) is int else end.seq + 1
-    end.hash, end.id = row["hash"], row["id"]
+def _check_event(report: Report, row: _Row, ends: dict[str, _End], heads: dict[str, _Head]) -> None:
+    """Every event of the log comes through here, hundreds of thousands of them: the sentences are made where due."""
+    id_, seq, body, _, stream, _, _, _, _, prev_hash, hash_ = row
+    end = ends.get(stream)
+    if end is None:
+        end = ends[stream] = _End()
+    if type(seq) is not int or seq != end.seq + 1:
+        report.add("SEQ_GAP", _place(row), f"Event {end.seq + 1} of the stream should stand here.")
+    if prev_hash != end.hash:
+        report.add("LINK_BROKEN", _place(row), "The event does not continue the one before it.")
+    if hash_ != rules.chain_hash(stream=stream, seq=seq, prev_hash=prev_hash, body=body):
+        report.add("HASH_WRONG", _place(row), "The stored bytes do not give the stored hash.")
+    for name in _columns_that_lie(row, end.id):
+        report.add("COLUMN_DIFFERS", _place(row), f"The column {name} is not what the event's bytes say.")
+    end.seq = seq if type(seq) is int else end.seq + 1
+    end.hash, end.id = hash_, id_
     head = heads.get(stream)
     if head is not None and head.seq == end.seq:
         end.passed_head = (head.hash, head.last_id) == (end.hash, end.id)
 
 
-def _columns_that_lie(row: dict[str, Any], body: bytes, previous_id: object) -> list[str]:
+def _place(row: _Row) -> str:
+    id_, seq, _, _, stream, *_ = row
+    return f"{stream} #{seq} (id {id_})"
+
+
+def _columns_that_lie(row: _Row, previous_id: object) -> Sequence[str]:
     try:
-        facts = canonical.decode(body)
+        facts = canonical.decode(row[2])
         actor = facts["actor"]
-        said = {
-            "kind": facts["kind"],
-            "actor_kind": actor["kind"] if isinstance(actor, dict) else None,
-            "actor_id": actor["id"] if isinstance(actor, dict) else None,
-            "subject": facts["subject"],
-        }
-        wrong = [name for name, text in said.items() if row[name] != text]
-        if not raw.same_instant(row["recorded_at"], facts["recorded_at"]):
+        of_actor = (actor["kind"], actor["id"]) if isinstance(actor, dict) else (None, None)
+        columns, said = row[5:9], (facts["kind"], *of_actor, facts["subject"])
+        wrong = []
+        if columns != said:
+            wrong += [name for name, column, text in zip(_TEXTS[1:5], columns, said, strict=True) if column != text]
+        if not raw.same_instant(row[3], facts["recorded_at"]):
             wrong.append("recorded_at")
         if facts["previous_id"] != previous_id:
             wrong.append("id (of the event before)")
@@ -149,17 +159,15 @@ def _heads(report: Report, stream: str | None) -> dict[str, _Head]:
         }
 
 
-def _rows(stream: str | None) -> Iterator[dict[str, Any]]:
+def _rows(stream: str | None) -> Iterator[list[_Row]]:
     """Raw rows in chain order, past Django's converters: a broken value is a finding, never a crash."""
     names = ("id", "seq", "body", "recorded_at", *_TEXTS)
     where, parameters = ("WHERE stream = %s", [stream]) if stream is not None else ("", [])
-    sql = f"SELECT {raw.columns(names)} FROM audit_event {where} ORDER BY stream, seq, id"  # noqa: S608  constants
+    columns = raw.columns(names)
+    if connection.vendor == "postgresql":
+        columns = columns.replace('"recorded_at"', _INSTANT)
+    sql = f"SELECT {columns} FROM audit_event {where} ORDER BY stream, seq, id"  # noqa: S608  constants
     with connection.chunked_cursor() as cursor:
         cursor.execute(sql, parameters)
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
-            for values in rows:
-                row = dict(zip(names, values, strict=True))
-                row.update({name: raw.plain(row[name]) for name in _TEXTS})
-                if isinstance(row["body"], memoryview):
-                    row["body"] = bytes(row["body"])
-                yield row
+            yield [(*row[:2], raw.octets(row[2]), row[3], *map(raw.plain, row[4:])) for row in rows]

@@ -105,11 +105,8 @@ def signature_holds(public_key: bytes, message: bytes, signature: bytes) -> bool
 
 def event_hash(event: dict[str, Any]) -> str:
     """The hash that the event's own texts give."""
-    hashed = hashlib.sha256(b"\x00")
-    for text in (event["stream"], str(event["seq"]), event["prev_hash"], event["body"]):
-        part = text.encode()
-        hashed.update(len(part).to_bytes(8, "big") + part)
-    return hashed.hexdigest()
+    parts = [text.encode() for text in (event["stream"], str(event["seq"]), event["prev_hash"], event["body"])]
+    return hashlib.sha256(b"\x00" + b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()
 
 
 def root_of(prev_root: bytes, entries: list[tuple[int, bytes]]) -> str:
@@ -132,15 +129,17 @@ def members_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found if len(found) == len(pairs) else refuse()
 
 
+READ = json.JSONDecoder(object_pairs_hook=members_once, parse_float=refuse, parse_constant=refuse).decode
+WRITE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def parsed(text: str) -> dict[str, Any]:
     """The object of a text that has no other way to be written. Raises ValueError for anything else."""
     try:
-        found = json.loads(text, object_pairs_hook=members_once, parse_float=refuse, parse_constant=refuse)
-        if not isinstance(found, dict) or json.dumps(found, ensure_ascii=False, separators=(",", ":")) != text:
-            refuse()
+        found = READ(text)
     except RecursionError:
         refuse()
-    return found
+    return found if isinstance(found, dict) and WRITE(found) == text else refuse()
 
 
 def shaped(found: dict[str, Any], shape: dict[str, type]) -> bool:
@@ -203,9 +202,10 @@ class Verifier:
         except ValueError:
             self.found("MALFORMED", where, "No export has a line like this.")
         else:
-            if ORDER.index(kind) < self.stage or (self.stage < 0) != (kind == "export") or self.counts["end"]:
+            stage = ORDER.index(kind)
+            if stage < self.stage or (self.stage < 0) != (kind == "export") or self.counts["end"]:
                 self.found("MALFORMED", where, f"No {kind} stands here.")
-            self.stage = max(self.stage, ORDER.index(kind))
+            self.stage = max(self.stage, stage)
             self.counts[kind] += 1
             getattr(self, f"read_{kind}")(line, where)
         self.digest.update(raw)
