@@ -52,6 +52,12 @@ UNKNOWN_HORIZON_S = env.integer("UNKNOWN_HORIZON_S", default=900, minimum=30, ma
 RECONCILE_EVERY_S = env.integer("RECONCILE_EVERY_S", default=60, minimum=5, maximum=3600)
 RECONCILE_OVERLAP_S = env.integer("RECONCILE_OVERLAP_S", default=600, minimum=60, maximum=86_400)
 RECONCILE_LATE_S = env.integer("RECONCILE_LATE_S", default=600, minimum=30, maximum=86_400)
+# What trips by itself: so many rejects of one connection within so long; and, while an order rests, no new price for so
+# long, where one that is older than the first bound is none. Limits on losses and on a fall are rules of the policy.
+TRIP_REJECTS = env.integer("TRIP_REJECTS", default=5, minimum=1, maximum=1000)
+TRIP_REJECTS_WITHIN_S = env.integer("TRIP_REJECTS_WITHIN_S", default=600, minimum=10, maximum=86_400)
+TRIP_QUOTE_OLD_S = env.integer("TRIP_QUOTE_OLD_S", default=10, minimum=2, maximum=3600)
+TRIP_QUOTES_DEAD_S = env.integer("TRIP_QUOTES_DEAD_S", default=30, minimum=5, maximum=3600)
 
 # Checkpoints of the audit log. The private key is read by the sealer (queue `default`) each time it seals: only the
 # process that works on that queue may be told where it is.

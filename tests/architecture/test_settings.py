@@ -1,6 +1,7 @@
 """Settings modules in processes of their own, and each system check beside the setting that makes it fire."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.test import override_settings
 
@@ -84,6 +86,21 @@ def test_a_web_worker_that_is_told_where_the_sealing_key_is_does_not_start() -> 
     assert ended.returncode != 0
     assert "AUDIT_SEAL_KEY_FILE is set for a web worker" in ended.stderr
     assert run_python(PRODUCTION, "-c", "import config.wsgi").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["TRIP_REJECTS", "TRIP_REJECTS_WITHIN_S", "TRIP_QUOTE_OLD_S", "TRIP_QUOTES_DEAD_S"]
+)
+def test_a_bound_of_what_trips_by_itself_is_read_or_refused_by_its_name(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = str(ROOT / "config" / "settings" / "base.py")
+    monkeypatch.setenv(name, "77")
+    assert runpy.run_path(base)[name] == 77
+    for wrong in ("0", "-5", "ten", "100000"):
+        monkeypatch.setenv(name, wrong)
+        with pytest.raises(ImproperlyConfigured, match=f"^{name}='{wrong}' must be a whole number"):
+            runpy.run_path(base)
 
 
 @pytest.mark.slow

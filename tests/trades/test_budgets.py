@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -18,7 +19,7 @@ from apps.policies.models import Budget, Decision, Reservation, ReservedAmount
 from apps.policies.selectors import trading_state
 from apps.policies.services.replays import problem_of
 from apps.trades.models import Fill, Order, Position, Proposal
-from apps.trades.services import budgeting, conservation, orders, sweeps
+from apps.trades.services import budgeting, conclusions, conservation, orders, sweeps
 from apps.trades.types import OrderState
 from tests.factories.desk import PaperDesk
 from tests.factories.tampering import sql_update, tamper
@@ -185,6 +186,23 @@ class TestGivenBack:
         assert conservation.watch(now=later).broken == ()
         assert all_rows() == before
         assert held(proposal).state == "HELD"
+
+    def test_given_up_by_two_people_and_not_before(
+        self, desk: PaperDesk, proposal: Proposal, settings: Any
+    ) -> None:
+        settings.UNKNOWN_HORIZON_S = 0
+        before = all_rows()
+        desk.simulator.add_fault("create", "timeout-before", seconds="0")
+        assert desk.execute(proposal) == OrderState.UNKNOWN
+        order_id = desk.order_of(proposal).pk
+        conclusions.ask_to_abandon(
+            order_id=order_id, requester=desk.risk, reason="Not in the venue's app.", now=timezone.now()
+        )
+        with pytest.raises(Denied, match="SECOND_PERSON_IS_REQUESTER"):
+            conclusions.second_and_abandon(order_id=order_id, seconder=desk.risk, clock=timezone.now)
+        assert (all_rows(), held(proposal).state) == (before, "HELD"), "one person gives nothing back"
+        conclusions.second_and_abandon(order_id=order_id, seconder=desk.approver, clock=timezone.now)
+        self.assert_released(proposal, "ABANDONED")
 
     def test_nothing_left_and_that_is_certain_it_waits_with_what_it_holds(
         self, desk: PaperDesk, proposal: Proposal

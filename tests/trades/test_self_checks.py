@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -105,6 +106,19 @@ class TestRejects:
         latches.trip_on_rejects(paper.connection.pk, now)
         assert tripped() == [], "what was before the reset does not count again"
 
+    def test_the_bounds_are_settings(self, paper: PaperDesk, settings: Any) -> None:
+        settings.TRIP_REJECTS, settings.TRIP_REJECTS_WITHIN_S = 2, 60
+        now = timezone.now()
+        first, second, third = orders_of(paper, 3)
+        rejected(first, now - timedelta(seconds=61))
+        rejected(second, now)
+        latches.trip_on_rejects(paper.connection.pk, now)
+        assert tripped() == []
+        rejected(third, now)
+        latches.trip_on_rejects(paper.connection.pk, now)
+        assert tripped() == ["REPEATED_REJECTS"]
+        assert Latch.objects.get().message.startswith("2 orders within 1 min 0 s, the last for INSUFFICIENT_FUND")
+
     def test_rejects_further_apart_do_not(self, paper: PaperDesk) -> None:
         now = timezone.now()
         for number, order in enumerate(orders_of(paper, 5)):
@@ -124,6 +138,17 @@ class TestRejects:
 
 
 class TestQuotes:
+    def test_how_long_the_silence_may_be_is_a_setting(self, paper: PaperDesk, settings: Any) -> None:
+        settings.TRIP_QUOTE_OLD_S, settings.TRIP_QUOTES_DEAD_S = 20, 5
+        move(paper, MID)
+        resting = paper.propose(limit_price=Decimal("60000"))
+        paper.approve(resting)
+        assert paper.execute(resting) == OrderState.ACCEPTED
+        now = timezone.now()
+        for seconds, expected in ((19, []), (22, []), (26, []), (28, ["QUOTES_DEAD"])):
+            self_checks._check_quotes(connected(paper), now + timedelta(seconds=seconds))
+            assert tripped() == expected, seconds
+
     def test_silence_while_an_order_rests_reduces(self, paper: PaperDesk) -> None:
         move(paper, MID)
         resting = paper.propose(limit_price=Decimal("60000"))

@@ -6,10 +6,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from django.conf import settings
+
 from apps.audit.types import Actor
 from apps.common import fault_places as places
 from apps.common import faults
 from apps.common.decimals import decimal_text
+from apps.common.words import span
 from apps.policies.rules import Reached
 from apps.policies.selectors import is_tripped, last_reset
 from apps.policies.services import latches
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from apps.policies.models import Latch
 
 POLICY: Final = Actor.system("policy")
-REJECTS_MAX: Final = 5
-REJECTS_WITHIN: Final = timedelta(minutes=10)
 _TRIPPING: Final = frozenset({ReasonCode.DAILY_LOSS, ReasonCode.DRAWDOWN, ReasonCode.ONLY_SHRINKS})
 _LATCHES: Final = {RuleKind.DAILY_LOSS: LatchKind.DAILY_LOSS, RuleKind.DRAWDOWN: LatchKind.DRAWDOWN}
 
@@ -47,20 +48,20 @@ def trip_reached(connection_id: UUID, reached: Sequence[Reached], *, currency: s
 
 def trip_on_rejects(connection_id: UUID, now: datetime) -> None:
     """Halt the connection where the venue has rejected too many orders lately, counted anew after each reset."""
-    since = now - REJECTS_WITHIN
+    count, within_s = settings.TRIP_REJECTS, settings.TRIP_REJECTS_WITHIN_S
+    since = now - timedelta(seconds=within_s)
     reset_at = last_reset(connection_id, LatchKind.REPEATED_REJECTS)
     rows = Order.objects.filter(
         connection_id=connection_id, state=OrderState.REJECTED, closed_at__gt=max(since, reset_at or since)
     )
-    codes = list(rows.order_by("-closed_at").values_list("reason_code", flat=True)[:REJECTS_MAX])
-    if len(codes) < REJECTS_MAX or is_tripped(connection_id, LatchKind.REPEATED_REJECTS):
+    codes = list(rows.order_by("-closed_at").values_list("reason_code", flat=True)[:count])
+    if len(codes) < count or is_tripped(connection_id, LatchKind.REPEATED_REJECTS):
         return
-    minutes = REJECTS_WITHIN // timedelta(minutes=1)
     latches.trip(
         kind=LatchKind.REPEATED_REJECTS,
         connection_id=connection_id,
-        message=f"{len(codes)} orders within {minutes} minutes, the last for {codes[0] or 'no reason given'}.",
-        evidence={"rejects": str(len(codes)), "within_minutes": str(minutes), "codes": ", ".join(sorted(set(codes)))},
+        message=f"{len(codes)} orders within {span(within_s)}, the last for {codes[0] or 'no reason given'}.",
+        evidence={"rejects": str(len(codes)), "within_s": str(within_s), "codes": ", ".join(sorted(set(codes)))},
         actor=POLICY,
         now=now,
     )

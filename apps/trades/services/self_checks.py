@@ -4,6 +4,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.conf import settings
 from django.core.cache import cache
 
 from apps.audit.selectors import last_verification
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
     from apps.connectors.models import Connection
 
 CHECK: Final = Actor.system("self-check")
-# A price this old is no news; after so long without any, while an order rests, somebody must look.
-QUOTE_AGE_MAX: Final = timedelta(seconds=10)
-QUOTES_DEAD_AFTER: Final = timedelta(seconds=30)
-_SEEN_S: Final = 600
+# How much longer than the bound it is remembered since when there is no price: the checks come every few seconds.
+_SEEN_BEYOND_S: Final = 600
 
 logger = logging.getLogger(__name__)
 
@@ -103,14 +102,17 @@ def _check_quotes(connection: "Connection", now: datetime) -> None:
     rows = Order.objects.working().filter(connection=connection).order_by()
     resting = sorted(set(rows.values_list("instrument", flat=True)))
     known = quotes.latest_of(connection.pk, resting) if resting else {}
+    # A price this old is no news; after so long without any, while an order rests, somebody must look.
+    old, dead = (timedelta(seconds=s) for s in (settings.TRIP_QUOTE_OLD_S, settings.TRIP_QUOTES_DEAD_S))
+    seen_s = settings.TRIP_QUOTES_DEAD_S + _SEEN_BEYOND_S
     for code in resting:
         quote, key = known.get(code), f"quotes-dead:{connection.pk}:{code}"
-        if quote is not None and now - quote.received_at <= QUOTE_AGE_MAX:
+        if quote is not None and now - quote.received_at <= old:
             cache.delete(key)
             continue
-        since = cache.get_or_set(key, now, timeout=_SEEN_S)
-        if since is not None and now - since >= QUOTES_DEAD_AFTER:
-            cache.set(key, since, timeout=_SEEN_S)
+        since = cache.get_or_set(key, now, timeout=seen_s)
+        if since is not None and now - since >= dead:
+            cache.set(key, since, timeout=seen_s)
             last = f"{quote.received_at:%H:%M:%S} UTC" if quote is not None else "never"
             policy_latches.trip(
                 kind=LatchKind.QUOTES_DEAD,
