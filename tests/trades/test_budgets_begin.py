@@ -18,7 +18,7 @@ from tests.factories.trading import change_policy, move, rules_with
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
-BEFORE, AFTER = ("trades", "0007_halt_clearing"), ("trades", "0008_begin_budgets")
+BEFORE, AFTER = ("trades", "0009_run_lease"), ("trades", "0010_begin_budgets")
 WIDE: dict[str, dict[str, Any]] = {
     "daily_loss": {"max_loss": "100000"},
     "collar": {"aggressive_bps": "1000"},

@@ -184,7 +184,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('audit', '0002_checkpoints'),
         ('policies', '0004_latches'),
-        ('trades', '0007_halt_clearing'),
+        ('trades', '0009_run_lease'),
     ]
 
     # Back: the rows stay. They are what the code before this migration would have made, and counts them alike.
