@@ -77,9 +77,16 @@ def too_mighty() -> list[str]:
     """Guarded tables to which the connected role may do what a guard refuses: as owner, superuser or by a grant."""
     if connection.vendor != "postgresql":
         return []
+    return _too_mighty(current_role())
+
+
+def current_role() -> str:
+    """The role this process is connected as; empty on SQLite, which has none."""
+    if connection.vendor != "postgresql":
+        return ""
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
-        return _too_mighty(str(cursor.fetchone()[0]))
+        return str(cursor.fetchone()[0])
 
 
 def _too_mighty(role: str) -> list[str]:

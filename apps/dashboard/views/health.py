@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from celery import current_app
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from kombu.exceptions import KombuError
+
+from apps.dashboard.services.parts import broker_trouble, database_trouble
 
 # A flood of questions asks the database and the broker once per second, not once per question.
 KEPT_S = 1.0
@@ -73,31 +73,6 @@ class Readiometer:
                 return f"{len(missing)} not applied, first {missing[0][0]}"
             self._migrated = True
         return ""
-
-
-def database_trouble() -> str:
-    """What is wrong with the database. Kinds of errors only: their texts may hold addresses and names."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            cursor.fetchone()
-    except Error as error:
-        return f"does not answer ({type(error).__name__})"
-    return ""
-
-
-def broker_trouble() -> str:
-    """What is wrong with the broker: each queue is declared, which every worker does at its start anyway."""
-    with current_app.connection_for_write() as broker:
-        away: tuple[type[BaseException], ...] = (
-            OSError, KombuError, *broker.connection_errors, *broker.channel_errors
-        )  # fmt: skip
-        try:
-            for queue in current_app.amqp.queues.values():
-                queue(broker.default_channel).declare()
-        except away as error:
-            return f"does not answer ({type(error).__name__})"
-    return ""
 
 
 readiometer = Readiometer()

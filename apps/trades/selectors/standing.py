@@ -11,8 +11,10 @@ from apps.connectors.selectors import connections_for
 from apps.policies.selectors import gate_findings, open_latches, trading_state
 from apps.policies.types import LatchKind
 from apps.quotes.services import quotes
+from apps.trades.models import Order
 from apps.trades.selectors import listing
 from apps.trades.selectors.records import position_record
+from apps.trades.types import OrderState
 
 if TYPE_CHECKING:
     from apps.policies.models import Latch
@@ -75,3 +77,9 @@ def _latch(latch: "Latch") -> dict[str, Any]:
         "message": f"{kind.sentence} {latch.message}",
         "fix": f"{kind.loosening} Two people reset it.",
     }
+
+
+def left_on_the_way(now: datetime) -> tuple[int, int]:
+    """How many orders were claimed by a process that is gone (their lease has lapsed), and how many are UNKNOWN."""
+    lapsed = Order.objects.filter(state=OrderState.SUBMITTED, lease_until__lt=now).count()
+    return lapsed, Order.objects.filter(state=OrderState.UNKNOWN).count()

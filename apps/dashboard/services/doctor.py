@@ -1,0 +1,139 @@
+"""Reading the signs of an installation. Each probe may fail by itself; what it says is judged in rules.doctor."""
+
+import shutil
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.checks import ERROR, WARNING, run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error, connection
+
+from apps.audit.selectors import last_verification, open_alarms, unsealed
+from apps.audit.services import database_roles, keys
+from apps.audit.types import Result
+from apps.common.encryption import check_keys
+from apps.common.errors import AikaError, Misconfigured
+from apps.common.guards import missing_guards, unapplied_migrations
+from apps.connectors.selectors import active_connections
+from apps.connectors.services import venue
+from apps.dashboard.rules.doctor import Process, Signs, VenueSigns
+from apps.dashboard.services import parts
+from apps.policies.selectors import trading_state
+from apps.trades.selectors.reconciliation import last_run
+from apps.trades.selectors.standing import left_on_the_way
+
+if TYPE_CHECKING:
+    from apps.connectors.models import Connection
+
+
+def read(*, process: Process, ask_venues: bool, now: datetime) -> Signs:
+    """Every sign, of this process and its surroundings. Changes nothing; asks the venues for their time only."""
+    trouble = parts.database_trouble()
+    unapplied = () if trouble else tuple(unapplied_migrations(connection))
+    readable = not trouble and not unapplied
+    broker = str(settings.CELERY_BROKER_URL).partition("://")[0]
+    usage = shutil.disk_usage(settings.DATA_DIR if settings.DATA_DIR.is_dir() else "/")
+    errors, warnings = _checks(readable)
+    return Signs(
+        now=now,
+        production=settings.ENVIRONMENT == "production",
+        environment=settings.ENVIRONMENT,
+        process=process,
+        vendor=connection.vendor,
+        database_trouble=trouble,
+        unapplied=unapplied,
+        broker_trouble=parts.broker_trouble(),
+        broker_embedded=broker not in {"redis", "rediss", "unix"},
+        seal_key_told=bool(settings.AUDIT_SEAL_KEY_FILE),
+        seal_key_trouble=_seal_key_trouble(),
+        encryption_trouble=_encryption_trouble(readable),
+        reconcile_late_s=settings.RECONCILE_LATE_S,
+        clock_skew_s_max=settings.VENUE_CLOCK_SKEW_S,
+        disk_free=Decimal(usage.free) / usage.total,
+        disk_path=str(settings.DATA_DIR),
+        errors=errors,
+        warnings=warnings,
+        **(_in_database(ask_venues, now) if readable else {}),
+    )
+
+
+def _in_database(ask_venues: bool, now: datetime) -> dict[str, Any]:
+    waiting, verified = unsealed(now), _verified()
+    lapsed, unknown = left_on_the_way(now)
+    return {
+        "role": database_roles.current_role(),
+        "too_mighty": tuple(database_roles.too_mighty()),
+        "guards": tuple(str(problem) for problem in missing_guards(connection)),
+        "oldest_unsealed_at": None if waiting is None else waiting.oldest_at,
+        "verified_at": verified[0],
+        "verified_intact": verified[1],
+        "lapsed_claims": lapsed,
+        "unknown_orders": unknown,
+        "state": trading_state(None),
+        "venues": tuple(_venue(row, ask_venues) for row in active_connections().order_by("slug")),
+        "alarms": tuple(f"{alarm.code} {alarm.subject}" for alarm in open_alarms()[:50]),
+    }
+
+
+def _verified() -> tuple[datetime | None, bool]:
+    try:
+        last = last_verification()
+    except (ValueError, KeyError):
+        return datetime.fromtimestamp(0, tz=connection.timezone), False  # its own bytes were changed
+    return (None, False) if last is None else (last.verified_at, last.result is not Result.TAMPERED)
+
+
+def _venue(row: "Connection", ask: bool) -> VenueSigns:
+    run, trouble, ahead_s = last_run(row.pk), "", None
+    if ask:
+        try:
+            ahead_s = venue.connect(row).server_time().ahead_s
+        except AikaError as error:
+            trouble = error.message
+        except ImproperlyConfigured:
+            trouble = "cannot be asked without an encryption key"
+    return VenueSigns(
+        name=row.slug,
+        state=trading_state(row.pk),
+        compared_at=None if run is None else run.finished_at,
+        compared_whole=run is not None and run.clean,
+        trouble=trouble,
+        ahead_s=ahead_s,
+    )
+
+
+def _encryption_trouble(readable: bool) -> str:
+    if problems := check_keys():
+        return str(problems[0].msg)
+    closed = []
+    for row in active_connections().order_by("slug") if readable else ():
+        try:
+            _ = row.secret
+        except Misconfigured:
+            closed.append(row.slug)
+    return f"the venue key of {', '.join(closed)} does not open with it" if closed else ""
+
+
+def _seal_key_trouble() -> str:
+    if not settings.AUDIT_SEAL_KEY_FILE:
+        return ""
+    try:
+        keys.signing_key()
+    except Misconfigured as error:
+        return error.message
+    return ""
+
+
+def _checks(readable: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What Django's and our own checks say; those of a deployment in production alone. Roles and guards have lines of
+    their own."""
+    production = settings.ENVIRONMENT == "production"
+    try:
+        found = run_checks(include_deployment_checks=production, databases=["default"] if readable else None)
+    except Error as error:
+        return (f"the checks broke down ({type(error).__name__})",), ()
+    said = [item for item in found if item.id not in {"audit.E001", "audit.E002"} and not item.is_silenced()]
+    errors = tuple(f"{item.id} {item.msg}" for item in said if item.level >= ERROR)
+    return errors, tuple(f"{item.id} {item.msg}" for item in said if WARNING <= item.level < ERROR)
