@@ -5,10 +5,12 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from apps.dashboard.views.health import healthz, readyz
+from apps.dashboard.views.metrics import metrics
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("admin/decide/", include("apps.approvals.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("config.api_urls")),

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Max, Min, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 
-from apps.audit.models import Alarm, Delivery, Event, Pulse, Seal
-from apps.audit.types import Channel, FailingChannel, Result, Unsealed, Verification
+from apps.audit.models import Alarm, Checkpoint, Delivery, Event, Notice, Pulse, Seal
+from apps.audit.types import AlarmSummary, Channel, FailingChannel, LogHead, NoticeState, Result, Unsealed, Verification
 from apps.common import canonical
 from apps.common.decimals import instant_text
 
@@ -136,3 +136,45 @@ def failing_channels() -> list[FailingChannel]:
         if first is not None and newest is not None:
             found.append(FailingChannel(channel=channel, since=first.sent_at, answer=newest.answer))
     return found
+
+
+def alarm_summary() -> AlarmSummary:
+    """How many alarms are open, how many of them nobody has acknowledged, and since when: one query."""
+    unseen = Q(acknowledged_at=None)
+    found = (
+        open_alarms()
+        .order_by()
+        .aggregate(open=Count("id"), unseen=Count("id", filter=unseen), oldest=Min("since", filter=unseen))
+    )
+    return AlarmSummary(open=found["open"], unseen=found["unseen"], oldest_unseen_at=found["oldest"])
+
+
+def alarm_counts() -> dict[tuple[str, bool], int]:
+    """Open alarms by code, and by whether somebody has acknowledged them."""
+    rows = (
+        open_alarms()
+        .order_by()
+        .values("code")
+        .annotate(
+            seen=Count("id", filter=Q(acknowledged_at__isnull=False)),
+            unseen=Count("id", filter=Q(acknowledged_at=None)),
+        )
+    )
+    return {(row["code"], seen): row["seen" if seen else "unseen"] for row in rows for seen in (False, True)}
+
+
+def notices_owed() -> dict[Channel, int]:
+    """Tellings that have not got out, by channel."""
+    rows = Notice.objects.filter(state=NoticeState.OWED).order_by().values_list("channel").annotate(count=Count("id"))
+    counts = dict(rows)
+    return {channel: counts.get(channel.value, 0) for channel in Channel}
+
+
+def head() -> LogHead:
+    """How far the log is, and how much of it is sealed: two queries."""
+    newest = Checkpoint.objects.order_by("-number").first()
+    return LogHead(
+        event_id=Event.objects.aggregate(last=Max("id"))["last"] or 0,
+        sealed=newest.last_seq if newest is not None else 0,
+        checkpoint_at=newest.sealed_at if newest is not None else None,
+    )

@@ -160,3 +160,21 @@ class FailingChannel:
     channel: Channel
     since: datetime
     answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmSummary:
+    """The open alarms in three figures. `unseen` ones are those nobody has acknowledged."""
+
+    open: int
+    unseen: int
+    oldest_unseen_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogHead:
+    """The id of the newest event, how many are sealed, and when the newest checkpoint was made."""
+
+    event_id: int
+    sealed: int
+    checkpoint_at: datetime | None

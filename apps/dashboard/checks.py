@@ -18,6 +18,7 @@ from django.db import connections
 
 # Everybody seed_demo makes has an address here (RFC 2606 keeps the domain free for ever).
 DEMO_EMAIL_DOMAIN = "demo.invalid"
+METRICS_TOKEN_CHARS_MIN = 32
 
 Check = Callable[..., list[CheckMessage]]
 
@@ -205,3 +206,12 @@ def vectors_are_a_server(app_configs: Sequence[AppConfig] | None, **kwargs: Any)
     if settings.QDRANT_URL:
         return []
     return [Error("The vector index is an embedded one in production.", hint="Set QDRANT_URL.", id="config.E010")]
+
+
+@register(Tags.security)
+def metrics_token_is_long(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """config.E011"""
+    if not settings.METRICS_TOKEN or len(settings.METRICS_TOKEN) >= METRICS_TOKEN_CHARS_MIN:
+        return []
+    hint = "32 random bytes in hex are enough: openssl rand -hex 32."
+    return [Error("METRICS_TOKEN could be guessed: it is short.", hint=hint, id="config.E011")]

@@ -53,3 +53,6 @@ EMAIL_USE_SSL = EMAIL_SECURITY == "tls"
 EMAIL_TIMEOUT = 5  # seconds, for each step of an exchange
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "aika@localhost")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+# Whoever reads /metrics must know it. Without one, nobody may, but a person's own machine locally.
+METRICS_TOKEN = env.text("METRICS_TOKEN")
