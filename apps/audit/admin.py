@@ -3,19 +3,24 @@
 import json
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import BigIntegerField, DateTimeField, QuerySet, Value
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from apps.audit import selectors
-from apps.audit.models import Alarm, Event
-from apps.audit.services import alarms
+from apps.audit.models import Alarm, Checkpoint, Event
+from apps.audit.services import alarms, keys, seal_verification
 from apps.audit.types import Actor, ActorKind
 from apps.common.admin import ReadOnlyAdmin
-from apps.common.errors import Conflict, NotFound
+from apps.common.errors import Conflict, Misconfigured, NotFound
+
+SHORT_CHARS = 16
 
 
 @admin.register(Event)
@@ -40,6 +45,90 @@ class EventAdmin(ReadOnlyAdmin[Event]):
         except ValueError:
             text = "These bytes are no event. Run manage.py audit_verify."
         return format_html("<pre>{}</pre>", text)
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(ReadOnlyAdmin[Checkpoint]):
+    """What was sealed, signed and anchored. Only a page of its own recomputes; the list reads."""
+
+    list_display = ["name", "sealed_at", "events", "short_root", "key", "last_verified", "anchored"]
+    list_display_links = ["name"]
+    search_fields = ["=number"]
+    search_help_text = "A number. manage.py audit_verify recomputes all of them, down to every event"
+    ordering = ["-number"]
+    sortable_by = ["sealed_at"]
+    fields = ["sealed_at", "verified", "last_verified", "events", "anchored", "key", "root", "root_before", "how"]
+    readonly_fields = ["verified", "last_verified", "events", "anchored", "key", "root_before", "how"]
+
+    @admin.display(description="checkpoint")
+    def name(self, row: Checkpoint) -> str:
+        return f"Checkpoint {row.number:,}"
+
+    @admin.display(description="events covered")
+    def events(self, row: Checkpoint) -> str:
+        return f"{row.size:,}: places {row.first_seq:,} to {row.last_seq:,} in the order of sealing"
+
+    @admin.display(description="root")
+    def short_root(self, row: Checkpoint) -> str:
+        return f"{row.root[:SHORT_CHARS]}…"
+
+    @admin.display(description="root before it")
+    def root_before(self, row: Checkpoint) -> str:
+        return row.prev_root
+
+    @admin.display(description="verified with the whole log")
+    def last_verified(self, row: Any) -> str:
+        intact = row.read_at is not None and row.sealed_at <= row.read_at
+        return f"intact, {row.read_at:%Y-%m-%d %H:%M} UTC" if intact else "not yet, or not intact"
+
+    @admin.display(description="signed by the key")
+    def key(self, row: Checkpoint) -> str:
+        try:
+            known = row.key_id in keys.believed()
+        except Misconfigured:
+            known = False
+        return row.key_id if known else f"{row.key_id}, which is none of ours"
+
+    @admin.display(description="anchored")
+    def anchored(self, row: Any) -> str:
+        """Anchors are where the database's owner cannot write: what is known here is what a verification read."""
+        if row.read_at is None:
+            return "not known: the last verification is not intact, or there was none"
+        read = f"{row.read_at:%Y-%m-%d %H:%M} UTC"
+        if row.number > row.read_to:
+            return f"not seen yet: at {read} anchors were read up to {row.read_to:,}"
+        return f"in {settings.AUDIT_ANCHOR_DIR or 'the folder of the worker that seals'}, read {read}"
+
+    @admin.display(description="verified just now")
+    def verified(self, row: Checkpoint) -> SafeString | str:
+        report = seal_verification.check_one(row.number)
+        if report.findings:
+            said = format_html_join("", "<div>{}</div>", ((str(finding),) for finding in report.findings))
+            return format_html('<strong class="bad">Tampered with.</strong>{}', said)
+        if report.incomplete:
+            return f"Not vouched for: {'; '.join(report.incomplete)}."
+        return f"The signature holds, and the {row.size:,} events give this root. The chain before it is not looked at."
+
+    @admin.display(description="how to verify all of it")
+    def how(self, row: Checkpoint) -> SafeString:
+        return format_html(
+            "<code>manage.py audit_verify --anchors DIR</code> recomputes every event, checkpoint and anchor. Without "
+            "trusting this machine: <code>audit_export --output log.jsonl --with-verifier</code>, then "
+            "<code>python3 -I -S aika_verify.py log.jsonl --key PUBLIC_KEY --anchors DIR</code> with the key and the "
+            "anchors you kept."
+        )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Checkpoint]:
+        """With what the last verification read of the anchors, asked once for all rows."""
+        try:
+            last = selectors.last_verification()
+        except (ValueError, KeyError):
+            last = None
+        intact = last is not None and last.intact
+        return super().get_queryset(request).annotate(
+            read_to=Value(last.anchored if last is not None and intact else 0, BigIntegerField()),
+            read_at=Value(last.verified_at if last is not None and intact else None, DateTimeField()),
+        )
 
 
 @admin.register(Alarm)

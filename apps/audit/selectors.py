@@ -88,6 +88,7 @@ def last_verification() -> Verification | None:
         events=int(payload["events"]),
         findings=int(payload["findings"]),
         by=str(actor["name"]),
+        anchored=int(payload["anchored"]),
     )
 
 

@@ -44,6 +44,7 @@ class Verification:
     """A verification of the whole log, as the log itself remembers it.
 
     `verified_at` is when it began: nothing recorded later is vouched for. `by` is who asked for it, as people read it.
+    `anchored` is how many anchors it compared: of an intact log these are checkpoints 1, 2, 3 up to that number.
     """
 
     verified_at: datetime
@@ -51,6 +52,7 @@ class Verification:
     events: int
     findings: int
     by: str
+    anchored: int = 0
 
     @property
     def intact(self) -> bool:

@@ -1,6 +1,6 @@
 """The log and the alarms in the admin: looked at by who may, written by nobody."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +9,10 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from apps.audit.models import Alarm, Event
-from apps.audit.services import alarms
+from apps.accounts.services.roles import sync_roles
+from apps.audit.models import Alarm, Checkpoint, Event
+from apps.audit.services import alarms, verifications
+from apps.audit.types import Actor
 
 
 @pytest.fixture
@@ -42,8 +44,47 @@ def test_the_log_can_be_read_and_never_changed_superusers_included(log: list[Eve
     assert Event.objects.count() == 5
 
 
+def test_checkpoints_say_what_they_cover_who_signed_and_where_they_are_anchored(
+    sealed: list[Event], key: Any, auditor: Any, settings: Any, django_assert_max_num_queries: Any
+) -> None:
+    sync_roles(now=sealed[0].recorded_at)
+    client = signed_in(auditor)
+    listing = client.get(reverse("admin:audit_checkpoint_changelist")).content.decode()
+    assert listing.count(f'">{key.id}</td>') == 3
+    assert "3: places 1 to 3 in the order of sealing" in listing
+    assert listing.count("not known: the last verification is not intact") == 3
+    assert listing.count("not yet, or not intact") == 3
+    verifications.verify_and_record(by=Actor.system("test"), now=sealed[0].recorded_at + timedelta(hours=1))
+    with django_assert_max_num_queries(8):
+        listing = client.get(reverse("admin:audit_checkpoint_changelist")).content.decode()
+    assert listing.count(f"in {settings.AUDIT_ANCHOR_DIR}, read ") == 3
+    assert listing.count(">intact, ") == 3
+    page = reverse("admin:audit_checkpoint_change", args=[2])
+    detail = client.get(page).content.decode()
+    assert "The signature holds, and the 2 events give this root." in detail
+    assert "audit_verify --anchors DIR" in detail
+    assert Checkpoint.objects.get(number=2).root in detail
+    assert client.post(page, {"number": "7"}).status_code == 403
+    assert 'name="_save"' not in detail
+
+
+def test_a_checkpoint_that_was_changed_says_so(
+    sealed: list[Event], key: Any, admin_user: Any, unguarded: Any, settings: Any
+) -> None:
+    unguarded(("UPDATE audit_event SET hash = %s WHERE id = %s", ["0" * 64, sealed[3].pk]))
+    client = signed_in(admin_user)
+    said = {n: client.get(reverse("admin:audit_checkpoint_change", args=[n])).content.decode() for n in (1, 2, 3)}
+    assert [n for n, text in said.items() if "Tampered with." in text] == [2]
+    assert "ROOT_WRONG at checkpoint 2" in said[2]
+    settings.AUDIT_SEAL_PUBLIC_KEYS = []
+    unsigned = client.get(reverse("admin:audit_checkpoint_change", args=[3])).content.decode()
+    assert "Not vouched for: no public key is known" in unsigned
+    assert "which is none of ours" in unsigned
+
+
 def test_a_stranger_reads_nothing(log: list[Event], alarm: Alarm, outsider: Any) -> None:
     client = signed_in(outsider)
+    assert client.get(reverse("admin:audit_checkpoint_changelist")).status_code == 403
     for name, pk in (("event", Event.objects.order_by("id")[0].pk), ("alarm", alarm.pk)):
         assert client.get(reverse(f"admin:audit_{name}_changelist")).status_code == 403
         assert client.get(reverse(f"admin:audit_{name}_change", args=[pk])).status_code == 403
@@ -91,7 +132,7 @@ def test_acknowledging_needs_the_token_of_the_page(alarm: Alarm, admin_user: Any
     assert client.post(reverse("admin:audit_alarm_acknowledge", args=[alarm.pk])).status_code == 403
 
 
-@pytest.mark.parametrize("model", [Event, Alarm])
+@pytest.mark.parametrize("model", [Event, Alarm, Checkpoint])
 def test_the_lists_are_cheap(model: Any) -> None:
     found = admin.site._registry[model]
     assert found.show_full_result_count is False

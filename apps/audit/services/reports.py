@@ -24,7 +24,7 @@ class Report:
     """What a verification saw. `findings` are signs of tampering; `incomplete` is what kept it from vouching.
 
     `unsealed` counts the events that no checkpoint covers yet: whoever owns the database can still cut those off
-    unseen. None where seals were not looked at.
+    unseen. None where seals were not looked at. `part` says what was not looked at; empty for the whole log.
     """
 
     events: int = 0
@@ -35,6 +35,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
     cut_off: bool = False
+    part: str = ""
     # False where the log's own tables are not what this code knows.
     readable: bool = True
 

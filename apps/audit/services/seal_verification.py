@@ -31,20 +31,37 @@ class _End:
     root: str = rules.NO_ROOT
 
 
-def check(report: Report, stores: Sequence[AnchorStore]) -> None:
-    """Adds to the report what seals, checkpoints and the anchors of `stores` say against the log."""
+def check(report: Report, stores: Sequence[AnchorStore], *, after: int = 0) -> None:
+    """Adds to the report what seals, checkpoints and the anchors of `stores` say against the log.
+
+    With `after`, only from the first checkpoint on that seals an event with a higher id.
+    """
     believed = _believed(report)
+    first = _first_over(after) if after else 1
     # Asked before the checkpoints are read: seals and their checkpoint are committed together.
     sealed_to = _number("SELECT MAX(seal_seq) FROM audit_seal")
-    end = _check_checkpoints(report, believed)
+    end = _check_checkpoints(report, believed, first)
     if sealed_to > end.last_seq:
         report.add("SEAL_WITHOUT_CHECKPOINT", f"seal {sealed_to}", f"The checkpoints end at seal {end.last_seq}.")
     unsealed = (
         "SELECT COUNT(*) FROM audit_event e WHERE NOT EXISTS (SELECT 1 FROM audit_seal s WHERE s.event_id = e.id)"
     )
-    report.unsealed = _number(unsealed)
+    report.unsealed = _number(f"{unsealed} AND e.id > %s", after)
     for store in stores:
-        _check_anchors(report, store, end.number)
+        _check_anchors(report, store, end.number, first)
+
+
+def check_one(number: int) -> Report:
+    """What one checkpoint says against the one before it, its signature, and the events in its seals' places now."""
+    report, end = Report(), _End()
+    believed = _believed(report)
+    for row in _checkpoints("number BETWEEN %s AND %s ORDER BY number", [number - 1, number]):
+        if row["number"] == number:
+            report.checkpoints = 1
+            _check_checkpoint(report, row, end, believed)
+            _check_root(report, row)
+        end = _End(_int(row["number"]), _int(row["last_seq"]), row["root"])
+    return report
 
 
 def _believed(report: Report) -> dict[str, bytes] | None:
@@ -59,8 +76,19 @@ def _believed(report: Report) -> dict[str, bytes] | None:
     return believed or None
 
 
-def _check_checkpoints(report: Report, believed: dict[str, bytes] | None) -> _End:
+def _first_over(after: int) -> int:
+    """The number of the first checkpoint over an event with a higher id; the next one where there is none."""
+    sealed = _number("SELECT MIN(seal_seq) FROM audit_seal WHERE event_id > %s", after)
+    found = _number("SELECT MIN(number) FROM audit_checkpoint WHERE last_seq >= %s", sealed) if sealed else 0
+    return found or _number("SELECT MAX(number) FROM audit_checkpoint") + 1
+
+
+def _check_checkpoints(report: Report, believed: dict[str, bytes] | None, first: int) -> _End:
+    """From the checkpoint `first` on, which must continue the one before it."""
     end, highest = _End(), -1
+    for row in _checkpoints("number = %s", [first - 1]):
+        highest = first - 1
+        end = _End(highest, _int(row["last_seq"]), row["root"])
     while rows := _checkpoints("number > %s ORDER BY number LIMIT %s", [highest, CHECKPOINTS_AT_ONCE]):
         for row in rows:
             report.checkpoints += 1
@@ -127,9 +155,10 @@ def _check_root(report: Report, row: dict[str, Any]) -> None:
         report.add("ROOT_WRONG", where, "The events that were sealed are not the events that are there.")
 
 
-def _check_anchors(report: Report, store: AnchorStore, highest: int) -> None:
-    """Every anchored checkpoint must be in the database as it was; numbers run without gaps."""
-    last, found = 0, store.read()
+def _check_anchors(report: Report, store: AnchorStore, highest: int, first: int) -> None:
+    """Every anchored checkpoint from `first` on must be in the database as it was; numbers run without gaps."""
+    last = 0
+    found = (one for one in store.read() if not isinstance(one, Anchored) or one.number >= first)
     while batch := list(islice(found, ANCHORS_AT_ONCE)):
         numbers = [anchored.number for anchored in batch if isinstance(anchored, Anchored)]
         rows = _checkpoints("number BETWEEN %s AND %s", [min(numbers), max(numbers)]) if numbers else []
@@ -142,10 +171,10 @@ def _check_anchors(report: Report, store: AnchorStore, highest: int) -> None:
             _check_anchored(report, anchored, held.get(anchored.number))
             if last and anchored.number != last + 1:
                 report.add("ANCHOR_GAP", f"anchor {anchored.number}", f"The anchor before it is {last}.")
-            elif not last and anchored.number != 1:
+            elif not last and anchored.number != first:
                 report.incomplete.append(f"the anchors begin at checkpoint {anchored.number}")
             last = anchored.number
-    if last < highest:
+    if last < highest >= first:
         report.incomplete.append(f"the anchors end at checkpoint {last}, the log at {highest}")
 
 
@@ -186,9 +215,9 @@ def _sealed_events(first_seq: int, last_seq: int) -> list[tuple[Any, Any, Any]]:
         return list(cursor.fetchall())
 
 
-def _number(sql: str) -> int:
+def _number(sql: str, *parameters: int) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(sql)
+        cursor.execute(sql, parameters)
         return _int(cursor.fetchone()[0])
 
 

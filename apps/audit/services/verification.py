@@ -6,12 +6,13 @@ drops the last checkpoints too, by the anchors.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
 from apps.audit import rules
-from apps.audit.models import GENESIS
+from apps.audit.models import GENESIS, Event
 from apps.audit.services import anchors, raw, seal_verification
 from apps.audit.services.anchors import AnchorStore
 from apps.audit.services.reports import Report
@@ -49,15 +50,18 @@ class _End:
 def verify(
     *,
     stream: str | None = None,
+    after: int = 0,
     stores: Sequence[AnchorStore] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Recomputes the log, or one stream of it, from the stored bytes. Reads only, and may run while others write.
 
-    One stream is held against itself alone. The whole log is held against its checkpoints too, and these against
-    `stores` (those of the settings where none are given). `progress` is told the events read so far, now and then.
+    With `after` only events with a higher id, each of which must continue the event before it, whatever that is.
+    One stream is held against itself alone. All streams are held against the checkpoints over these events too, and
+    these against `stores` (those of the settings where none are given). `progress` is told the events read so far, now
+    and then.
     """
-    report = Report()
+    report = Report(part=_part(stream, after))
     report.incomplete += [f"unapplied migration {name}" for name in unapplied_migrations(connection)]
     report.readable = not any(" audit." in name for name in report.incomplete)
     if not report.readable:
@@ -65,17 +69,59 @@ def verify(
     report.incomplete += [str(problem) for problem in missing_guards(connection)]
     heads = _heads(report, stream)
     ends: dict[str, _End] = {}
-    for rows in _rows(stream):
+    for rows in _rows(stream, after):
         for row in rows:
+            if after and row[4] not in ends:
+                ends[row[4]] = _before(row)
             _check_event(report, row, ends, heads)
         report.events += len(rows)
         if progress is not None and len(rows) == ROWS_AT_ONCE:
             progress(report.events)
+    if after:
+        # A stream without an event in this part ends before it.
+        heads = {name: head for name, head in heads.items() if name in ends or _reaches(head, after)}
     report.streams = len(ends.keys() | heads.keys())
     _check_heads(report, ends, heads, stream)
     if stream is None:
-        seal_verification.check(report, anchors.configured() if stores is None else stores)
+        stores = anchors.configured() if stores is None else stores
+        seal_verification.check(report, stores, after=after)
     return report
+
+
+def first_id_since(instant: datetime) -> int:
+    """The id below the first event recorded at or after the instant; the highest one where there is none.
+
+    Ids count up within a stream, so what follows an id is the end of each stream.
+    """
+    found = Event.objects.filter(recorded_at__gte=instant).order_by("id").values_list("id", flat=True).first()
+    if found is not None:
+        return found - 1
+    return Event.objects.order_by("-id").values_list("id", flat=True).first() or 0
+
+
+def _part(stream: str | None, after: int) -> str:
+    said = []
+    if stream is not None:
+        said.append("other streams and the checkpoints were not looked at")
+    if after:
+        said.append(f"events up to id {after} were not looked at, and an earlier tampering is not excluded")
+    return "; ".join(said)
+
+
+def _before(row: _Row) -> _End:
+    """Where a stream stood before its first event in a part: read from the event before, whose own hash is believed."""
+    _, seq, _, _, stream, *_ = row
+    if type(seq) is not int or seq <= 1:
+        return _End()
+    selected = raw.columns(("hash", "id"))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {selected} FROM audit_event WHERE stream = %s AND seq = %s", [stream, seq - 1])  # noqa: S608  constants only
+        found = cursor.fetchone()
+    return _End() if found is None else _End(seq=seq - 1, hash=raw.plain(found[0]), id=found[1])
+
+
+def _reaches(head: _Head, after: int) -> bool:
+    return type(head.last_id) is not int or head.last_id > after
 
 
 def _check_event(report: Report, row: _Row, ends: dict[str, _End], heads: dict[str, _Head]) -> None:
@@ -159,15 +205,20 @@ def _heads(report: Report, stream: str | None) -> dict[str, _Head]:
         }
 
 
-def _rows(stream: str | None) -> Iterator[list[_Row]]:
+def _rows(stream: str | None, after: int) -> Iterator[list[_Row]]:
     """Raw rows in chain order, past Django's converters: a broken value is a finding, never a crash."""
     names = ("id", "seq", "body", "recorded_at", *_TEXTS)
-    where, parameters = ("WHERE stream = %s", [stream]) if stream is not None else ("", [])
+    conditions: dict[str, str | int] = {}
+    if stream is not None:
+        conditions["stream = %s"] = stream
+    if after:
+        conditions["id > %s"] = after
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     columns = raw.columns(names)
     if connection.vendor == "postgresql":
         columns = columns.replace('"recorded_at"', _INSTANT)
     sql = f"SELECT {columns} FROM audit_event {where} ORDER BY stream, seq, id"  # noqa: S608  constants
     with connection.chunked_cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(sql, list(conditions.values()))
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             yield [(*row[:2], raw.octets(row[2]), row[3], *map(raw.plain, row[4:])) for row in rows]

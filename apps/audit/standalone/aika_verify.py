@@ -217,7 +217,8 @@ class Verifier:
         self.partial = bool(line["stream"] or line["after"])
         self.after = line["after"]
         if self.partial:
-            self.incomplete.append("this is a part of the log, and no checkpoint covers a part")
+            what = f"the stream {line['stream']}" if line["stream"] else "all streams"
+            self.incomplete.append(f"a part, {what} after id {self.after}: no checkpoint or anchor vouches for it")
         if not self.given_keys:
             if not all(isinstance(key, str) and is_hex(key, 64) for key in line["public_keys"]):
                 self.found("MALFORMED", where, "A public key is 64 hex digits.")

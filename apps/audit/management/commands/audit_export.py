@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from apps.audit.management.parts import SINCE, id_before
 from apps.audit.services.export import VERIFIER, lines
 
 
@@ -16,17 +17,20 @@ class Command(BaseCommand):
     help = (
         "Writes one JSON object a line: each event in id order (body is the hashed text), each stream's head, then "
         "seals, checkpoints and anchors. hash = SHA-256 of a zero byte, then stream, seq, prev_hash and body, each "
-        "after its length in 8 bytes. --with-verifier puts a Python file beside it that verifies it without Aika."
+        "after its length in 8 bytes. --with-verifier puts a Python file beside it that verifies it without Aika. A "
+        "part (--stream, --since, --after) has no seals, checkpoints or anchors: only its chains can be verified."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--output", type=Path, help="a file, written whole or not at all; default: standard output")
         parser.add_argument("--stream", help="only this stream")
         parser.add_argument("--after", type=int, default=0, metavar="ID", help="only events with a higher id")
+        parser.add_argument("--since", metavar="INSTANT", help=SINCE)
         parser.add_argument("--with-verifier", action="store_true", help=f"also {VERIFIER.name}, beside the output")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        found = lines(now=timezone.now(), stream=options["stream"], after=options["after"])
+        after = max(options["after"], id_before(options["since"]))
+        found = lines(now=timezone.now(), stream=options["stream"], after=after)
         output: Path | None = options["output"]
         if output is None:
             if options["with_verifier"]:

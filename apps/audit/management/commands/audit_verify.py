@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from apps.audit.management.parts import SINCE, id_before
 from apps.audit.services.anchors import AnchorFolder
 from apps.audit.services.people import at_this_machine
 from apps.audit.services.reports import Report
@@ -19,11 +20,12 @@ from apps.audit.services.verifications import verify_and_record
 class Command(BaseCommand):
     help = (
         "Recomputes the audit log from its stored bytes. Exit code: 0 intact, 1 tampered, 2 incomplete. The result is "
-        "recorded in the log, and tampering raises an alarm, unless --stream or --no-record is given."
+        "recorded in the log, and tampering raises an alarm, unless a part (--stream, --since) or --no-record is given."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--stream", help="only this stream, such as proposal:<id>")
+        parser.add_argument("--since", metavar="INSTANT", help=SINCE)
         parser.add_argument("--anchors", type=Path, help="a folder of anchors; by default AUDIT_ANCHOR_DIR")
         parser.add_argument("--no-record", action="store_true", help="write nothing: for a role that may only read")
         parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
@@ -34,8 +36,9 @@ class Command(BaseCommand):
         stores = [AnchorFolder(options["anchors"])] if options["anchors"] else None
         if options["anchors"] and not options["anchors"].is_dir():
             raise CommandError(f"There is no folder {options['anchors']}.", returncode=2)
-        if options["stream"] or options["no_record"]:
-            report = verify(stream=options["stream"], stores=stores, progress=progress)
+        after = id_before(options["since"])
+        if options["stream"] or after or options["no_record"]:
+            report = verify(stream=options["stream"], after=after, stores=stores, progress=progress)
         else:
             by = at_this_machine("audit_verify")
             report = verify_and_record(by=by, now=timezone.now(), stores=stores, progress=progress)
@@ -56,6 +59,8 @@ class Command(BaseCommand):
             self.stdout.write(str(finding))
         if report.cut_off:
             self.stdout.write("... and more: the list stops here.")
+        if report.part:
+            self.stdout.write(f"a part: {report.part}")
         for reason in report.incomplete:
             self.stdout.write(f"incomplete: {reason}")
         sealed = ""
