@@ -6,17 +6,19 @@ the database at once, and `store` inserts the rows of one transaction the same w
 prepared statement that answers in JSON, and the rows travel in one pipeline; SQLite runs all of them one by one.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
+from itertools import count
 from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.postgresql.base import ServerBindingCursor
-from django.db.backends.utils import CursorWrapper
+from psycopg import RawCursor
 
 from apps.common.decimals import decimal_text
 
@@ -28,6 +30,7 @@ Converters = dict[int, tuple[list[Callable[..., Any]], Any]]
 POSTGRESQL: Final = "postgresql"
 # Nobody's id, name or time: they mark where a parameter stands in the SQL that Django writes.
 _MARK: Final = 0x6D61726B
+_PLACE: Final = re.compile("%[s%]")
 
 
 class Statement(NamedTuple):
@@ -65,7 +68,8 @@ class Question(Generic[R]):
         self._rows = self.select.read(connection, rows)
 
 
-class _Written(NamedTuple):
+@dataclass(frozen=True, eq=False, slots=True)
+class _Written:
     """What Django wrote for one kind of database: the SQL, what stands at each place, and how columns are read."""
 
     sql: str
@@ -207,26 +211,34 @@ def _together(figures: Sequence[Statement]) -> Statement:
 
 def _ask_at_once(connection: BaseDatabaseWrapper, questions: Sequence[Question[Any]]) -> None:
     """One statement: each question's rows are a list of lists of texts, read back by the kinds of their columns."""
-    parts, params = [], []
-    for number, question in enumerate(questions):
-        written = question.select.written(connection)
-        names = [f"c{place}" for place in range(len(written.from_text))]
-        texts = ", ".join(f"{name}::text" for name in names)
-        # Written by Django, and names made here.
-        parts.append(
-            f"(SELECT json_agg(json_build_array({texts})) FROM ({written.sql}) AS q{number} ({', '.join(names)}))"  # noqa: S608  see above
-        )
-        params += written.statement(connection, question.params).params
-    ((*answers,),) = _run(connection, [Statement(f"SELECT {', '.join(parts)}", params)], fetch=True)[0]
-    for question, rows in zip(questions, answers, strict=True):
-        readers = question.select.written(connection).from_text
+    written = tuple(question.select.written(connection) for question in questions)
+    params: list[Any] = []
+    for one, question in zip(written, questions, strict=True):
+        params += one.statement(connection, question.params).params
+    ((*answers,),) = _run(connection, [Statement(_at_once(written), params)], fetch=True)[0]
+    for one, question, rows in zip(written, questions, answers, strict=True):
+        readers = one.from_text
         question.take(
             connection,
             [
-                tuple(None if text is None else read(text) for read, text in zip(readers, row, strict=True))
+                tuple([None if text is None else read(text) for read, text in zip(readers, row, strict=True)])
                 for row in rows or ()
             ],
         )
+
+
+@lru_cache(maxsize=256)
+def _at_once(written: tuple[_Written, ...]) -> str:
+    """The statement that asks these together. The same ones are asked together again and again."""
+    parts = []
+    for number, one in enumerate(written):
+        names = [f"c{place}" for place in range(len(one.from_text))]
+        texts = ", ".join(f"{name}::text" for name in names)
+        # Written by Django, and names made here.
+        parts.append(
+            f"(SELECT json_agg(json_build_array({texts})) FROM ({one.sql}) AS q{number} ({', '.join(names)}))"  # noqa: S608  see above
+        )
+    return f"SELECT {', '.join(parts)}"
 
 
 def store(*rows: models.Model | Statement) -> None:
@@ -259,30 +271,31 @@ def _run(connection: BaseDatabaseWrapper, statements: Sequence[Statement], *, fe
 
 
 def _run_in_pipeline(connection: Any, statements: Sequence[Statement], fetch: bool) -> list[list[Any]]:
-    if len(statements) == 1:
-        cursor = _server_cursor(connection)
-        _execute(connection, cursor, statements[0])
-        return [cursor.fetchall() if fetch else []]
-    with connection.wrap_database_errors, connection.connection.pipeline() as pipeline:
-        cursors = []
-        for statement in statements:
-            cursors.append(_server_cursor(connection))
-            _execute(connection, cursors[-1], statement)
-        pipeline.sync()
-        return [one.fetchall() if fetch else [] for one in cursors]
+    with connection.wrap_database_errors:
+        if len(statements) == 1:
+            cursor = _execute(connection, statements[0])
+            return [cursor.fetchall() if fetch else []]
+        with connection.connection.pipeline() as pipeline:
+            cursors = [_execute(connection, statement) for statement in statements]
+            pipeline.sync()
+            return [cursor.fetchall() if fetch else [] for cursor in cursors]
 
 
-def _server_cursor(connection: Any) -> CursorWrapper:
-    """Server-side parameters, unlike Django's own cursor: only such statements can be prepared."""
-    plain = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]  # the stub knows no constructor
-    made: CursorWrapper = connection.make_cursor(plain)
-    return made
-
-
-def _execute(connection: Any, cursor: CursorWrapper, statement: Statement) -> None:
-    cursor.execute(statement.sql, statement.params)
+def _execute(connection: Any, statement: Statement) -> Any:
+    """A cursor of psycopg's own that has run it. Unlike Django's, it leaves the parameters to the server, without which
+    no statement can be prepared, and takes SQL as PostgreSQL writes it, so that nothing is parsed again."""
+    cursor = RawCursor(connection.connection)
+    cursor.execute(_numbered(statement.sql), statement.params)
     if connection.queries_logged:
         connection.queries_log.append({"sql": statement.sql, "time": "not told: not by Django's own cursor"})
+    return cursor
+
+
+@lru_cache(maxsize=1024)
+def _numbered(sql: str) -> bytes:
+    """SQL as PostgreSQL itself reads it: places are numbered, and a percent sign is one."""
+    numbers = count(1)
+    return _PLACE.sub(lambda found: f"${next(numbers)}" if found[0] == "%s" else "%", sql).encode()
 
 
 def _adapted(connection: BaseDatabaseWrapper, value: Param) -> Any:

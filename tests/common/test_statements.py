@@ -48,6 +48,10 @@ HOW_MANY: Figure[int] = Figure(
     lambda n: n,
     slug=str,
 )
+# Django writes the percent sign twice, as drivers want it.
+LIKE: Select[str] = Select(
+    lambda slug: Desk.objects.filter(slug=slug, name__contains="100 %").values_list("name"), lambda name: name, slug=str
+)
 LATEST: Figure[object] = Figure(
     lambda connection: (
         Instrument.objects.filter(connection=connection)
@@ -125,6 +129,15 @@ def _plain(row: Any) -> list[object]:
     if isinstance(row, Connection):
         return [getattr(row, one.attname) for one in Connection._meta.concrete_fields if one.name != "secret"]
     return list(row)
+
+
+def test_a_percent_sign_is_one() -> None:
+    DeskFactory.create(slug="whole", name="All 100 % of it")
+    DeskFactory.create(slug="half", name="All 50 % of it")
+    whole, half = LIKE(slug="whole"), LIKE(slug="half")
+    ask(whole, half)
+    assert (whole.answer, half.answer) == (["All 100 % of it"], [])
+    assert LIKE(slug="whole").answer == whole.answer
 
 
 def test_figures_travel_as_one_statement() -> None:
