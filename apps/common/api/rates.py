@@ -4,11 +4,12 @@ import ipaddress
 import time
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
+from apps.common.cache import SharedCache
 from apps.common.errors import AikaError
 
 if TYPE_CHECKING:
@@ -151,6 +152,9 @@ def _before(key: str) -> int:
 
 
 def _count(key: str) -> int:
+    shared = caches["default"]
+    if isinstance(shared, SharedCache):
+        return shared.count(key, 2 * WINDOW_S)
     try:
         return cache.incr(key)
     except ValueError:
