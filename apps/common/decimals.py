@@ -74,6 +74,8 @@ def parse_decimal(
 
 def instant_text(value: datetime) -> str:
     """An aware instant as UTC text with six digits: `2026-11-22T19:28:00.000000Z`. A naive one raises TypeError."""
+    if value.tzinfo is UTC:  # as almost every one is
+        return value.isoformat(timespec="microseconds")[:-6] + "Z"
     if value.tzinfo is None or value.utcoffset() is None:
         raise TypeError("A naive datetime is no instant.")
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -176,3 +176,14 @@ def test_a_part_encoded_before_gives_the_same_bytes(whole: dict[str, Any], name:
 def test_an_encoded_part_stands_at_the_top_only(where: dict[str, object]) -> None:
     with pytest.raises(TypeError):
         canonical.encode("aika.test/1", where)
+
+
+@given(st.fixed_dictionaries({"code": texts, "message": texts, "room_left": st.none() | texts}))
+def test_an_object_of_texts_has_the_same_bytes_by_the_short_way(value: dict[str, str | None]) -> None:
+    assert canonical.texts(**dict(sorted(value.items()))) == canonical.encoded(value)
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(0)), timezone(timedelta(hours=2))])
+def test_an_instant_has_one_text_whatever_says_its_offset(zone: timezone) -> None:
+    instant = datetime(2026, 11, 22, 14, 0, 0, 7, tzinfo=UTC).astimezone(zone)
+    assert canonical.encoded(instant) == '"2026-11-22T14:00:00.000007Z"'

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 
 from apps.accounts.models import Desk, User
+from apps.common import canonical
 from apps.policies.models import Decision
 from apps.policies.rules import evaluate, results_bytes, wording
 from apps.policies.selectors import decisions_of, rules_of
@@ -135,3 +136,10 @@ def test_the_words_do_not_depend_on_what_was_worded_before() -> None:
         alone.append(said(wanted))
     assert [said(wanted) for wanted in asks] == alone
     assert [said(wanted) for wanted in reversed(asks)] == alone[::-1]
+
+
+def test_a_line_is_kept_as_the_bytes_of_its_fields() -> None:
+    policy = version_of(*ALL_KINDS)
+    for wanted in (ask(), ask(quantity="500")):
+        for line in evaluate(policy, wanted, facts(wanted, policy), NOW).lines:
+            assert wording.line_text(line) == canonical.encoded(line._asdict())

@@ -5,7 +5,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
 from functools import lru_cache
 
 from apps.common import words
-from apps.common.canonical import Encoded, encoded
+from apps.common.canonical import Encoded, texts
 from apps.common.decimals import PLACES_MAX, decimal_text
 from apps.common.money import MINOR_PLACES, bps
 from apps.policies.rules.always import (
@@ -52,8 +52,20 @@ def _worded(answer: Answered, ask: Ask) -> RuleLine:
 
 @lru_cache(maxsize=4096)
 def line_text(line: RuleLine) -> Encoded:
-    """A line in canonical text."""
-    return encoded(line._asdict())
+    """A line in canonical text: its fields by name, in their order."""
+    return texts(
+        code=line.code,
+        kind=line.kind,
+        limit=line.limit,
+        message=line.message,
+        observed=line.observed,
+        operator=line.operator,
+        room_left=line.room_left,
+        rule=line.rule,
+        unit=line.unit,
+        used_fraction=line.used_fraction,
+        verdict=line.verdict.value,
+    )
 
 
 def title_of_line(rule: str, kind: str) -> str:

@@ -1,6 +1,7 @@
 """Proposals over the API: ask, look, take back. Each method parses, calls one service or selector, and answers."""
 
 import json
+import re
 from typing import Final
 
 from django.http import HttpResponse
@@ -20,13 +21,14 @@ from apps.common.errors import Invalid
 from apps.trades.api import bodies, shapes
 from apps.trades.api.previews import preview_record
 from apps.trades.selectors import listing
-from apps.trades.selectors.records import order_record, proposal_record
+from apps.trades.selectors.records import ROOT, order_record, proposal_record
 from apps.trades.services import cancels, intake, proposals
 from apps.trades.services.withdrawals import Withdrawal
 from apps.trades.types import OrderState, ProposalState
 
 REPLAYED: Final = "Idempotent-Replayed"
 PROPOSALS: Final = "Proposals"
+_ID_FIRST: Final = re.compile(rb'\{"id":"([0-9a-f-]{36})"')
 
 
 class ProposalsView(ApiView):
@@ -195,8 +197,14 @@ def _begin(request: Request, principal: Principal, raw: bytes) -> Claim | Replay
     return idempotency.begin(principal_key=principal.reference, key=key, method="POST", path=request.path, body=raw)
 
 
+def _id_in(body: bytes) -> str:
+    """The id a proposal's answer begins with. To read all of it for that would cost more than to word it did."""
+    found = _ID_FIRST.match(body)
+    return found[1].decode() if found else str(json.loads(body)["id"])
+
+
 def _answered(answered: Answer, *, locate: bool = False) -> HttpResponse:
     headers = {REPLAYED: "true"} if isinstance(answered, Replay) else {}
     if locate:
-        headers["Location"] = json.loads(answered.body)["links"]["self"]
+        headers["Location"] = f"{ROOT}/trades/proposals/{_id_in(answered.body)}"
     return answer_bytes(answered.body, status=answered.status, headers=headers)
