@@ -1,6 +1,8 @@
 """The door of the production web workers (gunicorn, threads): plain HTTP, no sockets."""
 
+import gc
 import os
+from importlib import import_module
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 
@@ -13,3 +15,8 @@ if settings.AUDIT_SEAL_KEY_FILE:
     raise ImproperlyConfigured("AUDIT_SEAL_KEY_FILE is set for a web worker. Only workers of queue default have it.")
 
 application = get_wsgi_application()
+
+# Everything a request needs is imported now, and stays: collecting garbage need not look at it again and again.
+import_module(settings.ROOT_URLCONF)
+gc.collect()
+gc.freeze()
