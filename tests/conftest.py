@@ -1,5 +1,6 @@
 """What every test may use: a fixed moment, the people of one desk, and no way out of this machine."""
 
+import gc
 import ipaddress
 import os
 import socket
@@ -22,6 +23,12 @@ hypothesis_settings.register_profile("thorough", deadline=None, max_examples=120
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 NOW = datetime(2026, 3, 2, 14, 46, tzinfo=UTC)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: nobody looks for garbage in it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

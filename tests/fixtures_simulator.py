@@ -6,7 +6,8 @@ import pytest
 from django.core.cache import cache
 
 from apps.connectors.services import venue
-from tests.factories.desk import PaperDesk, paper_desk
+from tests.factories.desk import PaperDesk
+from tests.factories.desk_again import paper_desk_again
 from tests.venues.simulator_process import SimulatorProcess
 
 
@@ -33,4 +34,4 @@ def simulator(simulator_process: SimulatorProcess) -> Iterator[SimulatorProcess]
 def paper(db: None, simulator: SimulatorProcess) -> PaperDesk:
     """A desk that can trade on the simulator, with an active policy of every kind of rule."""
     cache.clear()
-    return paper_desk(simulator)
+    return paper_desk_again(simulator)

@@ -161,9 +161,11 @@ def connect_paper(desk: Desk, simulator: SimulatorProcess, slug: str, now: datet
     return connection
 
 
-def paper_desk(simulator: SimulatorProcess, *, rules: Sequence[RuleRow] = DEMO_RULES) -> PaperDesk:
+def paper_desk(
+    simulator: SimulatorProcess, *, rules: Sequence[RuleRow] = DEMO_RULES, now: datetime | None = None
+) -> PaperDesk:
     """A fresh desk of its own, ready to trade on the simulator."""
-    now = timezone.now()
+    now = now or timezone.now()
     mark = uuid4().hex[:8]
     desk = DeskFactory(slug=f"desk-{mark}")
     people_of = {
