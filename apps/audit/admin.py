@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import BigIntegerField, DateTimeField, QuerySet, Value
+from django.db.models import BigIntegerField, BooleanField, DateTimeField, QuerySet, Value
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -14,13 +14,16 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.audit import selectors
-from apps.audit.models import Alarm, Checkpoint, Event
+from apps.audit.models import Alarm, Checkpoint, Delivery, Event
 from apps.audit.services import alarms, keys, seal_verification
 from apps.audit.types import Actor, ActorKind
+from apps.common import words
 from apps.common.admin import ReadOnlyAdmin
+from apps.common.alarm_kinds import ALARM_KINDS
 from apps.common.errors import Conflict, Misconfigured, NotFound
 
 SHORT_CHARS = 16
+DELIVERIES_SHOWN = 20
 
 
 @admin.register(Event)
@@ -125,21 +128,80 @@ class CheckpointAdmin(ReadOnlyAdmin[Checkpoint]):
         except (ValueError, KeyError):
             last = None
         intact = last is not None and last.intact
-        return super().get_queryset(request).annotate(
-            read_to=Value(last.anchored if last is not None and intact else 0, BigIntegerField()),
-            read_at=Value(last.verified_at if last is not None and intact else None, DateTimeField()),
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                read_to=Value(last.anchored if last is not None and intact else 0, BigIntegerField()),
+                read_at=Value(last.verified_at if last is not None and intact else None, DateTimeField()),
+            )
         )
 
 
 @admin.register(Alarm)
 class AlarmAdmin(ReadOnlyAdmin[Alarm]):
-    list_display = ["since", "code", "subject", "message", "acknowledged_by", "cleared_at"]
+    list_display = ["since", "what", "told_words", "seen", "cleared_at"]
     list_filter = [("cleared_at", admin.EmptyFieldListFilter), ("acknowledged_at", admin.EmptyFieldListFilter)]
     search_fields = ["=subject", "=code"]
     search_help_text = "A whole subject or code"
     ordering = ["-since", "-id"]
     sortable_by = ["since"]
-    fields = ["since", "code", "subject", "message", "acknowledged_by", "acknowledged_at", "cleared_at"]
+    list_display_links = ["since"]
+    fields = [
+        "code", "subject", "message", "means", "do", "extent", "since", "told_words", "acknowledged_by",
+        "acknowledged_at", "cleared_at", "deliveries",
+    ]  # fmt: skip
+    readonly_fields = ["means", "do", "told_words", "deliveries"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Alarm]:
+        may = request.user.has_perm("audit.acknowledge_alarm")
+        return super().get_queryset(request).annotate(may_acknowledge=Value(may, output_field=BooleanField()))
+
+    @admin.display(description="alarm")
+    def what(self, alarm: Alarm) -> str:
+        return format_html(
+            '<b>{}</b><div>{}</div><span class="age">{}</span>', alarm.code, alarm.message, alarm.subject
+        )
+
+    @admin.display(description="what it means")
+    def means(self, alarm: Alarm) -> str:
+        kind = ALARM_KINDS.get(alarm.code)
+        return kind.means if kind else "This version of Aika does not raise it any more."
+
+    @admin.display(description="what to do")
+    def do(self, alarm: Alarm) -> str:
+        kind = ALARM_KINDS.get(alarm.code)
+        return kind.do if kind else "Look at what it is about, and acknowledge it."
+
+    @admin.display(description="told")
+    def told_words(self, alarm: Alarm) -> str:
+        if alarm.told_at is None:
+            return "not yet"
+        return f"{'once' if alarm.told == 1 else f'{alarm.told} times'}, last at {words.clock(alarm.told_at)}"
+
+    @admin.display(description="acknowledged")
+    def seen(self, alarm: Alarm) -> str:
+        if alarm.acknowledged_at is not None:
+            return f"{alarm.acknowledged_by}, {words.clock(alarm.acknowledged_at)}"
+        if alarm.cleared_at is not None:
+            return "over before"
+        if not getattr(alarm, "may_acknowledge", False):
+            return "by nobody yet"
+        deed = reverse("admin:audit_alarm_acknowledge", args=[alarm.pk])
+        label = f"Acknowledge {alarm.code} of {alarm.subject}"
+        # The form around the list has the token; this button sends it somewhere else.
+        return format_html(
+            '<button class="btn" type="submit" formaction="{}" name="from" value="list" aria-label="{}">'
+            "Acknowledge</button>",
+            deed,
+            label,
+        )
+
+    @admin.display(description="how it got out")
+    def deliveries(self, alarm: Alarm) -> str:
+        rows = Delivery.objects.filter(notice__alarm=alarm).order_by("-id")[:DELIVERIES_SHOWN]
+        lines = ((words.clock(row.sent_at), row.get_channel_display(), row.answer) for row in rows)
+        return format_html_join("", "<div>{} by {}: {}</div>", lines) or "It has not got out yet."
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.acknowledge_view)
@@ -159,18 +221,47 @@ class AlarmAdmin(ReadOnlyAdmin[Alarm]):
         if not request.user.has_perm("audit.acknowledge_alarm"):
             raise PermissionDenied
         actor = Actor(ActorKind.USER, str(request.user.pk), request.user.get_username())
+        listing = reverse("admin:audit_alarm_changelist") + "?cleared_at__isempty=1"
         try:
             alarm = alarms.acknowledge(alarm_id=alarm_id, actor=actor, now=timezone.now())
         except NotFound as error:
             messages.error(request, error.message)
-            return HttpResponseRedirect(reverse("admin:audit_alarm_changelist"))
+            return HttpResponseRedirect(listing)
         except Conflict as error:
             messages.warning(request, error.message)
         else:
             messages.success(
                 request, f"You acknowledged {alarm.code} for {alarm.subject}. It stays open until it is over."
             )
-        return HttpResponseRedirect(reverse("admin:audit_alarm_change", args=[alarm_id]))
+        back = listing if request.POST.get("from") == "list" else reverse("admin:audit_alarm_change", args=[alarm_id])
+        return HttpResponseRedirect(back)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin[Delivery]):
+    list_display = ["sent_at", "alarm", "number", "channel", "attempt", "delivered", "answer"]
+    list_filter = ["channel", "delivered"]
+    list_select_related = ["notice__alarm"]
+    search_fields = ["=notice__alarm__code", "=notice__alarm__subject"]
+    search_help_text = "A whole code or subject of an alarm"
+    ordering = ["-id"]
+    sortable_by = ["sent_at"]
+    fields = ["alarm", "number", "channel", "attempt", "sent_at", "answered_at", "delivered", "answer", "key"]
+    readonly_fields = ["alarm", "number", "key"]
+
+    @admin.display(description="alarm")
+    def alarm(self, delivery: Delivery) -> str:
+        alarm = delivery.notice.alarm
+        url = reverse("admin:audit_alarm_change", args=[alarm.pk])
+        return format_html('<a href="{}">{} {}</a>', url, alarm.code, alarm.subject)
+
+    @admin.display(description="telling")
+    def number(self, delivery: Delivery) -> int:
+        return delivery.notice.number
+
+    @admin.display(description="id to the receiver")
+    def key(self, delivery: Delivery) -> str:
+        return str(delivery.notice.key)
 
 
 def _actor_name(event: Event) -> str:

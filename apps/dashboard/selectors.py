@@ -14,11 +14,12 @@ from redis.exceptions import RedisError
 
 from apps.accounts.selectors import roles_of
 from apps.approvals.selectors.waiting import desk_ids_of, waiting_count
-from apps.audit.selectors import open_alarms
+from apps.audit.selectors import alarm_summary
+from apps.audit.types import AlarmSummary
 from apps.common import words
 from apps.connectors.selectors import active_connections
 from apps.connectors.types import Environment, Quote
-from apps.dashboard.types import FeedLine, Status
+from apps.dashboard.types import AlarmLine, FeedLine, Status
 from apps.policies.selectors import trading_state
 from apps.quotes.services import quotes
 from apps.trades.selectors import desk_of_one
@@ -43,7 +44,7 @@ class Material:
     wanted: int
     oldest: Quote | None
     silent: tuple[str, ...]
-    alarms: int
+    alarms: AlarmSummary
     waiting: int
 
 
@@ -70,7 +71,7 @@ def status(*, user: Any, now: datetime) -> Status:
         all_halted=material.everything == "HALTED",
         desk_of_one=desk_of_one.is_on(),
         feed=_feed(material, now),
-        alarms=material.alarms,
+        alarms=alarm_line(material.alarms, now),
         alarms_url=_alarms_url(),
         waiting=material.waiting,
         may_halt=user.has_perm("accounts.halt_trading"),
@@ -88,10 +89,28 @@ def _without_cache(user: "User", now: datetime) -> Status:
         all_halted=everything == "HALTED",
         desk_of_one=desk_of_one.is_on(),
         feed=FeedLine(words="The cache does not answer, so no price is known", is_late=True),
-        alarms=open_alarms().count(),
+        alarms=alarm_line(alarm_summary(), now),
         alarms_url=_alarms_url(),
         may_halt=user.has_perm("accounts.halt_trading"),
     )
+
+
+def alarm_line(summary: AlarmSummary, now: datetime) -> AlarmLine:
+    """`Two alarms not acknowledged`, `oldest 12 min 3 s`; or that all are acknowledged, or that there is none."""
+    if not summary.open:
+        return AlarmLine(words="No alarm")
+    if summary.oldest_unseen_at is None:
+        all_of = "One alarm, acknowledged" if summary.open == 1 else f"{_alarms(summary.open)}, all acknowledged"
+        return AlarmLine(words=all_of)
+    age = max(words.seconds_between(summary.oldest_unseen_at, now), Decimal(0))
+    oldest = "oldest " if summary.unseen > 1 else "for "
+    return AlarmLine(
+        words=f"{_alarms(summary.unseen)} not acknowledged", age=f"{oldest}{words.span(int(age))}", is_unseen=True
+    )
+
+
+def _alarms(count: int) -> str:
+    return f"{words.count(count).capitalize()} alarm{'' if count == 1 else 's'}"
 
 
 def _alarms_url() -> str:
@@ -145,7 +164,7 @@ def _read(user: "User", now: datetime) -> Material:
         wanted=len(wanted),
         oldest=min(heard.values(), key=lambda quote: quote.received_at, default=None),
         silent=tuple(sorted({code for pk, code in wanted if (pk, code) not in heard})),
-        alarms=open_alarms().count(),
+        alarms=alarm_summary(),
         waiting=waiting_count(viewer=user, now=now),
     )
 

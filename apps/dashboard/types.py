@@ -37,6 +37,15 @@ class FeedLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmLine:
+    """What the bar says of alarms. `age` is empty where nothing waits to be acknowledged."""
+
+    words: str
+    age: str = ""
+    is_unseen: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The bar at the head of every page, for one person at `now`.
 
@@ -56,7 +65,7 @@ class Status:
     all_halted: bool = False
     desk_of_one: bool = False
     feed: FeedLine = FeedLine(words="")
-    alarms: int = 0
+    alarms: AlarmLine = AlarmLine(words="")
     alarms_url: str = ""
     waiting: int = 0
     may_halt: bool = False

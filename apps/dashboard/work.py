@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from apps.approvals.selectors.waiting import desk_ids_of
-from apps.audit.selectors import open_alarms
+from apps.audit.selectors import alarm_summary
+from apps.audit.types import AlarmSummary
 from apps.common import words
 from apps.connectors.selectors import active_connections
 from apps.connectors.types import Environment
@@ -64,7 +65,7 @@ def _order(key: str, links: list[Link]) -> tuple[Link, ...]:
 
 def _said(request: HttpRequest, now: datetime) -> dict[str, tuple[str, str, str]]:
     counts = pages.counts(desk_ids=desk_ids_of(cast("User", request.user)), now=now)
-    alarms = open_alarms().count()
+    alarms = alarm_summary()
     flight = str(counts.live_orders) if counts.live_orders else "none under way"
     if counts.oldest_live_at is not None:
         flight += f" under way, the oldest {words.ago(counts.oldest_live_at, now)}"
@@ -78,11 +79,17 @@ def _said(request: HttpRequest, now: datetime) -> dict[str, tuple[str, str, str]
         "policies.latch": (f"{tripped} tripped", "warn", "warn") if tripped else ("none tripped", "", ""),
         "trades.order": unknown if counts.unknown_orders else (flight, "", ""),
         "trades.position": (f"{counts.positions} held", "", ""),
-        "audit.alarm": (f"{alarms} open", "warn", "bell") if alarms else ("none open", "ok", "ok"),
+        "audit.alarm": _alarms_said(alarms),
         "connectors.connection": (f"{len(rows) - live} paper, {live} live", "", ""),
         "trades.proposal": (f"{counts.proposals_30_days} in 30 days", "", ""),
         "trades.outcome": (f"{counts.outcomes_30_days} closed in 30 days", "", ""),
     }
+
+
+def _alarms_said(alarms: AlarmSummary) -> tuple[str, str, str]:
+    if alarms.unseen:
+        return f"{alarms.unseen} not acknowledged", "warn", "bell"
+    return (f"{alarms.open} open, acknowledged", "", "") if alarms.open else ("none open", "ok", "ok")
 
 
 def just_happened(*, viewer: "User", now: datetime) -> tuple[Happened, ...]:

@@ -88,9 +88,7 @@ def test_a_web_worker_that_is_told_where_the_sealing_key_is_does_not_start() -> 
     assert run_python(PRODUCTION, "-c", "import config.wsgi").returncode == 0
 
 
-@pytest.mark.parametrize(
-    "name", ["TRIP_REJECTS", "TRIP_REJECTS_WITHIN_S", "TRIP_QUOTE_OLD_S", "TRIP_QUOTES_DEAD_S"]
-)
+@pytest.mark.parametrize("name", ["TRIP_REJECTS", "TRIP_REJECTS_WITHIN_S", "TRIP_QUOTE_OLD_S", "TRIP_QUOTES_DEAD_S"])
 def test_a_bound_of_what_trips_by_itself_is_read_or_refused_by_its_name(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,9 +10,10 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.services.roles import sync_roles
-from apps.audit.models import Alarm, Checkpoint, Event
-from apps.audit.services import alarms, verifications
+from apps.audit.models import Alarm, Checkpoint, Delivery, Event
+from apps.audit.services import alarms, notices, verifications
 from apps.audit.types import Actor
+from tests.factories.alarms import Receiver
 
 
 @pytest.fixture
@@ -132,9 +133,48 @@ def test_acknowledging_needs_the_token_of_the_page(alarm: Alarm, admin_user: Any
     assert client.post(reverse("admin:audit_alarm_acknowledge", args=[alarm.pk])).status_code == 403
 
 
-@pytest.mark.parametrize("model", [Event, Alarm, Checkpoint])
+@pytest.mark.parametrize("model", [Event, Alarm, Checkpoint, Delivery])
 def test_the_lists_are_cheap(model: Any) -> None:
     found = admin.site._registry[model]
     assert found.show_full_result_count is False
     assert found.date_hierarchy is None
     assert found.actions is None
+
+
+def test_the_list_offers_the_deed_to_who_may_and_leads_back_to_itself(
+    alarm: Alarm, auditor: Any, approver: Any, now: datetime
+) -> None:
+    alarms.raise_alarm(code="FILLS_DIFFER", subject="order:2", message="They differ.", now=now)
+    alarms.clear_alarm(code="FILLS_DIFFER", subject="order:2", now=now)
+    listing, deed = reverse("admin:audit_alarm_changelist"), reverse("admin:audit_alarm_acknowledge", args=[alarm.pk])
+    shown = signed_in(auditor).get(listing).content.decode()
+    assert "by nobody yet" in shown and "over before" in shown and deed not in shown
+    client = signed_in(approver)
+    assert f'formaction="{deed}"' in client.get(listing).content.decode()
+    answer = client.post(deed, {"from": "list"})
+    assert answer.status_code == 302 and answer["Location"] == f"{listing}?cleared_at__isempty=1"
+    after = client.get(listing).content.decode()
+    assert approver.username in after and deed not in after
+
+
+def test_an_alarm_says_what_to_do_and_how_it_got_out(alarm: Alarm, approver: Any, now: datetime) -> None:
+    client, page = signed_in(approver), reverse("admin:audit_alarm_change", args=[alarm.pk])
+    assert "It has not got out yet." in client.get(page).content.decode()
+    webhook = Receiver(up=False)
+    notices.tell_due(channels=[webhook.channel], now=now)
+    notices.send_owed(senders=[webhook], clock=lambda: now)
+    shown = client.get(page).content.decode()
+    assert "Do not place it again by other ways." in shown
+    assert "14:46:00 UTC by webhook: 503" in shown
+    rows = client.get(reverse("admin:audit_delivery_changelist")).content.decode()
+    assert page in rows and "503" in rows
+    row = Delivery.objects.get()
+    detail = client.get(reverse("admin:audit_delivery_change", args=[row.pk])).content.decode()
+    assert str(row.notice.key) in detail and 'name="_save"' not in detail
+
+
+def test_an_alarm_of_an_older_version_still_has_a_page(approver: Any, now: datetime) -> None:
+    old = alarms.raise_alarm(code="GONE_SINCE", subject="x", message="<script>alert(1)</script>", now=now)
+    for name, args in (("changelist", []), ("change", [old.pk])):
+        shown = signed_in(approver).get(reverse(f"admin:audit_alarm_{name}", args=args)).content.decode()
+        assert "<script>alert" not in shown and "GONE_SINCE" in shown

@@ -5,6 +5,7 @@ The counts stand in query_counts.json. A page that got cheaper is a reason to wr
 
 import json
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.core.cache import cache
@@ -12,10 +13,14 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
+from apps.audit.services import alarms, notices
+from apps.audit.types import Channel
 from apps.dashboard.services.demo_policy import DEMO_RULES
 from apps.policies.types import RuleKind
 from apps.quotes.services import quotes
+from tests.factories.alarms import Receiver
 from tests.factories.desk import PaperDesk, paper_desk
 from tests.venues.simulator_process import SimulatorProcess
 
@@ -33,7 +38,11 @@ def busy(db: None, simulator: SimulatorProcess) -> PaperDesk:
 
 
 def trade(desk: PaperDesk) -> None:
-    """One proposal that waits, and one that was filled."""
+    """One proposal that waits, one that was filled, and an alarm that was told."""
+    now = timezone.now()
+    alarms.raise_alarm(code="FILLS_DIFFER", subject=f"order:{uuid4()}", message="They differ.", now=now)
+    notices.tell_due(channels=[Channel.LOG], now=now)
+    notices.send_owed(senders=[Receiver(Channel.LOG)], clock=timezone.now)
     waiting, filled = desk.propose(), desk.propose()
     assert waiting.state == filled.state == "AWAITING_APPROVAL"
     desk.approve(filled)
@@ -46,6 +55,8 @@ def pages(desk: PaperDesk, proposal_id: object) -> dict[str, str]:
     found = {name: reverse(f"admin:trades_{name}_changelist") for name in names}
     return found | {
         "vote": reverse("admin:approvals_vote_changelist"),
+        "alarm": reverse("admin:audit_alarm_changelist"),
+        "delivery": reverse("admin:audit_delivery_changelist"),
         "index": reverse("admin:index"),
         "watch": reverse("admin:watch"),
         "search": reverse("admin:search") + "?q=BTC",

@@ -187,9 +187,7 @@ class TestGivenBack:
         assert all_rows() == before
         assert held(proposal).state == "HELD"
 
-    def test_given_up_by_two_people_and_not_before(
-        self, desk: PaperDesk, proposal: Proposal, settings: Any
-    ) -> None:
+    def test_given_up_by_two_people_and_not_before(self, desk: PaperDesk, proposal: Proposal, settings: Any) -> None:
         settings.UNKNOWN_HORIZON_S = 0
         before = all_rows()
         desk.simulator.add_fault("create", "timeout-before", seconds="0")

@@ -69,7 +69,7 @@ def status(request: HttpRequest) -> JsonResponse:
             "state_words": known.state_words,
             "state_icon": known.state_icon,
             "feed": {"words": known.feed.words, "age": known.feed.age, "is_late": known.feed.is_late},
-            "alarms": known.alarms,
+            "alarms": {"words": known.alarms.words, "age": known.alarms.age, "is_unseen": known.alarms.is_unseen},
             "waiting": known.waiting,
         }
     )

@@ -41,8 +41,9 @@ function showStatus(status) {
   }
   const alarms = document.getElementById("bar-alarms");
   if (alarms) {
-    alarms.classList.toggle("is-warn", status.alarms > 0);
-    setText(alarms.querySelector("a"), status.alarms ? `${status.alarms} alarm${status.alarms === 1 ? "" : "s"}` : "No alarm");
+    alarms.classList.toggle("is-warn", status.alarms.is_unseen);
+    setText(alarms.querySelector("[data-alarm-words]"), status.alarms.words);
+    setText(alarms.querySelector("[data-alarm-age]"), status.alarms.age);
   }
   const count = document.getElementById("nav-waiting");
   if (count) {
