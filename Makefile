@@ -22,12 +22,16 @@ bench:
 	$(BOOT) environment bench
 	$(VENV)/python -m tests.benchmarks
 
-# The crash matrix in thousands of real processes, and docs/reliability.md from it; needs DATABASE_URL and REDIS_URL.
-RUNS ?= 2250
+# The crash matrix in thousands of real processes, halts against requests that are about to leave, and
+# docs/reliability.md from both; needs DATABASE_URL and REDIS_URL. HALTS is for each of the two databases.
+RUNS ?= 1300
+POSTGRES_RUNS ?= 750
+HALTS ?= 5000
 SEED ?= 1
 soak:
 	$(BOOT) environment dev
-	$(VENV)/python -m tests.crash --runs $(RUNS) --seed $(SEED) --database both --report docs/reliability.md
+	$(VENV)/python -m tests.crash --runs $(RUNS) --postgres-runs $(POSTGRES_RUNS) --halts $(HALTS) --seed $(SEED) \
+		--database both --report docs/reliability.md
 
 # Locks with hashes for every supported Python and platform. Each lock is held to the smaller one's pins.
 LOCK = $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

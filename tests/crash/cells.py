@@ -251,9 +251,15 @@ def matrix() -> Iterator[Cell]:
 
 
 def sample(every: Sequence[Cell], runs: int, seed: int) -> list[Cell]:
-    """So many of these cells in a random order: all of them before any comes again."""
+    """So many of these cells in a random order: all of them before any comes again, and every place with every way to
+    stop and every message before any of these with another fault of the venue."""
     dice = random.Random(seed)
     chosen: list[Cell] = []
-    while len(chosen) < runs:
-        chosen += dice.sample(every, len(every))
+    while every and len(chosen) < runs:
+        stops: dict[tuple[str, ...], list[Cell]] = {}
+        for cell in dice.sample(every, len(every)):
+            stops.setdefault((cell.step, cell.label, cell.how, cell.delivery), []).append(cell)
+        groups = list(stops.values())
+        for turn in range(max(map(len, groups))):
+            chosen += [group[turn] for group in groups if turn < len(group)]
     return chosen[:runs]

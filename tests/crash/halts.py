@@ -119,15 +119,20 @@ class Sender:
         return int(self.notes.with_suffix(".refused").read_text())
 
 
-def interleave(stage: Stage, *, halts: int, seed: int, naive: bool = False) -> Halts:
-    """So many halts against senders at work."""
+def interleave(
+    stage: Stage, *, halts: int, seed: int, naive: bool = False, done: Callable[[int], None] = lambda number: None
+) -> Halts:
+    """So many halts against senders at work. `done` hears how many there were."""
     stage.begin()
     dice = random.Random(seed)
     stop = mmap.mmap(-1, 1)
     senders = [Sender(stage, number, stop, naive=naive) for number in range(SENDERS)]
     children = [fork(sender.work) for sender in senders]
     try:
-        windows = [_halt(stage, dice, number) for number in range(halts)]
+        windows = []
+        for number in range(halts):
+            windows.append(_halt(stage, dice, number))
+            done(number + 1)
     finally:
         stop[0] = 1
         for child in children:
@@ -137,8 +142,8 @@ def interleave(stage: Stage, *, halts: int, seed: int, naive: bool = False) -> H
         halts=halts,
         written=len(written),
         refused=sum(sender.refused() for sender in senders),
-        late=sum(bisect_left(written, resumed) - bisect_left(written, done) for _, done, resumed in windows),
-        took_s=[done - began for began, done, _ in windows],
+        late=sum(bisect_left(written, resumed) - bisect_left(written, halted) for _, halted, resumed in windows),
+        took_s=[halted - began for began, halted, _ in windows],
     )
 
 

@@ -38,6 +38,8 @@ from tests.factories.desk import BTC, PaperDesk
 PATH = "/api/v1/trades/proposals"
 KEY = "crash-matrix"
 SETTLE_S_MAX = 180
+# By the run's clock: every second at first, when everything looks often, and then as a beat that lags.
+STEPS_S = ((12, 1), (60, 5), (SETTLE_S_MAX, 10))
 # After a first look of everything that looks for lost orders.
 LATE_S = 50
 LONGEST_TURN_S = 60
@@ -376,17 +378,21 @@ class Run:
 
     def settle(self, *, seconds_max: int) -> int:
         """Let the beat turn until every order is final, at most so long by the run's clock. How long it took."""
-        for second in range(1, seconds_max + 1):
-            self.stage.clock.advance(1)
-            if second == LATE_S:
+        second, released = 0, False
+        while second < seconds_max:
+            step = next(step for until, step in STEPS_S if second < until)
+            self.stage.clock.advance(step)
+            before, second = second, second + step
+            if second >= LATE_S and not released:
+                released = True
                 self.stage.simulator.release()
             for periodic in turning():
-                if second % periodic.every_s == 0:
+                if second // periodic.every_s > before // periodic.every_s:
                     app.tasks[periodic.task]()
                     deliver()
             if (second > LATE_S or not self.is_late) and judge.nothing_waits():
-                return second
-        return seconds_max
+                break
+        return second
 
     @property
     def is_late(self) -> bool:

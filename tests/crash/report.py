@@ -11,11 +11,6 @@ from apps.common.fault_places import ROWS
 
 Row = dict[str, Any]
 KINDS = ("duplicate", "unapproved", "lost", "unresolved", "reservation", "books", "audit", "broke off")
-ELSEWHERE = {
-    13: "not in this matrix yet",
-    15: "not in this matrix yet",
-    16: "not in this matrix yet",
-}
 
 
 def summary(tally: Row) -> str:
@@ -37,8 +32,8 @@ def cell_of(row: Row) -> tuple[str, ...]:
     return tuple(str(row[name]) for name in ("step", "label", "how", "delivery", "venue"))
 
 
-def page(tallies: Sequence[Row], *, seed: int) -> str:
-    """The whole page."""
+def page(tallies: Sequence[Row], naive: Sequence[Row], *, seed: int) -> str:
+    """The whole page: what the executor kept, and what the naive one broke under the same faults."""
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     parts = [
         "# Reliability",
@@ -51,9 +46,47 @@ def page(tallies: Sequence[Row], *, seed: int) -> str:
         "Time is virtual where it says so: a run moves the clock of all its processes, so that no run waits for a "
         "real lease. The venue's clock is the real one.",
     ]
+    parts += ["## In short", _in_short(tallies)]
     for tally in tallies:
         parts += _of(tally)
+    parts += [
+        "## The naive executor",
+        "It sends first, writes down afterwards, and takes a new name for every try. Its worker is killed once the "
+        "venue has answered, and the message comes again. That the matrix finds it is what the zeros above are worth. "
+        "In the halts it looks at the trading state before it sends, and nothing stands between the look and the call.",
+        *(_of_naive(tally) for tally in naive),
+    ]
     return "\n\n".join(parts) + "\n"
+
+
+def _in_short(tallies: Sequence[Row]) -> str:
+    lines = [
+        "| database | runs | faults reached | duplicates | lost | other broken promises | unknown p50 | unknown p95 | "
+        "halts | late requests | halt p99 |",
+        "|---|" + "---|" * 10,
+    ]
+    for tally in tallies:
+        runs: list[Row] = tally["runs"]
+        reached = sum(row["reached"] for row in runs)
+        counts = Counter(kind for row in runs for kind in row["findings"])
+        others = sum(counts.values()) - counts["duplicate"] - counts["lost"]
+        half, most = _unknown_times(runs)
+        halts = tally.get("halts")
+        took = sorted(halts["took_s"]) if halts else []
+        halted = f"{halts['halts']:,} | {halts['late']} | {_at(took, 0.99) * 1000:.1f} ms" if halts else "none | | "
+        lines.append(
+            f"| {tally['database']} | {len(runs):,} | {reached:,} | {counts['duplicate']} | {counts['lost']} | "
+            f"{others} | {half} | {most} | {halted} |"
+        )
+    broken = [f"- {line}" for tally in tallies for line in tally["broken"]]
+    return "\n".join([*lines, *(["", "Broken:", "", *broken] if broken else [])])
+
+
+def _of_naive(tally: Row) -> str:
+    runs: list[Row] = tally["runs"]
+    double = sum("duplicate" in row["findings"] for row in runs)
+    late = f" {tally['halts']['late']} requests began after a halt had committed." if "halts" in tally else ""
+    return f"{tally['database']}: {double} of {len(runs)} runs ended with two orders for one approval.{late}"
 
 
 def _of(tally: Row) -> list[str]:
@@ -63,6 +96,8 @@ def _of(tally: Row) -> list[str]:
         f"## {tally['database']}",
         _totals(tally),
         *halts,
+        "### By place and way to stop",
+        _table("place, how", runs, lambda row: f"{row['step']}: {row['label']}, {row['how']}"),
         "### By row of the crash matrix",
         _table("row", runs, lambda row: f"{row['row']}: {ROWS[row['row']]}"),
         "### By what stops and what becomes of the message",
@@ -85,7 +120,8 @@ def _totals(tally: Row) -> str:
     runs: list[Row] = tally["runs"]
     counts = Counter(kind for row in runs for kind in row["findings"])
     cells = {cell_of(row) for row in runs}
-    unknown = sorted(row["unknown_s"] for row in runs if row["unknown_s"] is not None)
+    unknown = [row for row in runs if row["unknown_s"] is not None]
+    half, most = _unknown_times(unknown)
     lines = [
         f"{len(runs):,} runs in {tally['seconds']:,.0f} s ({tally['seconds'] / max(1, len(runs)):.2f} s each), "
         f"{len(cells):,} of {tally['cells']:,} cells",
@@ -101,9 +137,15 @@ def _totals(tally: Row) -> str:
         f"{counts['books']}; audit logs that do not verify: {counts['audit']}",
         f"Runs that broke off: {counts['broke off']}",
         f"Orders whose outcome was unknown for a time and then known: {len(unknown)}"
-        + (f", p50 {_at(unknown, 0.5):.1f} s, p95 {_at(unknown, 0.95):.1f} s (virtual)" if unknown else ""),
+        + (f", p50 {half}, p95 {most} (virtual)" if unknown else ""),
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _unknown_times(runs: Iterable[Row]) -> tuple[str, str]:
+    """Median and 95th percentile of how long an outcome was not known, in words; empty where it always was."""
+    found = sorted(row["unknown_s"] for row in runs if row["unknown_s"] is not None)
+    return (f"{_at(found, 0.5):.1f} s", f"{_at(found, 0.95):.1f} s") if found else ("", "")
 
 
 def _at(ordered: Sequence[float], share: float) -> float:
@@ -115,15 +157,16 @@ def _table(first: str, runs: Iterable[Row], name: Callable[[Row], str]) -> str:
     for row in runs:
         groups.setdefault(name(row), []).append(row)
     lines = [
-        f"| {first} | runs | reached | " + " | ".join(KINDS) + " | ended with an alarm |",
-        "|---|" + "---|" * (len(KINDS) + 3),
+        f"| {first} | runs | reached | " + " | ".join(KINDS) + " | ended with an alarm | unknown p50 | p95 |",
+        "|---|" + "---|" * (len(KINDS) + 5),
     ]
     for title in sorted(groups, key=_order):
         rows = groups[title]
         counts = Counter(kind for row in rows for kind in row["findings"])
         found = " | ".join(str(counts[kind]) for kind in KINDS)
         reached, alarmed = sum(row["reached"] for row in rows), sum(row["alarmed"] for row in rows)
-        lines.append(f"| {title} | {len(rows)} | {reached} | {found} | {alarmed} |")
+        half, most = _unknown_times(rows)
+        lines.append(f"| {title} | {len(rows)} | {reached} | {found} | {alarmed} | {half} | {most} |")
     return "\n".join(lines)
 
 

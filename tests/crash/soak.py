@@ -2,41 +2,64 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from tests.crash import naive as naive_executor
 from tests.crash.cells import Cell, matrix, sample
 from tests.crash.clock import Clock
-from tests.crash.halts import SENDERS, interleave
+from tests.crash.halts import interleave
 from tests.crash.play import Result, Run
 from tests.crash.stage import Stage
 
-SAY_EVERY_S = 10
+SAY_EVERY_S = 5
+Tally = dict[str, Any]
 
 
-def soak(clock: Clock, *, runs: int, halts: int, seed: int, only: str, naive: bool) -> dict[str, Any]:
-    """Run so many cells and give the tally as plain values."""
+class Progress:
+    """A line every few seconds, for who waits, and the tally so far for whoever reads it if this process dies."""
+
+    def __init__(self, database: str, what: str, whole: int, keep: Callable[[], None]) -> None:
+        self.what = f"{database}: {{}} of {whole} {what}"
+        self.whole, self.keep = whole, keep
+        self.began = self.said = time.monotonic()
+
+    def at(self, done: int) -> None:
+        """So many are done."""
+        now = time.monotonic()
+        if now - self.said < SAY_EVERY_S:
+            return
+        self.said = now
+        left_s = (now - self.began) / max(1, done) * (self.whole - done)
+        say(f"{self.what.format(done)}, about {left_s / 60:.1f} min left")
+        self.keep()
+
+
+def soak(
+    clock: Clock, *, runs: int, halts: int, seed: int, only: str, naive: bool, keep: Callable[[Tally], None]
+) -> Tally:
+    """Run so many cells and halts, and give the tally as plain values; `keep` gets it every few seconds."""
     every = [cell for cell in matrix() if only in str(cell)]
     stage = Stage(clock).start()
     if naive:
         naive_executor.take_over()
     began = time.monotonic()
-    said = began
     results: list[Result] = []
+    progress = Progress(
+        stage.database, "runs", runs, lambda: keep(tally(stage.database, every, results, time.monotonic() - began))
+    )
     try:
         for cell in sample(every, runs, seed):
             results.append(Run(stage, cell).play())
             if results[-1].findings:
-                say(told(results[-1]))
-            if time.monotonic() - said > SAY_EVERY_S:
-                said = time.monotonic()
-                say(f"{len(results)} of {runs} runs")
+                say(f"{stage.database}: {told(results[-1])}")
+            progress.at(len(results))
         found = tally(stage.database, every, results, time.monotonic() - began)
+        keep(found)
         if halts:
-            say(f"{halts} halts against {SENDERS} senders")
-            found["halts"] = asdict(interleave(stage, halts=halts, seed=seed, naive=naive))
+            progress = Progress(stage.database, "halts", halts, lambda: None)
+            found["halts"] = asdict(interleave(stage, halts=halts, seed=seed, naive=naive, done=progress.at))
             if found["halts"]["late"]:
                 found["broken"].append(f"{found['halts']['late']} requests began after a halt had committed")
         return found
@@ -49,7 +72,7 @@ def told(result: Result) -> str:
     return f"{result.cell}: " + "; ".join(f"{item.kind}: {item.what}" for item in result.findings)
 
 
-def tally(database: str, every: Sequence[Cell], results: Sequence[Result], seconds: float) -> dict[str, Any]:
+def tally(database: str, every: Sequence[Cell], results: Sequence[Result], seconds: float) -> Tally:
     """Every run as a row, and what was broken."""
     return {
         "database": database,

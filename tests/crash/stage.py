@@ -18,11 +18,13 @@ from apps.connectors.models import Connection
 from apps.trades import tasks
 from config.celery import app
 from tests.crash.clock import Clock
-from tests.crash.processes import let_go
+from tests.crash.processes import let_go, warm
 from tests.factories.desk import PaperDesk, paper_desk
 from tests.venues.simulator_process import SimulatorProcess
 
 QUEUES = ("execution", "default")
+# Databases of runs that are over, some 15 MB each, before they are dropped.
+ASIDE_MAX = 50
 
 
 def began(at: datetime) -> None:
@@ -38,6 +40,7 @@ class Stage:
         self.simulator = SimulatorProcess()
         self.paper: PaperDesk
         self.running_since: datetime
+        self._aside: list[str] = []
 
     @property
     def database(self) -> str:
@@ -47,8 +50,10 @@ class Stage:
         """Migrate, set up the desk, and keep the database as it is then."""
         self.simulator.start()
         app.loader.import_default_modules()
+        warm()
         if settings.DATABASE_URL:
-            self._postgres(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)', f'CREATE DATABASE "{self._name}"')
+            self._drop([self._name, *map(self._copy, (f"aside_{number}" for number in range(ASIDE_MAX)))])
+            self._postgres(f'CREATE DATABASE "{self._name}"')
         else:
             (Path(settings.BROKER_DIR) / "queue").mkdir(parents=True, exist_ok=True)
             (Path(settings.BROKER_DIR) / "taken").mkdir(exist_ok=True)
@@ -67,8 +72,7 @@ class Stage:
         let_go()
         self.simulator.stop()
         if settings.DATABASE_URL:
-            names = [self._name, *(self._copy(kept) for kept in ("start", "backup"))]
-            self._postgres(*(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)' for name in names))
+            self._drop([self._name, *(self._copy(kept) for kept in ("start", "backup")), *self._aside])
             cache.clear()
             self._empty_broker()
 
@@ -106,10 +110,14 @@ class Stage:
         """The database goes back to a backup."""
         let_go()
         if settings.DATABASE_URL:
+            # To drop one makes the server write all its memory to disk, for everybody on it: put aside, many at once.
+            self._aside.append(self._copy(f"aside_{len(self._aside)}"))
             self._postgres(
-                f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)',
+                f'ALTER DATABASE "{self._name}" RENAME TO "{self._aside[-1]}"',
                 f'CREATE DATABASE "{self._name}" TEMPLATE "{self._copy(name)}" STRATEGY WAL_LOG',
             )
+            if len(self._aside) == ASIDE_MAX:
+                self._drop(self._aside)
             return
         for suffix in ("-wal", "-shm"):
             Path(f"{self._file}{suffix}").unlink(missing_ok=True)
@@ -140,9 +148,17 @@ class Stage:
     def _copy(self, name: str) -> str:
         return f"{self._name}_{name}"
 
+    def _drop(self, names: list[str]) -> None:
+        self._postgres(*(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)' for name in names))
+        self._aside.clear()
+
     def _postgres(self, *statements: str) -> None:
         """On the server's own database: nobody may be connected to one that is copied."""
         url = urlsplit(settings.DATABASE_URL)._replace(scheme="postgresql", path="/postgres").geturl()
         with psycopg.connect(url, autocommit=True) as connection:
+            # Whoever was killed may not have been noticed by the server yet.
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [self._name]
+            )
             for statement in statements:
                 connection.execute(statement.encode())
