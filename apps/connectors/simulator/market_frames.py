@@ -60,7 +60,7 @@ def ticker(product: Product, market: Market, *, with_best: bool) -> Json:
     }
     if not with_best:
         return row
-    bid, ask = (next(market.levels(product, side), None) for side in ("bids", "asks"))
+    bid, ask = (next(market.levels(product, side, step), None) for side in ("bids", "asks"))
     return row | {
         "best_bid": text_of(bid.price) if bid else "0",
         "best_bid_quantity": text_of(bid.size) if bid else "0",
@@ -121,9 +121,10 @@ def status(product: Product, market: Market) -> Json:
 
 
 def book(product: Product, market: Market) -> Book:
-    """Every level of both sides."""
+    """Every level of both sides, at one moment."""
+    step = market.clock.step
     return {
-        name: {text_of(level.price): text_of(level.size) for level in market.levels(product, side)}
+        name: {text_of(level.price): text_of(level.size) for level in market.levels(product, side, step)}
         for name, side in _SIDES
     }
 

@@ -111,11 +111,11 @@ _UNUSED_OF_PRODUCT: Json = {
 
 def pricebook(item: Product, market: Market, depth: int) -> Json:
     """`depth` levels of each side; a disabled product has none."""
-    dead = market.has_flag(item, "is_disabled")
+    dead, step = market.has_flag(item, "is_disabled"), market.clock.step
     return {
         "product_id": item.product_id,
-        "bids": [] if dead else _levels(market.levels(item, "bids"), depth),
-        "asks": [] if dead else _levels(market.levels(item, "asks"), depth),
+        "bids": [] if dead else _levels(market.levels(item, "bids", step), depth),
+        "asks": [] if dead else _levels(market.levels(item, "asks", step), depth),
         "time": rfc3339(Clock.micros()),
     }
 
