@@ -151,7 +151,8 @@ def database(url: str, data_dir: Path) -> dict[str, Any]:
             # Only for the statements of apps/common/statements.py: Django's own cursor never prepares.
             "prepare_threshold": 0,
             # A statement or a lock that hangs would hold every later order behind it. 0 means no bound.
-            # What is prepared is planned once for each connection: planning one of those costs as much as five answers.
+            # What is prepared is planned once for each connection: planning what a proposal asks takes longer than
+            # answering it.
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c lock_timeout={min(STATEMENT_TIMEOUT_S, 10)}s"
             " -c plan_cache_mode=force_generic_plan",
         }
