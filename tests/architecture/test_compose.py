@@ -43,7 +43,7 @@ ALL = [(name, words) for name in OURS for words in commands_of(SERVICES[name])]
 def test_the_server_profile_is_whole() -> None:
     assert set(SERVICES) == {
         "postgres", "redis", "qdrant", "release", "web", "worker", "worker-execution", "beat", "feed",
-        "order-stream",
+        "order-stream", "alarms",
     }  # fmt: skip
 
 
@@ -160,6 +160,7 @@ def test_what_keeps_data_has_a_volume_and_what_serves_has_a_health_check() -> No
         "release",  # runs once and ends
         "feed",  # says itself how old its quotes are, on every page
         "order-stream",  # says itself how it does, on the page of each connection
+        "alarms",  # beside beat's own sweeps: /metrics says how long ago the last one was
     }
 
 

@@ -1,6 +1,7 @@
 """Each bound: at the bound it is no alarm, a microsecond later it is, and resolved it is over."""
 
 import json
+import threading
 from datetime import datetime, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from apps.accounts.services import second_person
@@ -316,6 +318,23 @@ class TestCommand:
         said, code = self.run("--json")
         (line,) = [row for row in json.loads(said)["alarms"] if row["code"] == "FILLS_DIFFER"]
         assert (line["told"], line["acknowledged_by"], code) == (1, None, 1)
+
+    def test_a_watch_of_its_own_sweeps_until_it_is_told_to_stop_and_does_not_pass_for_beat(self, now: datetime) -> None:
+        stop = threading.Event()
+        alarms.raise_alarm(code="FILLS_DIFFER", subject="order:1", message="They differ.", now=now)
+
+        def clock() -> datetime:
+            stop.set()
+            return now
+
+        watching.follow(stop, clock=clock, every_s=5)
+        assert Alarm.objects.get(code="FILLS_DIFFER").told == 1
+        assert not Pulse.objects.filter(name=pulses.BEAT).exists()
+
+    @pytest.mark.parametrize("seconds", ["0", "4", "51"])
+    def test_a_watch_that_looks_too_rarely_or_all_the_time_is_refused(self, db: None, seconds: str) -> None:
+        with pytest.raises(CommandError, match="takes 5 to 50 seconds"):
+            call_command("alarms", "--every", seconds)
 
     def test_nothing_open_is_said_too(self, db: None) -> None:
         said, code = self.run("--list-only")

@@ -3,12 +3,15 @@
 It is asked for by beat, and by `manage.py alarms`, and may run any number of times at once.
 """
 
+import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
+from django.db import DatabaseError, close_old_connections
 
 from apps.accounts.selectors import requests_waiting
 from apps.audit import selectors as audit
@@ -25,6 +28,8 @@ OFF_AFTER: Final = timedelta(seconds=60)
 QUEUES: Final = ("default", "execution")
 
 Clock = Callable[[], datetime]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,20 @@ def by_the_clock(*, clock: Clock) -> Swept:
     pulses.beat(pulses.BEAT, now=now)
     ask_for_signs()
     return sweep(clock=clock)
+
+
+def follow(stop: threading.Event, *, clock: Clock, every_s: int) -> None:
+    """Sweep every so often until `stop` is set, beside beat and without it: who tells that beat is dead must not be
+    beat. A database that does not answer is waited for."""
+    while not stop.is_set():
+        try:
+            ask_for_signs()
+            sweep(clock=clock)
+        except DatabaseError:
+            logger.exception("Alarms could not be looked for; in %s s again.", every_s)
+        finally:
+            close_old_connections()
+        stop.wait(every_s)
 
 
 def ask_for_signs() -> None:

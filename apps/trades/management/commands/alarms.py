@@ -1,7 +1,9 @@
 """manage.py alarms: look for what has been unresolved for too long, tell of it, and list what is open."""
 
 import json
-from typing import Any
+import signal
+import threading
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
@@ -13,6 +15,10 @@ from apps.common.alarm_kinds import ALARM_KINDS
 from apps.common.errors import AikaError
 from apps.common.words import ago
 from apps.trades.services import watching
+
+# A desk that nobody swept for a minute counts as having been off.
+EVERY_S_MIN: Final = 5
+EVERY_S_MAX: Final = 50
 
 
 class Command(BaseCommand):
@@ -26,10 +32,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="one JSON object instead of words")
         parser.add_argument("--list-only", action="store_true", help="look for nothing, tell nobody")
+        parser.add_argument(
+            "--every", type=int, metavar="SECONDS", help="sweep again and again until SIGTERM or Ctrl-C"
+        )
         parser.add_argument("--acknowledge", type=int, metavar="ID", help="acknowledge this alarm first")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Acknowledge, sweep, list."""
+        """Acknowledge, sweep, list; with --every, sweep until a signal comes."""
+        if options["every"] is not None:
+            self._follow(options["every"])
+            return
         if options["acknowledge"] is not None:
             self._acknowledge(options["acknowledge"])
         if not options["list_only"]:
@@ -41,6 +53,16 @@ class Command(BaseCommand):
             self._say(found)
         if any(not line.acknowledged_by for line in found):
             raise SystemExit(1)
+
+    def _follow(self, every_s: int) -> None:
+        if not EVERY_S_MIN <= every_s <= EVERY_S_MAX:
+            raise CommandError(f"--every takes {EVERY_S_MIN} to {EVERY_S_MAX} seconds.")
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        self.stdout.write(f"Alarms are looked for every {every_s} s. Ctrl-C stops.")
+        self.stdout.flush()
+        watching.follow(stop, clock=timezone.now, every_s=every_s)
 
     def _acknowledge(self, alarm_id: int) -> None:
         try:
