@@ -124,6 +124,16 @@ def test_each_service_gets_variables_that_aika_reads(name: str) -> None:
     assert set(SERVICES[name]["environment"]) <= documented
 
 
+def test_each_documented_variable_reaches_a_service() -> None:
+    """A line in .env that changes nothing is a limit somebody believes in."""
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
+    told = {name for service in SERVICES.values() for name in service.get("environment", ())}
+    embedded_only = {"AIKA_DATA_DIR", "POLICY_DESK_OF_ONE"}
+
+    assert documented - told - set(re.findall(r"\$\{([A-Z_]+)", text)) == embedded_only
+
+
 def test_no_secret_is_written_in_the_file() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     secret = [line for line in text.splitlines() if re.search(r"(SECRET|PASSWORD|_KEY)\w*(?<!_FILE):", line)]
