@@ -19,7 +19,7 @@ from apps.audit.models import Alarm, Event
 from apps.audit.selectors import facts_of
 from apps.common import canonical
 from apps.connectors.types import Side
-from apps.policies.models import Budget, Decision
+from apps.policies.models import GLOBAL_SCOPE, Budget, Decision, Latch
 from apps.policies.rules.budgets import Dimension
 from apps.policies.selectors import trading_state
 from apps.policies.services import replays
@@ -54,6 +54,7 @@ class Promises(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.unknown: set[Any] = set()
+        self.tripped: set[Any] = set()
         self.seen_creates = 0
         self.state_before = State.ACTIVE.value
 
@@ -143,6 +144,19 @@ class Promises(RuleBasedStateMachine):
         if state == self.state_before == State.REDUCING:
             assert all(create["side"] == Side.SELL.value for create in new), new
         self.seen_creates, self.state_before = len(creates), state
+
+    @invariant()
+    def a_latch_stays_until_two_people_reset_it(self) -> None:
+        """13."""
+        scopes = [GLOBAL_SCOPE, str(self.paper.connection.pk)]
+        latches = Latch.objects.filter(scope__in=scopes)
+        assert self.tripped <= set(latches.values_list("pk", flat=True))
+        self.tripped |= set(latches.values_list("pk", flat=True))
+        for latch in latches:
+            if latch.reset_at is None:
+                assert self.state() != State.ACTIVE, latch
+            else:
+                assert latch.reset_requester_id not in {None, latch.reset_seconder_id}
 
     @invariant()
     def states_moved_only_as_allowed(self) -> None:
