@@ -16,13 +16,15 @@ class OneClient(RedisCacheClient):
         self._kept: dict[bool, Any] = {}
 
     def count(self, key: Any, timeout_s: int) -> int:
-        """One more under this key, which is forgotten `timeout_s` after its first; how many there are now. Django's own
-        `incr` asks first whether there is one."""
-        client = self.get_client(key, write=True)
-        counted = int(client.incr(key))
-        if counted == 1:
-            client.expire(key, timeout_s)
-        return counted
+        """One more under this key, which is forgotten `timeout_s` after its first; how many there are now.
+
+        Both happen or neither, in one round trip: a count that lost its expiry would be kept for good. Django's own
+        `incr` asks first whether there is one.
+        """
+        with self.get_client(key, write=True).pipeline(transaction=True) as both:
+            both.set(key, 0, ex=timeout_s, nx=True)
+            both.incr(key)
+            return int(both.execute()[1])
 
     def get_client(self, key: Any = None, *, write: bool = False) -> Any:
         found = self._kept.get(write)
