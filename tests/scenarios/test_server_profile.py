@@ -153,6 +153,53 @@ def test_the_order_of_a_worker_killed_after_its_claim_is_unknown_then_found_and_
     assert server.manage("audit_verify") == 0, server.managed
 
 
+def test_a_system_killed_with_an_order_in_flight_compares_before_it_executes(
+    server: Server, program: Program, approver: Person, venue_behaves: None
+) -> None:
+    """Decision 0006. The venue has the first order and nobody has its answer; the second waits in the queue."""
+    server.simulator.add_fault("create", "timeout-after", seconds="300", count=1)
+    flying = program.propose(quantity())
+    flying_id = approver.approve(flying["id"])["order_id"]
+    assert eventually(lambda: server.venue_orders(flying["client_order_id"]) == 1)
+    server.kill("worker-execution", "worker", "beat", "order-stream")
+    assert program.order_state(flying["id"]) == "SUBMITTED"
+    waiting = program.propose(quantity())
+    waiting_id = approver.approve(waiting["id"])["order_id"]
+    server.kill("web", "feed")
+    ((last_event, stopped_at),) = server.rows("SELECT max(id), now() FROM audit_event")
+
+    for name in ("web", "feed", "worker-execution"):
+        server.start_service(name)
+    server.wait_until_ready()
+    # Nobody is there yet who compares, and the message of the second order is taken: it is put off.
+    put_off = "SELECT reason_code FROM trades_order WHERE id = %s AND state = 'INITIALIZED'"
+    assert eventually(lambda: server.rows(put_off, waiting_id) == [("RECONCILING",)])
+    assert server.venue_orders(waiting["client_order_id"]) == 0
+    for name in ("worker", "beat", "order-stream"):
+        server.start_service(name)
+    for asked in (flying, waiting):
+        story = program.followed_to(asked["id"], "FILLED")
+        assert sum(Decimal(fill["quantity"]) for fill in story["fills"]) == Decimal(asked["terms"]["quantity"])
+        assert server.venue_orders(asked["client_order_id"]) == 1
+
+    ((where, claimed_at, fence),) = server.rows(
+        "SELECT connection_id, submitted_at, fence FROM trades_order WHERE id = %s", waiting_id
+    )
+    ((started_at, finished_at),) = server.rows(
+        "SELECT started_at, finished_at FROM trades_reconciliationrun WHERE connection_id = %s AND trigger = 'START'"
+        " AND started_at > %s AND outcome IN ('CLEAN', 'DIFFERENCES') ORDER BY started_at LIMIT 1",
+        where,
+        stopped_at,
+    )
+    assert (stopped_at < started_at < finished_at < claimed_at, fence) == (True, 1)
+    told = server.rows("SELECT kind, subject FROM audit_event WHERE id > %s ORDER BY id", last_event)
+    compared = ("reconciliation.ended", f"connection:{where}")
+    assert told.index(compared) < told.index(("order.submitted", waiting_id))
+    assert told.count(("order.submitted", waiting_id)) == 1
+    assert ("order.submitted", flying_id) not in told
+    assert server.manage("audit_verify") == 0, server.managed
+
+
 def test_a_message_that_was_lost_is_found_by_the_sweep(server: Server, program: Program, approver: Person) -> None:
     server.services["worker-execution"].stop()
     asked = program.propose(quantity())
