@@ -84,14 +84,13 @@ def max_position(params: Params) -> Built:
 
     def check(case: Case, keys: tuple[str, ...]) -> Finding:
         ask, position, priced = case.ask, case.position, case.priced
-        long = max(position.quantity, ZERO) + position.working_buy
         buys = ask.side == "BUY"
         if by_quantity is not None:
-            bound = max(long, position.bound_quantity)
+            bound = max(position.long, position.bound_quantity)
             observed, limit, unit = bound + (priced.quantity if buys else ZERO), by_quantity, ask.base_currency
         else:
             assert by_notional is not None  # noqa: S101  one of the two is given, checked above
-            bound = max(long * case.touch.middle * case.fx, position.bound_notional)
+            bound = max(position.long * case.touch.middle * case.fx, position.bound_notional)
             observed = bound + (priced.notional if buys else ZERO)
             limit, unit = by_notional, ask.reporting_currency
         return _unless_reducing(buys, case.at_most(observed, limit, unit, ReasonCode.MAX_POSITION))
@@ -111,7 +110,7 @@ def max_gross_exposure(params: Params) -> Built:
         others = amount(fact, "others", key)
         bound = amount(fact, "bound", key) if "bound" in fact.values else ZERO
         buys = ask.side == "BUY"
-        held = (abs(position.quantity) + position.working_buy) * case.touch.middle * case.fx
+        held = position.exposed * case.touch.middle * case.fx
         observed = max(others + held, bound) + (priced.notional if buys else ZERO)
         return _unless_reducing(
             buys, case.at_most(observed, limit, ask.reporting_currency, ReasonCode.MAX_GROSS_EXPOSURE)

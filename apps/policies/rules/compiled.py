@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from apps.common.canonical import digest, encode
 from apps.common.errors import Invalid
+from apps.policies.rules.always import ALWAYS
 from apps.policies.rules.built import Built, Check, Specs, no_facts
 from apps.policies.rules.case import Case
 from apps.policies.rules.finding import OUT_OF_SCOPE, Doubt, Finding
@@ -14,6 +15,8 @@ from apps.policies.types import Ask, ReasonCode, RuleKind, RuleRow, VersionRules
 
 _VERSIONS_MAX = 64
 _SCOPES_MAX = 512
+
+ALWAYS_CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = tuple((check, ()) for _, _, check in ALWAYS)
 
 
 class Rule(NamedTuple):
@@ -44,7 +47,8 @@ class Rule(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """What judges the asks of one scope: every rule, those out of scope standing aside, and what the scope has."""
+    """What judges the asks of one scope: the checks that always run, every rule, those out of scope standing aside,
+    and what the scope has."""
 
     checks: tuple[tuple[Check, tuple[str, ...]], ...]
     has_size_limit: bool
@@ -74,7 +78,7 @@ class Compiled(NamedTuple):
         kinds = {str(rule.row.kind) for rule in here}
         bounds = [rule.market_slippage_bps for rule in here if rule.market_slippage_bps is not None]
         return Selection(
-            tuple(rule.bound(ask) for rule in self.rules),
+            ALWAYS_CHECKS + tuple(rule.bound(ask) for rule in self.rules),
             RuleKind.MAX_ORDER_NOTIONAL in kinds,
             RuleKind.APPROVALS_REQUIRED in kinds,
             max(bounds, default=None),

@@ -1,5 +1,6 @@
 """The decision itself: every rule consulted, none short-circuits another, the most severe answer wins."""
 
+from contextlib import suppress
 from decimal import localcontext
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ from apps.policies.rules.always import ALWAYS, APPROVAL_KEY, POLICY_KEY, SIZE_LI
 from apps.policies.rules.approvals import together
 from apps.policies.rules.built import Check
 from apps.policies.rules.case import Case
-from apps.policies.rules.compiled import Compiled, Selection
+from apps.policies.rules.compiled import ALWAYS_CHECKS, Compiled, Selection
 from apps.policies.rules.finding import PASSED, Doubt, Finding
 from apps.policies.rules.reading import EXACT
 from apps.policies.types import LineVerdict, ReasonCode, Tier, Verdict
@@ -18,15 +19,6 @@ _NO_APPROVAL = Finding(LineVerdict.FAIL, ReasonCode.NO_APPROVAL_RULE)
 _CONFLICT = Finding(LineVerdict.FAIL, ReasonCode.APPROVAL_RULES_CONFLICT)
 _WAIVED = Finding(LineVerdict.PASS, ReasonCode.APPROVAL_WAIVED)
 _DENYING = (LineVerdict.FAIL, LineVerdict.ERROR)
-_ALWAYS_CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = tuple((check, ()) for _, _, check in ALWAYS)
-
-
-def _read(case: Case, keys: tuple[str, ...]) -> Finding:
-    case.read()
-    return PASSED
-
-
-_READ: tuple[tuple[Check, tuple[str, ...]], ...] = ((_read, ()),)
 
 
 class Answered(NamedTuple):
@@ -51,14 +43,14 @@ def judge(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -
     """Consult everything about one case, with exact arithmetic whatever the thread's context is."""
     with localcontext(EXACT):
         if not case.is_read:
-            # What is in doubt is left to the rules, each of which meets the doubt and denies.
-            _consult(_READ, case)
+            with suppress(Exception):  # what is in doubt is left to the rules, each of which meets it and denies
+                case.read()
         if compiled is None:
-            findings = _consult(_ALWAYS_CHECKS, case)
+            findings = _consult(ALWAYS_CHECKS, case)
             findings.append(NO_POLICY)
             return Judgement(Verdict.DENY, findings, _codes(findings), None)
         selection = compiled.select(case.ask)
-        findings = _consult(_ALWAYS_CHECKS + selection.checks, case)
+        findings = _consult(selection.checks, case)
     findings.append(PASSED if selection.has_size_limit else _NO_LIMIT)
     tiers = [found.tier for found in findings if found.tier is not None]
     tier, finding = _approval(selection, case, tiers, approval_may_be_waived)

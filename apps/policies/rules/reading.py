@@ -6,7 +6,7 @@ an exact number with a limit of at most 8 places says the same as comparing its 
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple
@@ -88,6 +88,12 @@ class Instrument(NamedTuple):
 _INSTRUMENT_VALUES: Callable[[Mapping[str, str]], tuple[str, ...]] = itemgetter(*Instrument._fields)
 
 
+_QUOTE_VALUES: Callable[[Mapping[str, str]], tuple[str, str, str]] = itemgetter("occurred_at", "bid", "ask")
+_POSITION_NAMES = ("quantity", "working_buy", "working_sell", "bound_quantity", "bound_notional")
+_BOUND_VALUES: Callable[[Mapping[str, str]], tuple[str, ...]] = itemgetter(*_POSITION_NAMES)
+_POSITION_VALUES: Callable[[Mapping[str, str]], tuple[str, ...]] = itemgetter(*_POSITION_NAMES[:3])
+
+
 class Touch(NamedTuple):
     """The best bid and ask; `middle` is half their sum, `age` how long ago they were heard."""
 
@@ -100,6 +106,7 @@ class Touch(NamedTuple):
 class Position(NamedTuple):
     """What is held (negative: short) and what may still be bought and sold by orders under way.
 
+    `long` is what would be held if all of it were bought and nothing sold, `exposed` the same with a short counted too.
     `bound_quantity` and `bound_notional` are what the budgets say is bound: bought and held at cost, and reserved. Zero
     where they were not asked.
     """
@@ -107,6 +114,8 @@ class Position(NamedTuple):
     quantity: Decimal
     working_buy: Decimal
     working_sell: Decimal
+    long: Decimal
+    exposed: Decimal
     bound_quantity: Decimal = ZERO
     bound_notional: Decimal = ZERO
 
@@ -247,28 +256,70 @@ def read_touch(ask: Ask, facts: Facts, now: datetime) -> Touch:
     key = QUOTE.key(ask.instrument)
     fact = fresh(facts, QUOTE, key, now)
     try:
-        occurred_at = parse_instant(fact.values.get("occurred_at"), field="occurred_at")
-    except Invalid:
-        raise Doubt(ReasonCode.FACT_MALFORMED, f"{key} occurred_at") from None
+        bid, best_ask, middle, occurred_at = _quoted(*_QUOTE_VALUES(fact.values))
+    except (KeyError, TypeError, Invalid, Doubt):
+        raise _quote_doubt(fact, key, now) from None
     if now - occurred_at < _EARLY_MAX:
         raise Doubt(ReasonCode.FACT_FROM_FUTURE, f"{key} occurred_at")
-    bid, best_ask = positive(fact, "bid", key), positive(fact, "ask", key)
-    if bid >= best_ask:
-        raise Doubt(ReasonCode.QUOTE_CROSSED, key)
-    return Touch(bid, best_ask, (bid + best_ask) * _HALF, now - fact.as_of)
+    return Touch(bid, best_ask, middle, now - fact.as_of)
+
+
+@lru_cache(maxsize=1024)
+def _quoted(occurred_at: str, bid: str, best_ask: str) -> tuple[Decimal, Decimal, Decimal, datetime]:
+    """Bid, ask, their middle, and when. One quote judges many asks, and each of them more than once."""
+    fact = Fact({"bid": bid, "ask": best_ask}, _EPOCH)
+    low, high = positive(fact, "bid", ""), positive(fact, "ask", "")
+    if low >= high:
+        raise Doubt(ReasonCode.QUOTE_CROSSED)
+    with localcontext(EXACT):
+        middle = (low + high) * _HALF
+    return low, high, middle, parse_instant(occurred_at, field="occurred_at")
+
+
+def _quote_doubt(fact: Fact, key: str, now: datetime) -> Doubt:
+    """Which value of a quote that cannot be decided on is in doubt: the first of them."""
+    try:
+        occurred_at = parse_instant(fact.values.get("occurred_at"), field="occurred_at")
+    except Invalid:
+        return Doubt(ReasonCode.FACT_MALFORMED, f"{key} occurred_at")
+    if now - occurred_at < _EARLY_MAX:
+        return Doubt(ReasonCode.FACT_FROM_FUTURE, f"{key} occurred_at")
+    try:
+        positive(fact, "bid", key)
+        positive(fact, "ask", key)
+    except Doubt as doubt:
+        return doubt
+    return Doubt(ReasonCode.QUOTE_CROSSED, key)
 
 
 def read_position(ask: Ask, facts: Facts, now: datetime) -> Position:
     key = POSITION.key(ask.instrument)
     fact = fresh(facts, POSITION, key, now)
+    try:
+        values = _BOUND_VALUES if "bound_quantity" in fact.values else _POSITION_VALUES
+        return _position(*values(fact.values))
+    except (KeyError, TypeError, Doubt):
+        return _position_one_by_one(fact, key)  # it says which value is in doubt
+
+
+@lru_cache(maxsize=1024)
+def _position(*texts: str) -> Position:
+    """The texts as values: a position changes with a fill, and is read with every ask."""
+    return _position_one_by_one(Fact(dict(zip(_POSITION_NAMES, texts, strict=False)), _EPOCH), "")
+
+
+def _position_one_by_one(fact: Fact, key: str) -> Position:
     quantity, buying, selling = (
         signed(fact, "quantity", key),
         amount(fact, "working_buy", key),
         amount(fact, "working_sell", key),
     )
+    with localcontext(EXACT):
+        long, exposed = max(quantity, ZERO) + buying, abs(quantity) + buying
     if "bound_quantity" not in fact.values:
-        return Position(quantity, buying, selling)
-    return Position(quantity, buying, selling, amount(fact, "bound_quantity", key), amount(fact, "bound_notional", key))
+        return Position(quantity, buying, selling, long, exposed)
+    bound_quantity, bound_notional = amount(fact, "bound_quantity", key), amount(fact, "bound_notional", key)
+    return Position(quantity, buying, selling, long, exposed, bound_quantity, bound_notional)
 
 
 def read_fx(ask: Ask, facts: Facts, now: datetime) -> Decimal:
