@@ -18,14 +18,17 @@ from apps.approvals.models import Vote
 from apps.audit.models import Alarm, Event
 from apps.audit.selectors import facts_of
 from apps.common import canonical
+from apps.common.money import minor_up
 from apps.connectors.types import Side
 from apps.policies.models import GLOBAL_SCOPE, Budget, Decision, Latch
+from apps.policies.rules import results_bytes
 from apps.policies.rules.budgets import Dimension
 from apps.policies.selectors import trading_state
 from apps.policies.services import replays
-from apps.policies.types import State
-from apps.trades.models import Fill, Inquiry, Order, Position, Proposal
+from apps.policies.types import State, Verdict
+from apps.trades.models import Fill, Inquiry, Order, Outcome, Position, Proposal
 from apps.trades.rules.terms import read_terms
+from apps.trades.selectors import exposure
 from apps.trades.services import conservation
 from apps.trades.services.gathering import day_start
 from apps.trades.types import (
@@ -39,6 +42,7 @@ from apps.trades.types import (
 )
 from tests.factories.desk import PaperDesk
 from tests.factories.trading import sent
+from tests.scenarios import decisions
 from tests.venues.simulator_process import SimulatorProcess
 
 DAY_LIMIT = Decimal(3000)
@@ -49,12 +53,14 @@ class Promises(RuleBasedStateMachine):
 
     simulator: SimulatorProcess
     reached: ClassVar[set[str]] = set()
+    kinds_judged: ClassVar[set[str]] = set()
     paper: PaperDesk
 
     def __init__(self) -> None:
         super().__init__()
         self.unknown: set[Any] = set()
         self.tripped: set[Any] = set()
+        self.judged: set[Any] = set()
         self.seen_creates = 0
         self.state_before = State.ACTIVE.value
 
@@ -90,6 +96,58 @@ class Promises(RuleBasedStateMachine):
             assert canonical.digest(bytes(proposal.terms)) == proposal.digest == authority.digest
             # 8: it left while the approval stood.
             assert order.submitted_at is not None and order.submitted_at < authority.valid_until
+
+    @invariant()
+    def doubt_denies_and_more_rules_never_loosen(self) -> None:
+        """2, 3: of every decision that was made, and of those that are alike of one."""
+        for decision in Decision.objects.exclude(pk__in=self.judged):
+            self.judged.add(decision.pk)
+            assert decision.version_id is not None or decision.outcome == Verdict.DENY
+            if decision.version_id is None:
+                continue
+            inputs = decisions.inputs_of(decision)
+            kind = decisions.kind_of(inputs)
+            if kind not in self.kinds_judged:
+                self.kinds_judged.add(kind)
+                self.doubt_denies(inputs)
+                self.denial_overrides(inputs)
+
+    def doubt_denies(self, inputs: decisions.Inputs) -> None:
+        """2: take away or spoil one thing that it went by, each in turn, and nothing is allowed."""
+        for what, doubtful in decisions.in_doubt(inputs):
+            assert decisions.judged(doubtful).outcome == Verdict.DENY, what
+
+    def denial_overrides(self, inputs: decisions.Inputs) -> None:
+        """3: a denial wins wherever it stands, one rule more or a state that allows less keeps the answer or tightens
+        it, and no order of rules matters."""
+        around, kept = decisions.judged(decisions.turned_around(inputs)), decisions.judged(inputs)
+        assert (around.outcome, around.tier, set(around.codes)) == (kept.outcome, kept.tier, set(kept.codes))
+        for what, one_more in decisions.denied(inputs):
+            assert decisions.judged(one_more).outcome == Verdict.DENY, what
+        for what, looser, tighter in decisions.tightened(inputs):
+            assert decisions.severity(looser) <= decisions.severity(tighter), what
+
+    @invariant()
+    def the_database_counts_and_keeps_as_arithmetic_does(self) -> None:
+        """20: on either, so that the two agree with each other. Numbers are those of the bytes that were hashed, and
+        what SQL compares and adds up is what Python makes of the rows."""
+        where, until = self.paper.connection.pk, self.now
+        orders = Order.objects.select_related("proposal", "authority__decision")
+        for order in orders:
+            terms, decision = read_terms(bytes(order.proposal.terms)), order.authority.decision
+            found = decisions.judged(decisions.inputs_of(decision))
+            assert order.quantity == terms.quantity
+            assert found.notional is not None and order.notional_minor == minor_up(found.notional)
+            assert canonical.digest(bytes(decision.inputs)) == decision.inputs_digest
+            assert results_bytes(found) == bytes(decision.results)
+        made = [row.created_at for row in Proposal.objects.filter(connection=where)]
+        for since in made:
+            assert exposure.asked_on(where, since=since, until=until).answer == [sum(at >= since for at in made)]
+        kept = [row for row in Outcome.objects.filter(connection=where) if row.closed_at >= day_start(until)]
+        lost = dict(exposure.realized_loss_since(where, day_start(until)).answer)
+        assert sum(lost.values()) == sum(row.loss_minor for row in kept)
+        live = {order.proposal_id: order.quantity for order in orders if order.state in LIVE_ORDER_STATES}
+        assert {row.proposal_id: row.quantity for row in exposure.open_rows(where).answer} == live
 
     @invariant()
     def each_is_at_the_venue_once_and_sent_again_only_by_a_replay(self) -> None:

@@ -347,7 +347,7 @@ def run(simulator: SimulatorProcess, *, days: int, steps: int) -> set[str]:
 
     A few days from each of several seeds: from one alone, later days are mostly earlier ones again.
     """
-    Desk.simulator, Desk.reached = simulator, set()
+    Desk.simulator, Desk.reached, Desk.kinds_judged = simulator, set(), set()
     limits = settings(
         max_examples=DAYS_PER_SEED,
         stateful_step_count=steps,
