@@ -2,10 +2,11 @@
 
 kombu's own file transport creates a message under its final name and fills it afterwards, so that a reader which
 polls fifty times a second can take an empty file, and it takes messages by way of the machine's shared /tmp. This
-one differs in those two methods only.
+one differs in those two methods, and in that who waits in the process that puts a message learns of it at once.
 """
 
 import os
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -15,6 +16,30 @@ from typing import Any
 from kombu.transport import filesystem
 from kombu.transport.virtual import BrokerState
 from kombu.utils.json import dumps, loads
+
+WAIT_S_MAX = 0.2
+
+
+class News:
+    """How many messages this process has put, for those of its threads that wait for the next one."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self.count = 0
+
+    def tell(self) -> None:
+        """One more message is there."""
+        with self._changed:
+            self.count += 1
+            self._changed.notify_all()
+
+    def wait(self, seen: int, timeout_s: float) -> None:
+        """Until there are more than `seen`, or the time is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.count != seen, timeout_s)
+
+
+NEWS = News()
 
 
 class Channel(filesystem.Channel):
@@ -26,6 +51,7 @@ class Channel(filesystem.Channel):
         draft = folder / f"{name}.draft"
         draft.write_bytes(dumps(message).encode("utf-8"))
         draft.rename(folder / name)
+        NEWS.tell()
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         suffix = f"{queue}.msg"
@@ -54,5 +80,20 @@ class Transport(filesystem.Transport):
         self.state = BrokerState()
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_options: Any) -> None:
-        """Wait for one message, a fifth of a second at most: a worker looks whether it should stop between waits."""
-        super().drain_events(connection, timeout=0.2 if timeout is None else min(timeout, 0.2))
+        """Wait for one message, a fifth of a second at most: a worker looks whether it should stop between waits.
+
+        What another process put is found at the next look, `polling_interval` later at most. Raises TimeoutError.
+        """
+        cycle: Any = self.cycle
+        look_every_s = self.polling_interval or WAIT_S_MAX
+        deadline = time.monotonic() + (WAIT_S_MAX if timeout is None else min(timeout, WAIT_S_MAX))
+        while True:
+            seen = NEWS.count  # before the look, so that what is put after it ends the wait
+            try:
+                cycle.get(self._deliver, timeout=timeout)
+                return
+            except Empty:
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    raise TimeoutError from None
+                NEWS.wait(seen, min(left_s, look_every_s))

@@ -6,6 +6,7 @@ In order: take the port and the data folder, start the venue simulator, migrate,
 
 import argparse
 import fcntl
+import gc
 import io
 import json
 import logging
@@ -125,6 +126,9 @@ def serve(port: int) -> None:
         venue.start()
         try:
             prepare(venue, url)
+            # All that is imported stays: collecting garbage need not halt every thread to look at it again and again.
+            gc.collect()
+            gc.freeze()
             config = uvicorn.Config(
                 with_desk(with_static(cast("ASGIApp", application)), venue),
                 lifespan="on",

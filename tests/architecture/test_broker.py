@@ -11,6 +11,7 @@ from django.conf import settings
 from kombu import Connection, Queue
 
 from apps.common.tasks import queue_of
+from config.broker import News
 from config.settings import base
 
 MESSAGES = 200
@@ -79,6 +80,33 @@ def test_a_message_waits_for_its_own_queue_only(broker: dict[str, Any]) -> None:
             default.get(timeout=0.05)
         with connection.SimpleQueue("execution") as execution:
             assert execution.get(timeout=1).payload == {"order": 1}
+
+
+def test_who_waits_in_the_process_that_puts_a_message_need_not_look_again(
+    broker: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = threading.Event()
+    taken = []
+
+    class Watched(News):
+        def wait(self, seen: int, timeout_s: float) -> None:
+            waiting.set()
+            super().wait(seen, timeout_s)
+
+    monkeypatch.setattr("config.broker.NEWS", Watched())
+    monkeypatch.setattr("config.broker.WAIT_S_MAX", 300)
+
+    def read() -> None:
+        with connect(broker | {"polling_interval": 300}) as connection, connection.SimpleQueue("default") as queue:
+            taken.append(queue.get(timeout=300).payload)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    assert waiting.wait(10)
+    with connect(broker) as connection, connection.SimpleQueue("default") as queue:
+        queue.put({"n": 1})
+    reader.join(10)
+    assert taken == [{"n": 1}]
 
 
 def test_what_a_reader_had_in_hand_at_a_graceful_stop_is_put_back(broker: dict[str, Any]) -> None:
