@@ -319,6 +319,7 @@ class TestCommand:
         (line,) = [row for row in json.loads(said)["alarms"] if row["code"] == "FILLS_DIFFER"]
         assert (line["told"], line["acknowledged_by"], code) == (1, None, 1)
 
+    @pytest.mark.django_db(transaction=True)  # each round closes the connection it used, an open transaction with it
     def test_a_watch_of_its_own_sweeps_until_it_is_told_to_stop_and_does_not_pass_for_beat(self, now: datetime) -> None:
         stop = threading.Event()
         alarms.raise_alarm(code="FILLS_DIFFER", subject="order:1", message="They differ.", now=now)
