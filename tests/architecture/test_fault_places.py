@@ -146,7 +146,7 @@ def test_one_with_a_place_is_not(source: str) -> None:
 
 
 def test_every_create_passes_the_gate_of_a_halt() -> None:
-    """`connector.place_order(body, gate=barrier.passing(...))`, see docs/decisions/0008."""
+    """`connector.place_order(body, gate=barrier.passing(...))`, see docs/decisions/0013."""
     found = [
         (module.where, {word.arg for word in node.keywords})
         for module in modules()

@@ -76,7 +76,7 @@ def funds(params: Params) -> Built:
 def max_position(params: Params) -> Built:
     """What would be held if every order under way, and this one, were bought in full and nothing sold.
 
-    What is held counts at the market, and where the budgets say that more is bound, that counts: see decision 0008.
+    What is held counts at the market, and where the budgets say that more is bound, that counts: see decision 0009.
     """
     by_quantity, by_notional = params.amount_or_none("max_quantity"), params.amount_or_none("max_notional")
     if (by_quantity is None) == (by_notional is None):

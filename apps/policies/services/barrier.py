@@ -2,7 +2,7 @@
 
 The one who sends holds the shared side while the bytes of the request go to the socket, and looks at the trading state
 under it; the one who halts takes the exclusive side and keeps it until its commit. So neither waits for a venue, and no
-request begins once a halt has committed. docs/decisions/0008-no-request-begins-after-a-halt.md has the reasons.
+request begins once a halt has committed. docs/decisions/0013-no-request-begins-after-a-halt.md has the reasons.
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 A process that was killed keeps nobody waiting for longer than the lease. One that only slept may find that another has
 taken over meanwhile: its row has ended then, and it writes nothing any more.
-docs/decisions/0009-a-comparison-is-held-by-a-lease.md has the reasons.
+docs/decisions/0012-a-comparison-is-held-by-a-lease.md has the reasons.
 """
 
 from datetime import datetime, timedelta
