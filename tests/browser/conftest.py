@@ -10,12 +10,10 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
-from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from apps.accounts.models import User
 from apps.common.errors import AikaError
-from apps.policies.models import GLOBAL_SCOPE, TradingState
 from apps.quotes.services import quotes
 from tests.factories.desk import PaperDesk, paper_desk
 from tests.venues.simulator_process import SimulatorProcess
@@ -51,10 +49,6 @@ def browser() -> Iterator[Browser]:
 def desk_live(transactional_db: None, simulator: SimulatorProcess) -> PaperDesk:
     """A desk that trades on the simulator, in a database the server's threads see."""
     cache.clear()
-    # A flush between tests takes the row a migration made; without it everything is halted.
-    TradingState.objects.get_or_create(
-        scope=GLOBAL_SCOPE, defaults={"state": "ACTIVE", "changed_by": "tests", "changed_at": timezone.now()}
-    )
     return paper_desk(simulator)
 
 

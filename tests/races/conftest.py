@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.db import connections
-from django.utils import timezone
 
 from apps.connectors.models import Connection
-from apps.policies.models import GLOBAL_SCOPE, TradingState
 from apps.trades.models import Proposal
 from tests.factories.desk import PaperDesk, paper_desk
 from tests.venues.simulator_process import SimulatorProcess
@@ -78,9 +76,6 @@ def without_locks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def desk(transactional_db: None, simulator: SimulatorProcess) -> Iterator[PaperDesk]:
-    """A desk whose rows are committed. A flush before may have taken the row that lets everything trade."""
+    """A desk whose rows are committed."""
     cache.clear()
-    TradingState.objects.get_or_create(
-        scope=GLOBAL_SCOPE, defaults={"state": "ACTIVE", "changed_by": "test", "changed_at": timezone.now()}
-    )
     yield paper_desk(simulator)
