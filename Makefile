@@ -31,7 +31,7 @@ SEED ?= 1
 soak:
 	$(BOOT) environment dev
 	$(VENV)/python -m tests.crash --runs $(RUNS) --postgres-runs $(POSTGRES_RUNS) --halts $(HALTS) --seed $(SEED) \
-		--database both --report docs/reliability.md
+		--processes 2 --database both --report docs/reliability.md
 
 # Locks with hashes for every supported Python and platform. Each lock is held to the smaller one's pins.
 LOCK = $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

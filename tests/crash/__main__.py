@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ NAIVE = {
     "runs": 2,
     "postgres_runs": None,
     "halts": 100,
+    "processes": 1,
     "only": "kill -9 at socket.answered (worker), message redelivered",
 }
 Tally = dict[str, Any]
@@ -36,6 +38,7 @@ def options_of(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--database", choices=DATABASES, default="sqlite")
     parser.add_argument("--executor", choices=("ours", "naive"), default="ours")
     parser.add_argument("--only", default="", help="only cells whose description contains this")
+    parser.add_argument("--processes", type=int, default=1, help="on each database, and one more for the halts")
     parser.add_argument("--halts", type=int, default=0, help="interleavings of a halt with requests, on each database")
     parser.add_argument("--report", type=Path, help="write the page here, and try the naive executor for it")
     parser.add_argument("--tally", type=Path, help=argparse.SUPPRESS)
@@ -43,15 +46,20 @@ def options_of(words: list[str]) -> argparse.Namespace:
 
 
 def environment(database: str, home: str) -> dict[str, str]:
-    """Of a process that runs the matrix on this database."""
+    """Of a process that runs the matrix on this database; `home` is its own, and names its rows elsewhere too."""
     found = dict(os.environ) | {"AIKA_DATA_DIR": home, "DJANGO_SETTINGS_MODULE": "tests.crash.settings"}
     if database == "sqlite":
         found.pop("DATABASE_URL", None)
         found.pop("REDIS_URL", None)
     else:
         url = urlsplit(found["DATABASE_URL"])
-        found["DATABASE_URL"] = url._replace(path=f"{url.path}_crash_{os.getpid()}").geturl()
+        found["DATABASE_URL"] = url._replace(path=f"{url.path}_crash_{home_mark(home)}").geturl()
     return found
+
+
+def home_mark(home: str) -> str:
+    """What tells the database of one process from those beside it."""
+    return Path(home).name.removeprefix("aika-crash-").lower()
 
 
 def on(database: str, options: dict[str, Any]) -> Tally:
@@ -59,8 +67,6 @@ def on(database: str, options: dict[str, Any]) -> Tally:
     there was by then, and that it died."""
     with tempfile.TemporaryDirectory(prefix="aika-crash-") as home:
         tally = Path(home) / "tally.json"
-        if database == "postgres" and options["postgres_runs"] is not None:
-            options = {**options, "runs": options["postgres_runs"]}
         words = [f"--{name}={options[name]}" for name in ("runs", "seed", "executor", "only", "halts")]
         ended = subprocess.run(
             [sys.executable, "-m", "tests.crash", *words, f"--tally={tally}"],
@@ -100,11 +106,46 @@ def play(options: argparse.Namespace) -> None:
     )
 
 
+def shares_of(database: str, options: dict[str, Any], seed: int) -> list[dict[str, Any]]:
+    """What each process of a database does: its part of the runs under a seed of its own. Several leave the halts to
+    one more."""
+    runs, processes = options["runs"], options["processes"]
+    if database == "postgres" and options["postgres_runs"] is not None:
+        runs = options["postgres_runs"]
+    if processes == 1:
+        return [{**options, "runs": runs, "seed": seed}]
+    parts = [runs // processes + (number < runs % processes) for number in range(processes)]
+    shares = [{**options, "runs": part, "seed": seed + 10 * number, "halts": 0} for number, part in enumerate(parts)]
+    return [*shares, {**options, "runs": 0, "seed": seed}] if options["halts"] else shares
+
+
+def merged(tallies: Sequence[Tally]) -> Tally:
+    """What the processes of one database found, as one tally."""
+    found = {
+        **tallies[0],
+        "cells": max(tally["cells"] for tally in tallies),
+        "seconds": max(tally["seconds"] for tally in tallies),
+        "broken": [line for tally in tallies for line in tally["broken"]],
+        "runs": [row for tally in tallies for row in tally["runs"]],
+    }
+    halted = [tally["halts"] for tally in tallies if "halts" in tally]
+    return found | {"halts": halted[0]} if halted else found
+
+
 def side_by_side(databases: tuple[str, ...], options: dict[str, Any]) -> list[Tally]:
-    """One process each, with seeds of their own, so that they try different cells."""
-    with ThreadPoolExecutor(len(databases)) as pool:
-        seeds = [{**options, "seed": options["seed"] + number} for number in range(len(databases))]
-        return list(pool.map(on, databases, seeds))
+    """A tally for each database, from processes with seeds of their own, so that they try different cells."""
+    shares = [
+        (database, share)
+        for number, database in enumerate(databases)
+        for share in shares_of(database, options, options["seed"] + number)
+    ]
+    with ThreadPoolExecutor(len(shares)) as pool:
+        tallies = list(pool.map(lambda share: on(*share), shares))
+    names = [database for database, _share in shares]
+    return [
+        merged([tally for name, tally in zip(names, tallies, strict=True) if name == database])
+        for database in databases
+    ]
 
 
 def main(words: list[str]) -> int:
