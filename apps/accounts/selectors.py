@@ -52,6 +52,20 @@ def roles_of(user: User) -> frozenset[str]:
     return frozenset(user.groups.values_list("name", flat=True))
 
 
+def page_roles_of(viewer: User) -> frozenset[str]:
+    """As `roles_of`, read once for the person a page is made for: for what is shown, never for what is allowed."""
+    if viewer.seen_roles is None:
+        viewer.seen_roles = roles_of(viewer)
+    return viewer.seen_roles
+
+
+def page_desks_of(viewer: User) -> tuple[UUID, ...]:
+    """The ids of `desks_of`, read once for the person a page is made for: shown, never decided by."""
+    if viewer.seen_desks is None:
+        viewer.seen_desks = tuple(desks_of(viewer.pk).values_list("pk", flat=True))
+    return viewer.seen_desks
+
+
 def is_active_in_roles(user_id: UUID, roles: Collection[str]) -> bool:
     """True if this person is active and now belongs to at least one of `roles`. No roles: False."""
     return User.objects.filter(pk=user_id, is_active=True, groups__name__in=list(roles)).exists()

@@ -12,7 +12,7 @@ from django.core.cache import cache
 from django.urls import reverse
 from redis.exceptions import RedisError
 
-from apps.accounts.selectors import roles_of
+from apps.accounts.selectors import page_roles_of
 from apps.approvals.selectors.waiting import desk_ids_of, waiting_count
 from apps.audit.selectors import alarm_summary
 from apps.audit.types import AlarmSummary
@@ -133,7 +133,7 @@ def forget_status() -> None:
 
 def role_words(user: Any) -> str:
     """`approver and risk`; nothing for somebody who is not signed in."""
-    return words.listed(sorted(roles_of(user))) if user.is_authenticated else ""
+    return words.listed(sorted(page_roles_of(user))) if user.is_authenticated else ""
 
 
 _EPOCH_KEY: Final = "desk:status"

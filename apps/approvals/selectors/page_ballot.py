@@ -1,6 +1,6 @@
 """The vote on the page: who said what, what this person's click would do, and why it may be off."""
 
-from apps.accounts.selectors import holds, roles_of
+from apps.accounts.selectors import holds, page_roles_of
 from apps.approvals.models import Vote
 from apps.approvals.selectors import page_follow, page_money, page_words
 from apps.approvals.selectors.page_gather import Gathered
@@ -94,7 +94,7 @@ def _off(known: Gathered, price: Price, *, is_intact: bool) -> Off | None:
         why = others[0].message if others else "No active policy covers this."
         help_ = "It comes back by itself if this changes. You may decline now."
         return Off(code="POLICY_DENIES", sentence="Approve is off: policy denies this now.", help=f"{why} {help_}")
-    if not roles_of(known.viewer) & set(tier.roles):
+    if not page_roles_of(known.viewer) & set(tier.roles):
         roles = words.listed(list(tier.roles), word="or")
         return Off(code="ROLE_NEEDED", sentence=f"Approve is off: this needs somebody with the role {roles}.", help="")
     drift = known.drift

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from apps.accounts.selectors import desks_of, holds, roles_of
+from apps.accounts.selectors import holds, page_desks_of, page_roles_of
 from apps.approvals.models import Vote
 from apps.approvals.selectors import page_words
 from apps.approvals.selectors.page_rules import NEAR
@@ -107,7 +107,7 @@ def waiting_lines(*, viewer: "User", now: datetime) -> tuple[WaitingLine, ...]:
     person = _Viewer(
         id=viewer.pk,
         decides=holds(viewer, "decide_proposal"),
-        roles=roles_of(viewer),
+        roles=page_roles_of(viewer),
         alone_at=desk_of_one.desks_of_one(viewer.pk),
     )
     return tuple(
@@ -122,7 +122,7 @@ def waiting_count(*, viewer: "User", now: datetime) -> int:
 
 def desk_ids_of(viewer: "User") -> tuple[UUID, ...] | None:
     """The desks a person looks at; None for all of them."""
-    return None if viewer.is_superuser else tuple(desks_of(viewer.pk).values_list("pk", flat=True))
+    return None if viewer.is_superuser else page_desks_of(viewer)
 
 
 def _prices(rows: Sequence["Proposal"]) -> dict[tuple[UUID, str], Quote]:

@@ -215,11 +215,12 @@ class Gathering:
     @cached_property
     def currencies(self) -> Mapping[str, tuple[str, str]]:
         """Base and quote currency of the instruments that recent fills are in."""
-        codes = tuple({fill.instrument for fill in self.fills})
-        if not codes:
-            return {}
-        rows = instruments_of(self.connection.pk, codes=codes)
-        return {row.code: (row.base_currency, row.quote_currency) for row in rows}
+        traded = {fill.instrument for fill in self.fills}
+        # Most fills are in the instrument that is asked about, which is read by now.
+        known = [self.instrument] if self.own_instrument.is_answered and self.instrument else []
+        codes = tuple(traded - {one.code for one in known})
+        rows = [*known, *(instruments_of(self.connection.pk, codes=codes) if codes else ())]
+        return {row.code: (row.base_currency, row.quote_currency) for row in rows if row.code in traded}
 
     def quote(self, code: str) -> Quote | None:
         return self.quotes.get(code) or latest(self.connection.pk, code)
