@@ -164,26 +164,13 @@ def measure(*, database_url: str, redis_url: str, authorization: str, connection
         )
         for name in ("gthread", "uvicorn")
     ]
-    rows.append(
-        Row(
-            what="p95 of one proposal, gunicorn threads",
-            unit="ms",
-            aika=tails["gthread"],
-            other=other,
-            others=tails["ordinary"],
-            lower_is_better=True,
+    rows += [
+        Row(what=what, unit="ms", aika=ms["gthread"], other=other, others=ms["ordinary"], lower_is_better=True)
+        for what, ms in (
+            ("p95 of one proposal, gunicorn threads", tails),
+            ("processor time of the server for one proposal, gunicorn threads", cpu),
         )
-    )
-    rows.append(
-        Row(
-            what="processor time of the server for one proposal, gunicorn threads",
-            unit="ms",
-            aika=cpu["gthread"],
-            other=other,
-            others=cpu["ordinary"],
-            lower_is_better=True,
-        )
-    )
+    ]
     return Found(
         name="intake",
         work=f"{CLIENTS} clients post {POSTS} different proposals, each with an Idempotency-Key. Aika authenticates "

@@ -84,13 +84,13 @@ def _lasting(terms: Terms) -> str:
     woken = f"once the price reaches {words.price(terms.stop_price)}, " if terms.stop_price is not None else ""
     match terms.time_in_force:
         case TimeInForce.IOC:
-            return f"{woken}at once, and what is not filled at once is cancelled"
+            return f"{woken}at once, and what is not filled at once is canceled"
         case TimeInForce.FOK:
             return f"{woken}at once and in full, or not at all"
         case TimeInForce.GTD:
             return f"{woken}until {until}"
         case _:
-            return f"{woken}until it is filled or cancelled, at most until {until}"
+            return f"{woken}until it is filled or canceled, at most until {until}"
 
 
 def _exits(terms: Terms) -> str:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.types import Principal
+from apps.common import words
 from apps.common.errors import AikaError, Forbidden, NotFound
 from apps.trades.admin.base import exact
 from apps.trades.selectors.orders import CancelPage, cancel_page
@@ -65,7 +66,7 @@ def _context(page: CancelPage) -> dict[str, Any]:
     facts = [
         ("Filled so far", f"{exact(order.filled_quantity)} {page.base_currency}"),
         ("Would be canceled", f"{exact(order.quantity - order.filled_quantity)} {page.base_currency}"),
-        ("Limit", f"{exact(page.limit_price)} {page.quote_currency}" if page.limit_price is not None else "none"),
+        ("Limit", f"{words.price(page.limit_price)} {page.quote_currency}" if page.limit_price is not None else "none"),
         ("Price now", page.price_now),
         ("Last read from the venue", page.read_ago),
     ]
