@@ -4,7 +4,6 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group
-from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -14,7 +13,7 @@ from apps.common.errors import Conflict
 from apps.trades.models import Authority, Order, Proposal
 from tests.factories.desk import PaperDesk
 from tests.factories.tampering import guards_lifted
-from tests.factories.trading import ONE_NEEDED, TWO_NEEDED, change_policy, rules_with
+from tests.factories.trading import ONE_NEEDED, TWO_NEEDED, change_policy, replayed, rules_with
 
 pytestmark = pytest.mark.django_db
 
@@ -137,4 +136,4 @@ def test_decisions_of_a_quorum_replay(paper: PaperDesk, waiting: Proposal) -> No
         proposal_id=waiting.pk, approver=paper.risk, seen=paper.seen(waiting), comment="", now=timezone.now()
     )
     paper.execute(waiting)
-    call_command("replay_decisions")
+    assert replayed() == 3

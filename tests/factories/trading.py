@@ -1,9 +1,12 @@
 """What tests of the trade path do with a `PaperDesk` besides proposing and approving."""
 
+import json
 from collections.abc import Sequence
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
+from django.core.management import call_command
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -22,6 +25,13 @@ from tests.factories.tampering import tamper
 
 TWO_NEEDED = [{"needed": "2", "roles": ["approver", "risk"]}]
 ONE_NEEDED = [{"needed": "1", "roles": ["approver", "risk"]}]
+
+
+def replayed() -> int:
+    """How many stored decisions policy gives again byte for byte. SystemExit where one differs."""
+    out = StringIO()
+    call_command("replay_decisions", "--json", stdout=out)
+    return int(json.loads(out.getvalue())["checked"])
 
 
 def rules_with(**changes: dict[str, Any] | None) -> tuple[RuleRow, ...]:

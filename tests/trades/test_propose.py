@@ -5,7 +5,6 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -22,7 +21,7 @@ from apps.trades.types import Narrative, ProposalState
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
 from tests.factories.tampering import another, sql_update
-from tests.factories.trading import change_connection, change_policy, kinds, move, rules_with, sent
+from tests.factories.trading import change_connection, change_policy, kinds, move, replayed, rules_with, sent
 
 pytestmark = pytest.mark.django_db
 
@@ -60,7 +59,7 @@ def test_a_request_from_a_moment_ago_replays(paper: PaperDesk) -> None:
     proposal = paper.propose(now=asked)
     assert proposal.state == ProposalState.AWAITING_APPROVAL, proposal.end_code
     assert proposal.created_at > asked
-    call_command("replay_decisions")
+    assert replayed() == 1
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
@@ -23,7 +22,7 @@ from apps.trades.models import Authority, Order, Proposal
 from apps.trades.services import sweeps
 from tests.factories.desk import PaperDesk
 from tests.factories.tampering import guards_lifted, tamper
-from tests.factories.trading import ONE_NEEDED, change_policy, halt, kinds, move, rules_with, sent
+from tests.factories.trading import ONE_NEEDED, change_policy, halt, kinds, move, replayed, rules_with, sent
 
 pytestmark = pytest.mark.django_db
 
@@ -60,7 +59,7 @@ def test_policy_approves_in_the_transaction_of_the_proposal(waiving: PaperDesk) 
         ("PROPOSAL", "ALLOW"),
     ]
     assert not Vote.objects.exists()
-    call_command("replay_decisions")
+    assert replayed() == 2
 
 
 @pytest.fixture
