@@ -19,7 +19,7 @@ pytest_plugins = ["tests.fixtures_simulator"]
 
 # No deadline: a busy machine is not a bug. `.ci/run` asks for thorough, the fast run tries a sample.
 hypothesis_settings.register_profile("fast", deadline=None, max_examples=25)
-hypothesis_settings.register_profile("thorough", deadline=None, max_examples=60)
+hypothesis_settings.register_profile("thorough", deadline=None, max_examples=120)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 NOW = datetime(2026, 3, 2, 14, 46, tzinfo=UTC)

@@ -114,11 +114,12 @@ def test_in_processes_of_their_own(tmp_path: Path) -> None:
     """A seeded sample on SQLite and a broker of files, where there is a server on PostgreSQL and Redis too; and the
     same for the naive executor, which the matrix must find."""
     database = "both" if settings.DATABASE_URL and settings.REDIS_URL else "sqlite"
-    code, said, page = soak(tmp_path, "--runs", "6", "--halts", "60", "--seed", "11", "--database", database)
+    words = ("--runs", "40", "--postgres-runs", "12", "--halts", "60", "--seed", "11")
+    code, said, page = soak(tmp_path, *words, "--database", database)
     assert code == 0, said
     assert "### Halts" in page
-    assert "| SQLite and files | 6 |" in page
-    assert ("| PostgreSQL and Redis | 6 |" in page) == (database == "both")
+    assert "| SQLite and files | 40 |" in page
+    assert ("| PostgreSQL and Redis | 12 |" in page) == (database == "both")
     assert re.search(r"SQLite and files: [1-9]\d* of 2 runs ended with two orders for one approval", page)
 
 
