@@ -15,6 +15,8 @@ from enum import Enum
 from typing import NoReturn
 from uuid import UUID
 
+import orjson
+
 from apps.common.decimals import decimal_text, instant_text
 
 DEPTH_MAX = 32
@@ -71,6 +73,41 @@ def decode(raw: bytes) -> dict[str, object]:
     Raises ValueError for bytes that `encode` cannot have written: not UTF-8, not an object, no schema, a key twice,
     a float, NaN or an infinity.
     """
+    found = _decode_quickly(raw)
+    if found is not None:
+        return found
+    return _decode_strictly(raw)
+
+
+def _decode_quickly(raw: bytes) -> dict[str, object] | None:
+    """As `decode`, for what it would not refuse; None where only the strict reader can tell.
+
+    The quick reader takes the last of two equal keys and any number. Bytes that come out of it as they went in have no
+    key twice and no blank; that leaves floats and large integers, and those are looked for.
+    """
+    try:
+        found = orjson.loads(raw)
+        if type(found) is not dict or orjson.dumps(found, option=orjson.OPT_STRICT_INTEGER) != raw:
+            return None
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return None
+    schema = found.get("schema")
+    return found if type(schema) is str and schema and not _has_float(found.values()) else None
+
+
+def _has_float(items: Iterable[object]) -> bool:
+    for item in items:
+        kind = type(item)
+        if kind is str or kind is int:
+            continue
+        if kind is float:
+            return True
+        if (kind is dict and _has_float(item.values())) or (kind is list and _has_float(item)):  # type: ignore[attr-defined, arg-type]  # narrowed by type(), which is quicker than isinstance
+            return True
+    return False
+
+
+def _decode_strictly(raw: bytes) -> dict[str, object]:
     try:
         text = raw.decode("utf-8")
         found: object

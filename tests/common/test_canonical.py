@@ -160,6 +160,54 @@ def test_bytes_that_encode_cannot_have_written_are_refused(raw: bytes) -> None:
         canonical.decode(raw)
 
 
+def _read_naively(raw: bytes) -> object:
+    """The slow and plain reader: Python's own, each number and each object looked at."""
+
+    def refuse(text: str) -> int:
+        raise ValueError(text)
+
+    def small(text: str) -> int:
+        return int(text) if abs(int(text)) <= canonical.INT_MAX else refuse(text)
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        return dict(pairs) if len({name for name, _ in pairs}) == len(pairs) else {"schema": refuse("twice")}
+
+    hooks = {"parse_float": refuse, "parse_constant": refuse, "parse_int": small, "object_pairs_hook": once}
+    return json.loads(raw.decode(), **hooks)
+
+
+numbers = st.sampled_from(["1.0", "1e3", "-0", "0", "7", "9007199254740991", "9007199254740992", "-9007199254740993",
+                           "18446744073709551616", "NaN", "-Infinity", "1.7976931348623157e309", "01"])  # fmt: skip
+literals = st.sampled_from(["null", "true", "false", '"a.1e5"', '"\\u00e9"', '"\u00e9"', '"\\/"', '"\\ud800"', '" "'])
+names = st.sampled_from(["a", "b", "\\u0061", "schema"])
+written = st.recursive(
+    numbers | literals,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: "[" + ",".join(items) + "]")
+        | st.lists(st.tuples(names, inner), max_size=3).map(
+            lambda pairs: "{" + ",".join(f'"{name}":{item}' for name, item in pairs) + "}"
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.lists(st.tuples(names, written), max_size=3), st.sampled_from(["", " ", "\n", "}", "x"]))
+def test_reading_is_as_strict_as_the_plain_reader(pairs: list[tuple[str, str]], after: str) -> None:
+    raw = ('{"schema":"a"' + "".join(f',"{name}":{item}' for name, item in pairs) + "}" + after).encode()
+    try:
+        expected = _read_naively(raw) if not after.isspace() else None
+    except ValueError:
+        expected = None
+    if expected is None:
+        with pytest.raises(ValueError):
+            canonical.decode(raw)
+    else:
+        read = canonical.decode(raw)
+        assert read == expected
+        assert str(read) == str(expected)  # 1, 1.0 and True are equal, and not the same
+
+
 def test_the_digest_is_sha256_in_hex() -> None:
     assert canonical.digest(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 

@@ -65,11 +65,9 @@ def chain_hash(*, stream: str, seq: int, prev_hash: str, body: bytes) -> str:
     The lengths keep a byte from moving between neighbours; 0x00 marks a leaf, as RFC 6962 does.
     """
     name, number, previous = stream.encode(), str(seq).encode(), prev_hash.encode()
-    parts = (
-        *(b"\x00", _length(len(name)), name, _length(len(number)), number),
-        *(_length(len(previous)), previous, _length(len(body)), body),
-    )
-    return hashlib.sha256(b"".join(parts)).hexdigest()
+    leaf = b"\x00" + _length(len(name)) + name + _length(len(number)) + number
+    leaf += _length(len(previous)) + previous + _length(len(body)) + body
+    return hashlib.sha256(leaf).hexdigest()
 
 
 def batch_root(*, prev_root: str, entries: Sequence[tuple[int, str]]) -> str:

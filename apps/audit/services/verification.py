@@ -5,11 +5,13 @@ drops the last checkpoints too, by the anchors.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from apps.audit import rules
 from apps.audit.models import GENESIS, Event
@@ -220,5 +222,18 @@ def _rows(stream: str | None, after: int) -> Iterator[list[_Row]]:
     sql = f"SELECT {columns} FROM audit_event {where} ORDER BY stream, seq, id"  # noqa: S608  constants
     with connection.chunked_cursor() as cursor:
         cursor.execute(sql, list(conditions.values()))
-        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+        for rows in _batches(cursor):
             yield [(*row[:2], raw.octets(row[2]), row[3], *map(raw.plain, row[4:])) for row in rows]
+
+
+def _batches(cursor: CursorWrapper) -> Iterator[list[tuple[Any, ...]]]:
+    """What the cursor finds, many rows at a time; PostgreSQL gets the next ones ready while these are looked at."""
+    if connection.vendor != "postgresql":  # SQLite works in the thread that asks
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            yield rows
+        return
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(cursor.fetchmany, ROWS_AT_ONCE)
+        while rows := coming.result():
+            coming = ahead.submit(cursor.fetchmany, ROWS_AT_ONCE)
+            yield rows
