@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -152,3 +153,10 @@ def same_account(connection: Connection) -> list[UUID]:
     """The connections that use the same key at the same address, this one among them: they share their balances."""
     rows = Connection.objects.filter(api_base=connection.api_base, key_name=connection.key_name)
     return list(rows.values_list("pk", flat=True))
+
+
+def market_of(connection: Connection) -> str:
+    """Where this connection's prices come from, such as `coinbase|https://api.coinbase.com`: connections of the same
+    venue and address share it."""
+    address = urlsplit(connection.api_base)
+    return f"{connection.venue}|{address.scheme}://{address.netloc}".lower()

@@ -247,6 +247,8 @@ BEAT_DEFAULTS = SCHEDULE
 QUOTE_POLLER = "apps.trades.services.market.run_poller"
 # Likewise: follows what the venue tells of our orders.
 ORDER_STREAM = "apps.trades.services.user_channel.run"
+# Takes ticks on to the sockets.
+QUOTE_HUB = "apps.quotes.hub.publish"
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

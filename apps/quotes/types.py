@@ -1,0 +1,44 @@
+"""Values of this app. No Django here."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+QUOTE_AGE_S_MAX: Final = 10
+"""Seconds after which a price that was heard is shown as stale, everywhere."""
+
+
+class Topic(NamedTuple):
+    """One instrument where prices come from: connections of the same venue and address share a market."""
+
+    market: str
+    instrument: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """The newest best bid and ask of an instrument, as a market told them.
+
+    `last` is the price of the last public trade, `change_24h` its change over a day in percent, as the venue says; None
+    where it does not. `occurred_at` by the venue's clock, `received_at` by ours.
+    """
+
+    market: str
+    instrument: str
+    bid: Decimal
+    ask: Decimal
+    bid_quantity: Decimal
+    ask_quantity: Decimal
+    last: Decimal | None = None
+    change_24h: Decimal | None = None
+    occurred_at: datetime
+    received_at: datetime
+
+    @property
+    def topic(self) -> Topic:
+        return Topic(self.market, self.instrument)
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether it was heard too long ago to be shown as the price."""
+        return now - self.received_at > timedelta(seconds=QUOTE_AGE_S_MAX)
