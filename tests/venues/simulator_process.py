@@ -93,6 +93,19 @@ class SimulatorProcess:
         """Stop the venue's clock (at this second of the epoch, where one is given), or let it go."""
         self._post("clock", {"frozen": frozen, **({} if step is None else {"step": step})})
 
+    def skew_clock(self, seconds: int) -> None:
+        """The venue's clock is so many seconds ahead of ours (negative: behind), until the next reset."""
+        self._post("clock", {"skew_s": seconds})
+
+    def replay(self, *, begin: bool = False) -> dict[str, Any]:
+        """How far a recording has been played; `begin` starts one that waits."""
+        return self._post("replay", {}) if begin else self._call("GET", "replay")
+
+    def public(self, path: str) -> dict[str, Any]:
+        """What everybody may read, such as `products/BTC-USD/ticker?limit=5`."""
+        with urlopen(f"{self.url}/api/v3/brokerage/market/{path}", timeout=10) as answer:  # noqa: S310  our own child
+            return dict(json.load(answer))
+
     def switch(self, instrument: str, **flags: bool) -> None:
         """Set flags of a product, such as `cancel_only=True`."""
         self._post("product", {"product_id": instrument, **flags})

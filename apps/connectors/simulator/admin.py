@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from apps.connectors.simulator import faults, socket_faults, wire
 from apps.connectors.simulator.amounts import parse_plain, text_of
+from apps.connectors.simulator.clock import Clock, rfc3339
 from apps.connectors.simulator.errors import ApiError, invalid_argument
 from apps.connectors.simulator.exchange import DUPLICATE_MODES
 from apps.connectors.simulator.order_rest import read_object
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from apps.connectors.simulator.app import VenueApp
 
 Handler = Callable[[Request], Awaitable[Response]]
+MAX_SKEW_S = 86_400
 MAX_STEP = 2**33
 """A second in the year 2242: enough for tests, and dates still exist there."""
 
@@ -43,6 +45,8 @@ def routes(app: "VenueApp") -> list[Route]:
         ("POST", "/price", door.price),
         ("POST", "/clock", door.clock),
         ("POST", "/reset", door.reset),
+        ("GET", "/replay", door.replay),
+        ("POST", "/replay", door.begin_replay),
         ("POST", "/product", door.product),
         ("POST", "/fills/correction", door.correct_fill),
         ("GET", "/requests", door.requests),
@@ -136,10 +140,13 @@ class Admin:
         return JSONResponse({"product_id": product.product_id, "bid": text_of(bid), "ask": text_of(ask)})
 
     async def clock(self, request: Request) -> Response:
-        """POST clock: freeze, move, release the path."""
+        """POST clock: freeze, move, release the path; let the venue's clock be wrong."""
         body = await read_object(request)
-        frozen, step = body.get("frozen"), body.get("step")
+        frozen, step, skew = body.get("frozen"), body.get("step"), body.get("skew_s", Clock.skew_s)
         clock = self._market.clock
+        if type(skew) is not int or abs(skew) > MAX_SKEW_S:
+            raise invalid_argument(f"skew_s is a whole number of seconds, {MAX_SKEW_S} at most")
+        Clock.skew_s = skew
         if frozen not in (None, True, False) or isinstance(step, bool) or not isinstance(step, int | None):
             raise invalid_argument("frozen is true or false, step a whole number")
         if step is not None and (frozen is False or not 0 <= step <= MAX_STEP):
@@ -149,7 +156,28 @@ class Admin:
         elif frozen or step is not None:
             clock.freeze(step)
         self._exchange.advance()
-        return JSONResponse({"frozen": clock.frozen, "step": clock.step})
+        return JSONResponse({"frozen": clock.frozen, "step": clock.step} | ({"skew_s": skew} if skew else {}))
+
+    async def replay(self, request: Request) -> Response:
+        """GET replay: how far the recording has been played; 404 without one."""
+        playback = self._market.playback
+        if playback is None:
+            raise ApiError(404, "NOT_FOUND", "nothing is replayed")
+        return JSONResponse(
+            {
+                "product_id": playback.book_id,
+                "at": rfc3339(playback.micros),
+                "played": playback.played,
+                "trades": playback.length,
+                "done": playback.is_done,
+            }
+        )
+
+    async def begin_replay(self, request: Request) -> Response:
+        """POST replay: begin one that waits."""
+        if self._market.playback is not None:
+            self._market.playback.begin()
+        return await self.replay(request)
 
     async def reset(self, request: Request) -> Response:
         """POST reset: a fresh account, no orders, no faults, no pins, an empty log."""

@@ -5,7 +5,11 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Step n of the price path is second n since 1970, unless frozen at a step of the test's choosing."""
+    """One per process: a wrong clock (`skew_s`) dates everything wrongly by the same seconds.
+
+    Step n of the price path is second n since 1970, unless frozen at a step of the test's choosing."""
+
+    skew_s = 0
 
     def __init__(self) -> None:
         self._frozen_at: int | None = None
@@ -18,7 +22,7 @@ class Clock:
     @property
     def step(self) -> int:
         """The current step of the price path, which is also the market's time in epoch seconds."""
-        return int(time.time()) if self._frozen_at is None else self._frozen_at
+        return int(time.time()) + self.skew_s if self._frozen_at is None else self._frozen_at
 
     def freeze(self, step: int | None = None) -> None:
         """Stop the path here, or at `step`."""
@@ -31,7 +35,7 @@ class Clock:
     @staticmethod
     def micros() -> int:
         """Wall clock in microseconds since 1970."""
-        return time.time_ns() // 1000
+        return time.time_ns() // 1000 + Clock.skew_s * 1_000_000
 
 
 def rfc3339(micros: int) -> str:

@@ -86,6 +86,7 @@ class Exchange:
         """A fresh account with no orders; balances not named and switched options are as configured again."""
         self.options = self._configured
         self.market.clock.release()
+        Clock.skew_s = 0
         self.market.reset()
         self.store.open_account(self.options.balances | (balances or {}))
         self._step = self.market.clock.step

@@ -21,6 +21,7 @@ GRANULARITIES = {
 }
 MAX_CANDLES = 350
 _SAMPLES = 30
+_DAY_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,18 @@ class Candle:
 
 
 @dataclass(frozen=True)
+class Day:
+    """What tickers say of the last 24 hours (and of the last year: the lowest and highest price)."""
+
+    before: Decimal
+    low: Decimal
+    high: Decimal
+    volume: Decimal
+    low_of_year: Decimal
+    high_of_year: Decimal
+
+
+@dataclass(frozen=True)
 class Print:
     """One public trade. `side` is the maker's, as on the venue's tape."""
 
@@ -44,6 +57,41 @@ class Print:
     size: Decimal
     micros: int
     side: str
+
+
+@lru_cache(maxsize=4_000)
+def _range_of_day(seed: int, product_id: str, hour: int) -> tuple[Decimal, Decimal]:
+    """Lowest and highest price of the 24 hours before `hour` * 3600."""
+    product, end = PRODUCTS[product_id], hour * 3600
+    seen = candles(seed, product, 3600, end - _DAY_S, end - 1, end)
+    return min(candle.low for candle in seen), max(candle.high for candle in seen)
+
+
+@lru_cache(maxsize=4_000)
+def _range_of_year(seed: int, product_id: str, day: int) -> tuple[Decimal, Decimal]:
+    """Lowest and highest price of 52 weeks, looked at once a day: a ticker needs no more."""
+    product = PRODUCTS[product_id]
+    seen = [price_at(seed, product, (day - before) * _DAY_S) for before in range(364)]
+    return min(seen), max(seen)
+
+
+@lru_cache(maxsize=4_000)
+def volume_of_day(seed: int, product_id: str, hour: int) -> Decimal:
+    """Base volume of the 24 hours before `hour` * 3600."""
+    product = PRODUCTS[product_id]
+    return sum((volume_of_hour(seed, product, hour - back) for back in range(1, 25)), Decimal(0))
+
+
+def day(seed: int, product: Product, step: int) -> Day:
+    """The 24 hours before `step`. Of the many products that only fill a list, the ranges are rough."""
+    before = price_at(seed, product, step - _DAY_S)
+    if product.is_filler:
+        low = high = year_low = year_high = before
+    else:
+        low, high = _range_of_day(seed, product.product_id, step // 3600)
+        year_low, year_high = _range_of_year(seed, product.product_id, step // _DAY_S)
+    volume = volume_of_day(seed, product.product_id, step // 3600)
+    return Day(before, low, high, volume, min(year_low, low), max(year_high, high))
 
 
 def price_at(seed: int, product: Product, step: int) -> Decimal:

@@ -1,12 +1,14 @@
-"""The market as it stands: the seeded path, pinned prices, switched flags, and liquidity already taken this step."""
+"""The market as it stands: the seeded path or a recording, pins, flags, and liquidity taken this step."""
 
 from collections.abc import Iterator
 from decimal import Decimal
 
-from apps.connectors.simulator import book, prices
+from apps.connectors.simulator import book, history, prices
 from apps.connectors.simulator.amounts import ZERO, floor_to
 from apps.connectors.simulator.book import Level
 from apps.connectors.simulator.clock import Clock
+from apps.connectors.simulator.history import Candle, Day, Print
+from apps.connectors.simulator.playback import Playback
 from apps.connectors.simulator.products import FLAGS, PRODUCTS, Product
 
 TAKES = {"BUY": "asks", "SELL": "bids"}
@@ -15,9 +17,10 @@ TAKES = {"BUY": "asks", "SELL": "bids"}
 class Market:
     """Prices and books for every product at the clock's step."""
 
-    def __init__(self, seed: int, clock: Clock) -> None:
+    def __init__(self, seed: int, clock: Clock, playback: Playback | None = None) -> None:
         self.seed = seed
         self.clock = clock
+        self.playback = playback
         self._pinned: dict[str, Decimal] = {}
         self._flags: dict[str, set[str]] = {}
         self._taken: dict[tuple[str, str], tuple[int, Decimal]] = {}
@@ -57,13 +60,44 @@ class Market:
             flags.discard(flag)
 
     def mid(self, product: Product, step: int | None = None) -> Decimal:
-        """The mid now, or on the seeded path at `step` (a pin holds only the present)."""
+        """The mid now, or on the seeded path at `step` (a pin holds only the present, and a recording has no other)."""
         if step is None:
             pinned = self._pinned.get(product.book_id)
             if pinned is not None:
                 return pinned
+        if playback := self.played(product):
+            return playback.last
+        if step is None:
             step = self.clock.step
         return prices.mid_price(self.seed, product.book_id, product.level, product.price_increment, step)
+
+    def played(self, product: Product) -> Playback | None:
+        """The recording that makes this product's prices, if one does."""
+        found = self.playback
+        return found if found is not None and found.book_id == product.book_id else None
+
+    def step(self, product: Product) -> int:
+        """The product's own time in epoch seconds: the clock's, or the recording's."""
+        playback = self.played(product)
+        return self.clock.step if playback is None else playback.step
+
+    def candles(self, product: Product, length: int, start: int, end: int) -> list[Candle]:
+        """Candles whose start lies in [start, end], newest first, none from the future; the newest may be open."""
+        if playback := self.played(product):
+            return playback.candles(length, start, end)
+        return history.candles(self.seed, product, length, start, end, self.clock.step)
+
+    def tape(self, product: Product, start: int, end: int, limit: int) -> list[Print]:
+        """Public trades of the seconds [start, end], newest first."""
+        if playback := self.played(product):
+            return playback.tape(start, end, limit)
+        return history.tape(self.seed, product, start, end, limit)
+
+    def day(self, product: Product) -> Day:
+        """What tickers say of the last 24 hours."""
+        if playback := self.played(product):
+            return playback.day()
+        return history.day(self.seed, product, self.clock.step)
 
     def mid_for_matching(self, product: Product, step: int) -> Decimal:
         """The mid that orders meet at `step`: the pin if there is one."""

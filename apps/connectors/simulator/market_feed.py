@@ -7,6 +7,7 @@ from typing import Any
 
 from apps.connectors.simulator import market_frames as frames
 from apps.connectors.simulator.clock import Clock, rfc3339
+from apps.connectors.simulator.history import Print
 from apps.connectors.simulator.market import Market
 from apps.connectors.simulator.products import PRODUCTS, Product
 
@@ -22,6 +23,7 @@ CHANNELS = {
 """Subscribed as the key, sent as the value."""
 
 BATCH_S = 5
+ROWS_MAX = 1_000
 _LISTS = {"ticker": "tickers", "ticker_batch": "tickers", "market_trades": "trades", "candles": "candles"}
 
 
@@ -43,6 +45,12 @@ class MarketFeed:
         rows = [row for product in products for row in self._first(channel, product)]
         return [{"type": "snapshot", _LISTS.get(channel, "products"): rows}]
 
+    def begin(self, product_ids: Iterable[str]) -> None:
+        """Somebody follows these products' trades: a recording that waited for that begins."""
+        for product_id in product_ids:
+            if playback := self._market.played(PRODUCTS[product_id]):
+                playback.begin()
+
     def updates(self, wanted: Mapping[str, set[str]]) -> dict[str, dict[str, list[Json]]]:
         """By channel and product the rows that are news; every subscriber of both is told the same."""
         news: dict[str, dict[str, list[Json]]] = defaultdict(dict)
@@ -62,16 +70,21 @@ class MarketFeed:
         self._told = {key: told for key, told in self._told.items() if key[1] in wanted.get(key[0], ())}
 
     @staticmethod
-    def event(channel: str, product_id: str, rows: list[Json]) -> Json:
-        """One update event."""
+    def events(channel: str, product_id: str, rows: list[Json]) -> list[Json]:
+        """The update events, in order; more than one where a fast recording brings very many trades at once."""
         if channel == "level2":
-            return {"type": "update", "product_id": product_id, "updates": rows}
-        return {"type": "update", _LISTS.get(channel, "products"): rows}
+            return [{"type": "update", "product_id": product_id, "updates": rows}]
+        # Rows are newest first, in each event and so from the last event to the first.
+        parts = [rows[max(end - ROWS_MAX, 0) : end] for end in range(len(rows), 0, -ROWS_MAX)]
+        return [{"type": "update", _LISTS.get(channel, "products"): part} for part in parts]
 
     def _first(self, channel: str, product: Product) -> list[Json]:
         if channel == "market_trades":
-            now = self._market.clock.step
-            return frames.trades(product, self._market, now - frames.TRADES_IN_SNAPSHOT + 1, now)
+            now, most = self._market.step(product), frames.TRADES_IN_SNAPSHOT
+            if playback := self._market.played(product):
+                told = self._told[channel, product.product_id]
+                return frames.trades(product, self._market, playback.prints(max(told - most, 0), told))
+            return frames.trades(product, self._market, self._market.tape(product, now - most + 1, now, most))
         if channel == "candles":
             return frames.candles(product, self._market, frames.CANDLES_IN_SNAPSHOT)
         return [self._told[channel, product.product_id]]
@@ -91,22 +104,30 @@ class MarketFeed:
         if before is None or before == now:
             return []
         if channel == "market_trades":
-            return frames.trades(product, self._market, max(before + 1, now - frames.TRADES_IN_SNAPSHOT), now)
+            return frames.trades(product, self._market, self._new_trades(product, before, now))
         if channel == "candles" and before["start"] != now["start"]:
-            # The one that has just closed too: its last second may not have been told.
-            return frames.candles(product, self._market, 2)
+            # Those that have closed since too: their last second may not have been told.
+            count = (int(now["start"]) - int(before["start"])) // frames.CANDLE_S + 1
+            return frames.candles(product, self._market, min(count, frames.CANDLES_MAX))
         if channel == "level2":
             return frames.book_rows(frames.book_changes(before, now), rfc3339(Clock.micros()))
         return [now]
 
+    def _new_trades(self, product: Product, before: int, now: int) -> list[Print]:
+        if playback := self._market.played(product):
+            return playback.prints(before, now)
+        first = max(before + 1, now - frames.TRADES_IN_SNAPSHOT)
+        return self._market.tape(product, first, now, now - first + 1)
+
     def _now(self, channel: str, product: Product) -> Any:
         market = self._market
         if channel == "market_trades":
-            return market.clock.step
+            playback = market.played(product)
+            return market.clock.step if playback is None else playback.played
         if channel == "level2":
             return frames.book(product, market)
         if channel == "candles":
-            return frames.candles(product, market, 1)[0]
+            return next(iter(frames.candles(product, market, frames.CANDLES_IN_SNAPSHOT)), None)
         if channel == "status":
             return frames.status(product, market)
         return frames.ticker(product, market, with_best=channel == "ticker")

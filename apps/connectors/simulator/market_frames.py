@@ -1,16 +1,15 @@
 """The market channels' content: what a product looks like now, as rows of the wire."""
 
 from collections.abc import Iterable
-from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from apps.connectors.simulator import history
-from apps.connectors.simulator.amounts import ZERO, ceil_to, floor_to, rounded_text, text_of
+from apps.connectors.simulator.amounts import ceil_to, floor_to, rounded_text, text_of
 from apps.connectors.simulator.book import Level
 from apps.connectors.simulator.clock import rfc3339
+from apps.connectors.simulator.history import Print
 from apps.connectors.simulator.market import Market
-from apps.connectors.simulator.products import PRODUCTS, Product
+from apps.connectors.simulator.products import Product
 
 Json = dict[str, Any]
 Book = dict[str, dict[str, str]]
@@ -18,45 +17,26 @@ Book = dict[str, dict[str, str]]
 
 CANDLE_S = 300
 CANDLES_IN_SNAPSHOT = 12
+CANDLES_MAX = 50_000
+"""In one update: a recording played fast passes many at a time."""
 TRADES_IN_SNAPSHOT = 50
 SNAPSHOT_TIME = "1970-01-01T00:00:00Z"
-_DAY_S = 86_400
 _SIDES = (("bid", "bids"), ("offer", "asks"))
-
-
-@lru_cache(maxsize=1_000)
-def _range_of_day(seed: int, product_id: str, hour: int) -> tuple[Any, Any]:
-    """Lowest and highest price of the 24 hours before `hour` * 3600."""
-    product, end = PRODUCTS[product_id], hour * 3600
-    seen = history.candles(seed, product, 3600, end - _DAY_S, end - 1, end)
-    return min(candle.low for candle in seen), max(candle.high for candle in seen)
-
-
-@lru_cache(maxsize=1_000)
-def _range_of_year(seed: int, product_id: str, day: int) -> tuple[Any, Any]:
-    """Lowest and highest price of 52 weeks, looked at once a day: a ticker needs no more."""
-    product = PRODUCTS[product_id]
-    seen = [history.price_at(seed, product, (day - before) * _DAY_S) for before in range(364)]
-    return min(seen), max(seen)
 
 
 def ticker(product: Product, market: Market, *, with_best: bool) -> Json:
     """One ticker; ticker_batch leaves out the best bid and ask."""
-    step, last = market.clock.step, market.last(product)
-    before = history.price_at(market.seed, product, step - _DAY_S)
-    day = _range_of_day(market.seed, product.product_id, step // 3600)
-    year = _range_of_year(market.seed, product.product_id, step // _DAY_S)
-    volume = sum((history.volume_of_hour(market.seed, product, step // 3600 - back) for back in range(1, 25)), ZERO)
+    step, last, day = market.clock.step, market.last(product), market.day(product)
     row = {
         "type": "ticker",
         "product_id": product.product_id,
         "price": text_of(last),
-        "volume_24_h": text_of(floor_to(volume, product.base_increment)),
-        "low_24_h": text_of(min(day[0], last)),
-        "high_24_h": text_of(max(day[1], last)),
-        "low_52_w": text_of(min(year[0], day[0], last)),
-        "high_52_w": text_of(max(year[1], day[1], last)),
-        "price_percent_chg_24_h": rounded_text((last - before) * 100 / before, 14),
+        "volume_24_h": text_of(floor_to(day.volume, product.base_increment)),
+        "low_24_h": text_of(min(day.low, last)),
+        "high_24_h": text_of(max(day.high, last)),
+        "low_52_w": text_of(min(day.low_of_year, last)),
+        "high_52_w": text_of(max(day.high_of_year, last)),
+        "price_percent_chg_24_h": rounded_text((last - day.before) * 100 / day.before, 14),
     }
     if not with_best:
         return row
@@ -69,8 +49,8 @@ def ticker(product: Product, market: Market, *, with_best: bool) -> Json:
     }
 
 
-def trades(product: Product, market: Market, first: int, last: int) -> list[Json]:
-    """The public tape of the seconds [first, last], newest first; while the mid is pinned, at the pin."""
+def trades(product: Product, market: Market, prints: Iterable[Print]) -> list[Json]:
+    """The public tape, newest first; while the mid is pinned, at the pin."""
     price = market.last(product) if market.is_pinned(product) else None
     return [
         {
@@ -81,14 +61,14 @@ def trades(product: Product, market: Market, first: int, last: int) -> list[Json
             "time": rfc3339(item.micros),
             "side": item.side,
         }
-        for item in history.tape(market.seed, product, first, last, last - first + 1)
+        for item in prints
     ]
 
 
 def candles(product: Product, market: Market, count: int) -> list[Json]:
-    """The newest five-minute candles, newest first; the first is still open."""
-    now = market.clock.step
-    found = history.candles(market.seed, product, CANDLE_S, now - CANDLE_S * count + 1, now, now)
+    """The newest five-minute candles, newest first; the first is still open. None before a recording begins."""
+    now = market.step(product)
+    found = market.candles(product, CANDLE_S, now - CANDLE_S * count + 1, now)
     return [
         {
             "start": str(item.start),

@@ -64,7 +64,7 @@ class MarketRest:
         length = history.GRANULARITIES.get(request.query_params.get("granularity", ""))
         if length is None:
             raise invalid_argument("granularity is required")
-        now = self._market.clock.step
+        now = self._market.step(product)
         asked_end = query.integer(request.query_params, "end")
         end = now if asked_end is None else asked_end
         asked_start = query.integer(request.query_params, "start")
@@ -75,20 +75,22 @@ class MarketRest:
             raise invalid_argument("number of candles requested should be less than 350")
         most = query.limit(request.query_params, history.MAX_CANDLES, history.MAX_CANDLES)
         # Pure arithmetic, but a lot of it: in a thread, so that an order need not wait for a chart.
-        rows = await asyncio.to_thread(history.candles, self._market.seed, product, length, start, end, now)
+        rows = await asyncio.to_thread(self._market.candles, product, length, start, end)
         return JSONResponse({"candles": [wire.candle(row) for row in rows[:most]]})
 
     async def ticker(self, request: Request) -> Response:
         """GET products/{id}/ticker: the public tape, newest first."""
         product = _product(request.path_params["product_id"])
-        now = self._market.clock.step
+        now = self._market.step(product)
         asked_end = query.integer(request.query_params, "end")
         end = now if asked_end is None else min(asked_end, now)
         limit = query.limit(request.query_params, 100, MAX_TRADES)
         asked_start = query.integer(request.query_params, "start")
-        start = end - limit + 1 if asked_start is None else asked_start
+        # Of the seeded path, which has a trade a second, so many seconds; of a recording, all there is.
+        first = 0 if self._market.played(product) else end - limit + 1
+        start = first if asked_start is None else asked_start
         bid, ask = self._market.best(product)
-        tape = history.tape(self._market.seed, product, start, end, limit)
+        tape = self._market.tape(product, start, end, limit)
         return JSONResponse(
             {
                 "trades": [wire.public_trade(product, trade) for trade in tape],

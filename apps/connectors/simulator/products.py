@@ -1,6 +1,6 @@
 """The products listed here, with increments and bounds like the ones the real venue publishes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 FLAGS = (
@@ -40,6 +40,8 @@ class Product:
     quote_increment: Decimal = Decimal("0.01")
     quote_min_size: Decimal = Decimal("1")
     quote_max_size: Decimal = Decimal("150000000")
+    is_filler: bool = False
+    """One of the many that only make the list long."""
 
     @property
     def alias(self) -> str:
@@ -107,6 +109,18 @@ PRODUCTS: dict[str, Product] = {
         ),
     )
 }  # fmt: skip
+
+FILLERS_MAX = 5_000
+
+
+def fillers(count: int) -> dict[str, Product]:
+    """Further products, X0001-USD and so on, for those who want to see what many do."""
+    made = (
+        _usd(f"X{at:04}", f"Filler {at}", str(5 + at % 97), "0.0001", "0.001", "0.0001", "1000000", "1000", "3000")
+        for at in range(1, count + 1)
+    )
+    return {product.product_id: replace(product, is_filler=True) for product in made}
+
 
 OPENING_BALANCES: dict[str, Decimal] = {
     "USD": Decimal("100000"),

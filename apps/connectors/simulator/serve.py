@@ -15,11 +15,12 @@ import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import uvicorn
 
-from apps.connectors.simulator import faults, socket_faults
+from apps.connectors.simulator import faults, recording, socket_faults
 from apps.connectors.simulator.amounts import parse_plain
 from apps.connectors.simulator.app import VenueApp
 from apps.connectors.simulator.clock import Clock
@@ -27,11 +28,13 @@ from apps.connectors.simulator.errors import StartError
 from apps.connectors.simulator.exchange import DUPLICATE_MODES, Exchange, Options
 from apps.connectors.simulator.keys import load_or_create
 from apps.connectors.simulator.market import Market
-from apps.connectors.simulator.products import OPENING_BALANCES
+from apps.connectors.simulator.playback import Playback, Speed
+from apps.connectors.simulator.products import FILLERS_MAX, OPENING_BALANCES, PRODUCTS, fillers
 from apps.connectors.simulator.store import Store
 
 PARENT_CHECK_S = 0.5
 KEEP_ALIVE_S = 75
+SPEED_MAX = 1_000_000
 _PR_SET_PDEATHSIG = 1
 
 
@@ -56,7 +59,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--socket-fault", action="append", type=_socket_fault, default=[], metavar="ON:KIND[:NAME=N,...]",
         help="ON is user, market or any; e.g. user:gap:count=2; may be repeated",
     )  # fmt: skip
+    parser.add_argument("--products", type=_fillers, default=0, metavar="N", help="list N further products")
+    parser.add_argument("--clock-skew", type=int, default=0, metavar="S", help="the venue's clock is S seconds off")
+    _add_replay(parser)
     parser.add_argument("--parent-pid", type=int, help="stop when this process is gone")
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    replay = parser.add_argument_group(
+        "replay",
+        "A CSV of one-minute candles (start_at,open,high,low,close,volume or volume_quote) or of trades "
+        "(time,price,quantity[,side]) makes one product's prices. Its trades and candles carry the file's own times, "
+        "on a clock that runs --speed times as fast as ours; tickers and books are dated now. After the last minute "
+        "the last price stands.",
+    )
+    replay.add_argument("--replay", type=Path, metavar="FILE", help="the CSV; .gz is read too")
+    replay.add_argument("--replay-product", default="BTC-USD", metavar="PRODUCT", help="default: BTC-USD")
+    replay.add_argument("--speed", type=_speed, default=Fraction(1), metavar="N", help="60: a minute takes a second")
+    replay.add_argument(
+        "--replay-wait", action="store_true", help="begin when a socket first subscribes to the product's market_trades"
+    )
+
+
+def _speed(text: str) -> Fraction:
+    value = parse_plain(text)
+    if not value or value > SPEED_MAX:
+        raise argparse.ArgumentTypeError(f"a number above 0 and at most {SPEED_MAX}, like 1 or 60")
+    return Fraction(value)
+
+
+def _fillers(text: str) -> int:
+    if not text.isdigit() or int(text) > FILLERS_MAX:
+        raise argparse.ArgumentTypeError(f"a whole number, {FILLERS_MAX} at most")
+    return int(text)
 
 
 def _cash(text: str) -> Decimal:
@@ -120,7 +155,10 @@ def build(options: argparse.Namespace) -> Opened:
         except sqlite3.Error as error:
             raise StartError(f"cannot open the store in {options.data}: {error}; choose another --data") from error
         held.callback(store.close)
-        exchange = Exchange(store, Market(options.seed, Clock()), venue_options)
+        Clock.skew_s = options.clock_skew
+        held.callback(setattr, Clock, "skew_s", 0)
+        _list_fillers(options.products, held)
+        exchange = Exchange(store, Market(options.seed, Clock(), _playback(options)), venue_options)
         app = VenueApp(
             exchange,
             key,
@@ -129,6 +167,21 @@ def build(options: argparse.Namespace) -> Opened:
             socket_faults.SocketFaults(options.socket_fault),
         )
         return Opened(app, sock, held.pop_all())
+
+
+def _list_fillers(count: int, held: ExitStack) -> None:
+    more = fillers(count)
+    PRODUCTS.update(more)
+    held.callback(lambda: [PRODUCTS.pop(name, None) for name in more])
+
+
+def _playback(options: argparse.Namespace) -> Playback | None:
+    if options.replay is None:
+        return None
+    product = PRODUCTS.get(options.replay_product)
+    if product is None:
+        raise StartError(f"cannot replay {options.replay}: no product {options.replay_product}; choose another")
+    return Playback(product.book_id, recording.read(options.replay), Speed(options.speed, options.replay_wait))
 
 
 def _key_file(options: argparse.Namespace, held: ExitStack) -> Path:

@@ -5,6 +5,7 @@ import json
 import time
 from collections import defaultdict, deque
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -227,6 +228,8 @@ class Sockets:
             events = self._feed.snapshot(channel, books, large.levels if large else None)
             for event in events:
                 connection.post(market_feed.CHANNELS[channel], [event])
+            if channel == "market_trades":
+                self._feed.begin(books)
 
     def tell(self) -> None:
         """Send what has changed since the last call: orders in each state they went through, and the market."""
@@ -239,9 +242,14 @@ class Sockets:
         self._feed.forget(wanted)
         for channel, by_product in self._feed.updates(wanted).items():
             for connection in self._open:
-                if mine := connection.subscriptions.get(channel, set()) & by_product.keys():
-                    events = [self._feed.event(channel, name, by_product[name]) for name in sorted(mine)]
-                    connection.post(market_feed.CHANNELS[channel], events)
+                self._tell_rows(connection, channel, by_product)
+
+    def _tell_rows(self, connection: Connection, channel: str, by_product: dict[str, list[dict[str, Any]]]) -> None:
+        """One message for all products; further ones where one product has more rows than a message takes."""
+        mine = connection.subscriptions.get(channel, set()) & by_product.keys()
+        parts = [self._feed.events(channel, name, by_product[name]) for name in sorted(mine)]
+        for events in zip_longest(*parts):
+            connection.post(market_feed.CHANNELS[channel], [event for event in events if event is not None])
 
     def _tell_orders(self, changed: list[Order]) -> None:
         listening = [connection for connection in self._open if "user" in connection.subscriptions]

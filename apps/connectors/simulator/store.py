@@ -126,7 +126,12 @@ class Store:
         ]
 
     def balance(self, currency: str) -> Balance:
-        """One currency."""
+        """One currency; its wallet is opened at the first use."""
+        now = Clock.micros()
+        self._db.execute(
+            "INSERT OR IGNORE INTO balances (currency, uuid, total, hold, created, updated) VALUES (?,?,'0','0',?,?)",
+            (currency, str(uuid.uuid4()), now, now),
+        )
         return next(balance for balance in self.balances() if balance.currency == currency)
 
     def move(self, currency: str, total: Decimal, hold: Decimal) -> None:

@@ -18,7 +18,6 @@ from apps.connectors.simulator.products import FIAT, Product
 from apps.connectors.simulator.records import Balance, Fill, Order
 
 Json = dict[str, Any]
-_DAY = 86_400
 
 
 def number(value: Decimal) -> Any:
@@ -50,12 +49,9 @@ def account(balance: Balance, portfolio_id: str) -> Json:
 def product(item: Product, market: Market) -> Json:
     """One product. A disabled one has no prices, only empty text."""
     dead = market.has_flag(item, "is_disabled")
-    step = market.clock.step
-    last = market.last(item)
-    before = history.price_at(market.seed, item, step - _DAY)
-    hours = range(step // 3600 - 24, step // 3600)
-    volume = sum((history.volume_of_hour(market.seed, item, hour) for hour in hours), ZERO)
-    earlier = sum((history.volume_of_hour(market.seed, item, hour - 24) for hour in hours), ZERO)
+    last, day = market.last(item), market.day(item)
+    before, volume = day.before, day.volume
+    earlier = history.volume_of_day(market.seed, item.product_id, market.clock.step // 3600 - 24)
     body: Json = {
         "product_id": item.product_id,
         "price": "" if dead else text_of(last),
