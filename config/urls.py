@@ -2,10 +2,10 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 
 from apps.dashboard.views.health import healthz, readyz
 from apps.dashboard.views.metrics import metrics
+from apps.dashboard.views.watch import home, parts
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
@@ -15,7 +15,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("config.api_urls")),
     path("accounts/", include("apps.accounts.urls")),
-    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("", home, name="home"),
+    path("watch/parts", parts, name="watch_parts"),
 ]
 
 # Under /api/ these answer in the form of the API, elsewhere with Django's own pages.

@@ -53,9 +53,15 @@ class Flag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingLine:
-    """One proposal of the queue."""
+    """One proposal of the queue. `reference` is the middle of the market when it was asked; the drift since then may be
+    `drift_bound_bps` at most, on a price of `quote_age_s` seconds at most."""
 
     id: UUID
+    connection_id: UUID
+    instrument: str
+    reference: Decimal | None
+    drift_bound_bps: Decimal
+    quote_age_s: int
     label: str
     environment: str
     side: str
@@ -78,6 +84,11 @@ class WaitingLine:
     needed: int
     needs_you: bool
     flags: tuple[Flag, ...]
+
+    @property
+    def size(self) -> str:
+        """`0.05 BTC-USD`: the short sentence without its side."""
+        return self.short.partition(" ")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +160,11 @@ def _line(row: "Proposal", votes: Sequence[Vote], quote: Quote | None, person: _
     needs_you = person.decides and (is_alone or not is_own) and not has_voted and bool(person.roles & set(row.roles))
     return WaitingLine(
         id=row.pk,
+        connection_id=row.connection_id,
+        instrument=row.instrument,
+        reference=reference_mid(row),
+        drift_bound_bps=told.drift_bps,
+        quote_age_s=told.quote_age_s,
         label=row.label,
         environment=terms.environment.value,
         side=terms.side.value,
@@ -194,9 +210,15 @@ def _drift(row: "Proposal", quote: Quote | None, told: Told, now: datetime) -> t
     age = words.seconds_between(quote.received_at, now)
     if age > told.quote_age_s:
         return None, f"Price {words.span(int(age))} old"
+    reference = reference_mid(row)
+    return (None if reference is None else drift_bps(reference, quote.mid)), ""
+
+
+def reference_mid(row: "Proposal") -> Decimal | None:
+    """The middle of the market when the proposal was made; None where no price was known."""
     if row.reference_bid is None or row.reference_ask is None:
-        return None, ""
-    return drift_bps((row.reference_bid + row.reference_ask) / 2, quote.mid), ""
+        return None
+    return (row.reference_bid + row.reference_ask) / 2
 
 
 def _flags(

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from apps.common import words
-from apps.common.decimals import instant_text
+from apps.common.decimals import decimal_text, instant_text
 from apps.dashboard import selectors
 from apps.dashboard.types import STATE_ICONS, Status, kind_of_work
 
@@ -97,6 +97,24 @@ def bar(now: str = "0", add: str = "0", kind: str = "", label: str = "", small: 
 def instant(value: datetime) -> str:
     """An instant for `data-` attributes and `<time>`: UTC, six digits."""
     return instant_text(value)
+
+
+@register.filter
+def instant_or_none(value: datetime | None) -> str:
+    """The same where there may be none: empty."""
+    return "" if value is None else instant_text(value)
+
+
+@register.filter
+def plain(value: Decimal | None) -> str:
+    """A number for scripts; empty where it is not known."""
+    return "" if value is None else decimal_text(value)
+
+
+@register.filter
+def in_words(value: int) -> str:
+    """`no`, `three`: a count inside a sentence."""
+    return words.count(value)
 
 
 @register.filter

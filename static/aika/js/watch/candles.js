@@ -1,0 +1,70 @@
+// Candles as the API says them, kept by their beginning; the newest one follows prices until the next answer.
+import { number } from "./figures.js";
+
+export const SECONDS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400 };
+const SHOWN = 300;
+const TAIL = 3;
+
+export class Candles {
+  constructor(url, connection, instrument, granularity) {
+    this.url = url;
+    this.connection = connection;
+    this.instrument = instrument;
+    this.granularity = granularity;
+    this.bars = new Map();
+  }
+
+  get step() {
+    return SECONDS[this.granularity];
+  }
+
+  get list() {
+    return [...this.bars.values()].sort((one, other) => one.time - other.time);
+  }
+
+  // All of them the first time, then the last few: what was still forming is final now. Says whether there are any.
+  async read(serverNow, shown = SHOWN) {
+    const now = Math.floor(serverNow / 1000);
+    const times = [...this.bars.keys()];
+    const back = times.length ? Math.max(...times) - TAIL * this.step : now - shown * this.step;
+    const since = new Date(Math.floor(back / this.step) * this.step * 1000).toISOString();
+    const query = new URLSearchParams({
+      connection: this.connection,
+      instrument: this.instrument,
+      granularity: this.granularity,
+      since,
+      limit: String(shown + TAIL),
+    });
+    const answer = await fetch(`${this.url}?${query}`, { headers: { Accept: "application/json" }, cache: "no-store" });
+    if (!answer.ok) throw new Error(`candles: ${answer.status}`);
+    const { items } = await answer.json();
+    for (const item of items) {
+      const time = Math.floor(Date.parse(item.start) / 1000);
+      this.bars.set(time, {
+        time,
+        open: number(item.open),
+        high: number(item.high),
+        low: number(item.low),
+        close: number(item.close),
+        volume: item.volume,
+        final: Boolean(item.final),
+      });
+    }
+    return this.bars.size > 0;
+  }
+
+  // A price moves the candle it falls into; returns that candle, or null where there is nothing to go on.
+  follow(value, occurredAt) {
+    if (!this.bars.size) return null;
+    const time = Math.floor(Date.parse(occurredAt) / 1000 / this.step) * this.step;
+    const newest = Math.max(...this.bars.keys());
+    if (!Number.isFinite(time) || time < newest) return null;
+    const known = this.bars.get(time);
+    if (known && known.final) return null;
+    const bar = known
+      ? { ...known, high: Math.max(known.high, value), low: Math.min(known.low, value), close: value }
+      : { time, open: value, high: value, low: value, close: value, volume: "", final: false };
+    this.bars.set(time, bar);
+    return bar;
+  }
+}

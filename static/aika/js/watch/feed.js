@@ -1,0 +1,49 @@
+// The state of each market's feed, in words, with the numbers behind it.
+import { secondsSince } from "../words.js";
+import { element, grouped, icon, number } from "./figures.js";
+import { ageWords } from "./prices.js";
+
+const STATES = {
+  LIVE: ["ok", "ok", "Live"],
+  CONNECTING: ["warn", "wait", "Connecting"],
+  STALE: ["warn", "warn", "Stale"],
+  DOWN: ["stop", "stop", "Down"],
+};
+
+// Names of the connections whose prices come over the same feed, as the page calls them.
+function name(feed, root) {
+  const known = new Map(
+    [...root.querySelectorAll("[data-connection][data-name]")].map((node) => [node.dataset.connection, node.dataset.name]),
+  );
+  const names = (feed.connections || []).filter((slug) => known.has(slug)).map((slug) => known.get(slug));
+  return names.length ? names.join(", ") : String(feed.market || "").split("|")[0];
+}
+
+function facts(feed) {
+  const words = [];
+  const heard = feed.heard_at ? Math.max(secondsSince(feed.heard_at), 0) : Infinity;
+  words.push(heard === Infinity ? "nothing heard yet" : `heard ${ageWords(heard)} ago`);
+  const rate = number(feed.messages_per_s);
+  if (rate !== null) words.push(`${grouped(rate, rate < 10 ? 1 : 0)} messages/s`);
+  const lag = number(feed.lag_ms);
+  if (lag !== null) words.push(`lag ${grouped(lag, 0)} ms`);
+  words.push(`${number(feed.gaps) || 0} gaps, ${number(feed.reconnects) || 0} reconnects`);
+  return words;
+}
+
+export function drawFeeds(root, feeds, isCut) {
+  const list = document.getElementById("feeds");
+  if (!feeds) return;
+  const items = feeds.map((feed) => {
+    const [kind, image, word] = isCut ? ["warn", "warn", "Not known"] : STATES[feed.state] || ["unsure", "unsure", String(feed.state)];
+    const chip = element("span", { className: `chip chip-${kind}` }, icon(image), document.createTextNode(word));
+    const head = element("div", { className: "row" }, element("b", { text: name(feed, root) }), chip);
+    const below = element("div", { className: "row" });
+    below.append(element("span", { text: facts(feed).join(", ") }));
+    const item = element("li", { attributes: { "data-feed": String(feed.market), "data-state": String(feed.state) } }, head, below);
+    if (feed.detail) item.append(element("div", { className: "row" }, element("span", { text: String(feed.detail) })));
+    return item;
+  });
+  if (!items.length) items.push(element("li", { className: "quiet", text: "No connection has a feed." }));
+  list.replaceChildren(...items);
+}

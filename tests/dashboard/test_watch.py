@@ -1,0 +1,96 @@
+"""The page of those who watch: who may open it, what stands on it, whose it is."""
+
+from decimal import Decimal
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounts.models import User
+from tests.factories.accounts import UserFactory
+from tests.factories.desk import PaperDesk
+
+pytestmark = pytest.mark.django_db
+PAGES = ("home", "watch_parts")
+
+
+def enter(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache() -> None:
+    cache.clear()
+
+
+def filled(desk: PaperDesk) -> None:
+    proposal = desk.propose()
+    desk.approve(proposal)
+    desk.execute(proposal)
+    desk.poll(proposal)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_stranger_is_asked_to_sign_in(client: Client, name: str) -> None:
+    answer = client.get(reverse(name))
+    assert (answer.status_code, answer["Location"].split("?")[0]) == (302, reverse("account_login"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_who_may_not_see_the_ledger_is_told_so(paper: PaperDesk, name: str) -> None:
+    assert enter(UserFactory()).get(reverse(name)).status_code == 403
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_trader_who_is_no_staff_watches_and_finds_no_way_into_the_console(paper: PaperDesk, name: str) -> None:
+    filled(paper)
+    paper.propose(quantity=Decimal("0.02"))
+    trader = paper.trader
+    trader.is_staff = False
+    trader.save()
+    text = enter(trader).get(reverse(name)).content.decode()
+    assert "0.01 BTC-USD" in text and "Coinbase (paper)" in text and "PAPER" in text
+    assert "/admin/" not in text.replace("/static/admin/", "")
+    assert "style=" not in text and "<style" not in text and "onclick" not in text
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_approver_finds_the_way_to_the_decision(paper: PaperDesk, name: str) -> None:
+    waiting = paper.propose()
+    text = enter(paper.approver).get(reverse(name)).content.decode()
+    assert reverse("decide:page", args=[waiting.pk]) in text
+    assert "needs you" in text and "0 of 1 approved" in text
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_another_desk_is_not_there(paper: PaperDesk, name: str) -> None:
+    filled(paper)
+    waiting = paper.propose(quantity=Decimal("0.02"))
+    text = enter(UserFactory(role="approver")).get(reverse(name)).content.decode()
+    for own in (paper.connection.slug, paper.connection.name, str(waiting.pk), "BTC-USD"):
+        assert own not in text
+    assert "You sit at no desk yet" in text and "Nothing waits." in text and "No order yet." in text
+
+
+def test_what_was_filled_and_what_waits_stand_with_their_numbers(paper: PaperDesk) -> None:
+    filled(paper)
+    waiting = paper.propose(quantity=Decimal("0.02"))
+    client = enter(paper.approver)
+    text = client.get(reverse("home"), {"chart": f"{paper.connection.slug}|BTC-USD"}).content.decode()
+    assert 'data-position data-key="' in text and 'data-quantity="0.01"' in text
+    assert 'data-mark="fill" data-side="BUY"' in text
+    assert f'data-waiting="{waiting.pk}"' in text and 'data-mark="waiting"' in text
+    assert 'data-state="FILLED"' in text
+    assert f'data-price="{paper.connection.slug}|BTC-USD"' in text
+    mid = (waiting.reference_bid + waiting.reference_ask) / 2
+    assert f'data-reference="{mid.normalize():f}"' in text
+
+
+def test_a_key_that_names_no_row_draws_the_first(paper: PaperDesk) -> None:
+    paper.propose()
+    for chosen in ("", "nothing|AT-ALL", "x" * 5000, "\x00"):
+        answer = enter(paper.approver).get(reverse("home"), {"chart": chosen})
+        assert answer.status_code == 200 and "data-chart-name>BTC-USD<" in answer.content.decode()
