@@ -19,7 +19,7 @@ from apps.approvals.selectors.waiting import WaitingLine, waiting_lines
 from apps.audit.selectors import open_alarms
 from apps.common import words
 from apps.common.money import total
-from apps.connectors.selectors import connections_for, instruments_of
+from apps.connectors.selectors import connections_for, instruments_of, market_of
 from apps.dashboard.watch_lines import (
     AlarmItem,
     BoardRow,
@@ -116,10 +116,6 @@ class _Desk:
     def of_market(self, slug: str) -> list[UUID]:
         """The connections to the market for which this one stands."""
         return [row.pk for row in self.rows if self.stand_in(row.pk).slug == slug]
-
-
-def market_of(row: "Connection") -> str:
-    return f"{row.venue}|{row.api_base}"
 
 
 def watch_page(person: "User", *, chosen: str, now: datetime) -> WatchPage:

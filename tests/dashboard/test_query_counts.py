@@ -58,6 +58,8 @@ def pages(desk: PaperDesk, proposal_id: object) -> dict[str, str]:
         "alarm": reverse("admin:audit_alarm_changelist"),
         "delivery": reverse("admin:audit_delivery_changelist"),
         "index": reverse("admin:index"),
+        "home": reverse("home"),
+        "watch_parts": reverse("watch_parts"),
         "watch": reverse("admin:watch"),
         "search": reverse("admin:search") + "?q=BTC",
         "decision": reverse("decide:page", args=[proposal_id]),

@@ -40,10 +40,7 @@ def accounts_of(connections: "Iterable[Connection]") -> "list[list[Connection]]"
     found: dict[tuple[str, str], list[Connection]] = {}
     for row in connections:
         found.setdefault((row.api_base, row.key_name), []).append(row)
-    return [
-        sorted(rows, key=lambda row: row.balances_as_of or _NEVER, reverse=True)
-        for rows in found.values()
-    ]
+    return [sorted(rows, key=lambda row: row.balances_as_of or _NEVER, reverse=True) for rows in found.values()]
 
 
 def counted_together(connections: "Iterable[Connection]") -> "tuple[list[Connection], tuple[str, ...]]":
