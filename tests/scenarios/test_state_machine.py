@@ -24,7 +24,6 @@ from apps.approvals.services import decide
 from apps.common import faults
 from apps.common.errors import AikaError, Conflict, Denied, Forbidden, NotFound, Unavailable
 from apps.connectors.types import Side
-from apps.policies.services import trading_state as halting
 from apps.policies.types import State
 from apps.trades.models import Authority, Order, Proposal
 from apps.trades.services import (
@@ -34,7 +33,6 @@ from apps.trades.services import (
     orders,
     proposals,
     resolution,
-    resumption,
     sweeps,
     withdrawals,
 )
@@ -45,7 +43,8 @@ from tests.crash.cells import CANCEL, COMPARE, POLL, REPLAY, SCAN, WORKER
 from tests.crash.clock import Clock
 from tests.factories.desk import paper_desk
 from tests.factories.trading import ONE_NEEDED, TWO_NEEDED, change_policy, move, rules_with
-from tests.scenarios.promises import DAY_LIMIT, Promises
+from tests.scenarios.brakes import Brakes
+from tests.scenarios.promises import DAY_LIMIT
 from tests.venues.simulator_process import SimulatorProcess
 
 pytestmark = pytest.mark.django_db
@@ -85,7 +84,7 @@ class Killed(BaseException):
     """The process is gone: nothing of ours catches this, and what was not committed is not there."""
 
 
-class Desk(Promises):
+class Desk(Brakes):
     """People, workers, a venue and a market, each doing something at random, by a clock that a day may move."""
 
     def __init__(self) -> None:
@@ -322,26 +321,6 @@ class Desk(Promises):
         change_policy(self.paper, rules_of(needed))
         User.objects.filter(pk=self.paper.approver2.pk).update(is_active=not gone)
 
-    @rule(to=st.sampled_from([State.REDUCING, State.HALTED]))
-    def tighten(self, to: State) -> None:
-        act = halting.halt if to is State.HALTED else halting.reduce
-        where = self.paper.connection.pk
-        act(connection_id=where, actor=people.actor_of(self.paper.trader), reason="Test.", now=self.now)
-
-    @precondition(lambda self: self.state() != State.ACTIVE)
-    @rule()
-    def resume(self) -> None:
-        """Two people, on evidence. What is in flight is looked for first, or the evidence would not carry it."""
-        where = self.paper.connection.pk
-        self.simulator.release()
-        self.compare_with_the_venue("")
-
-        def two_people() -> None:
-            resumption.ask(connection_id=where, requester=self.paper.risk, reason="Test.", clock=timezone.now)
-            resumption.second(connection_id=where, seconder=self.paper.approver, clock=timezone.now)
-
-        self.refused(two_people, Denied, Conflict)
-
 
 def run(
     simulator: SimulatorProcess, *, days: int, steps: int, enough: Callable[[set[str]], bool] = lambda reached: False
@@ -377,6 +356,7 @@ def test_a_few_days(db: None, simulator: SimulatorProcess) -> None:
 def test_many_days(db: None, simulator: SimulatorProcess) -> None:
     """Long ones, until every end has been seen, and somebody has died at most places."""
     ends = {*ProposalState, OrderState.ACCEPTED, OrderState.FILLED, OrderState.UNKNOWN, OrderState.CANCELED}
+    ends |= {"latch tripped", "latch reset"}
 
     def places(reached: set[str]) -> int:
         return sum(one.startswith("killed at ") for one in reached)
