@@ -20,6 +20,7 @@ from apps.common.words import ago, count, moment, seconds_between, span
 from apps.connectors.forms import ConnectionForm
 from apps.connectors.models import BalanceRecord, Connection, ConnectionGrant, ConnectorCheck, Instrument
 from apps.connectors.services import checkup, connections, streams
+from apps.connectors.types import Venue
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -58,12 +59,21 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
 
     form = ConnectionForm
     actions = None
-    list_display = ("name", "environment_in_words", "desk", "venue", "key_fingerprint", "standing", "verified_at")
+    list_display = (
+        "name",
+        "environment_in_words",
+        "desk",
+        "venue",
+        "trading",
+        "key_fingerprint",
+        "standing",
+        "verified_at",
+    )
     list_select_related = ("desk",)
     list_filter = ("environment", "is_active")
     search_fields = ("name", "slug")
     fieldsets = (
-        ("What it is", {"fields": ("slug", "name", "desk", "venue", "environment", "api_base")}),
+        ("What it is", {"fields": ("slug", "name", "desk", "venue", "trading", "environment", "api_base")}),
         ("Its key", {"fields": ("key_name", "new_secret", "key_fingerprint")}),
         ("How it stands", {"fields": ("standing", "created_at", "verified_at", "fees", "fees_as_of")}),
         ("What the venue tells of its orders", {"fields": ("channel", "channel_heard", "channel_losses")}),
@@ -73,6 +83,12 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
     def environment_in_words(self, obj: Connection) -> str:
         return obj.environment_words
 
+    @admin.display(description="trading")
+    def trading(self, obj: Connection) -> str:
+        if obj._state.adding:
+            return "; ".join(f"{venue.shown}: {venue.trading_words}" for venue in Venue)
+        return "supported" if obj.places_orders else obj.trading_words
+
     @admin.display(description="fingerprint of the private key")
     def key_fingerprint(self, obj: Connection) -> str:
         return obj.secret_fingerprint or "no key"
@@ -81,7 +97,9 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
     def standing(self, obj: Connection) -> str:
         if obj.deactivated_at is not None:
             return f"ended: {obj.deactivated_reason}"
-        return "places orders" if obj.is_active else "waits for its key to be checked"
+        if not obj.is_active:
+            return "waits for its key to be checked"
+        return "places orders" if obj.places_orders else "is read; places no orders"
 
     @admin.display(description="fees (taker, maker)")
     def fees(self, obj: Connection) -> str:
@@ -89,6 +107,8 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
 
     @admin.display(description="user channel")
     def channel(self, obj: Connection) -> str:
+        if not obj.places_orders:
+            return "Not followed: there are no orders of Aika's to tell about."
         health, now = _channel_health(obj), timezone.now()
         if health is None:
             return "Nobody follows it: orders are asked about every few seconds."
@@ -124,7 +144,7 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         shown = (
-            *("key_fingerprint", "standing", "created_at", "verified_at", "fees", "fees_as_of"),
+            *("trading", "key_fingerprint", "standing", "created_at", "verified_at", "fees", "fees_as_of"),
             *("channel", "channel_heard", "channel_losses"),
         )
         fixed = ("slug", "name", "desk", "venue", "environment", "api_base")
@@ -219,7 +239,8 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
         except AikaError as error:
             self.message_user(request, f"{error.message} {error.fix}".strip(), messages.ERROR)
         else:
-            text = f"{connection.name}: the key may view and trade, and may not transfer. {self.standing(connection)}."
+            may = "may view and trade, and may not transfer" if connection.places_orders else "may view"
+            text = f"{connection.name}: the key {may}. {connection.name} {self.standing(connection)}."
             self.message_user(request, text, messages.SUCCESS)
         return HttpResponseRedirect(self._page(pk))
 

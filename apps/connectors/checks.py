@@ -82,7 +82,7 @@ def address_fits_environment(
     found: list[CheckMessage] = []
     for connection in _active(databases):
         try:
-            check_address(environment=connection.environment, api_base=connection.api_base)
+            check_address(venue=connection.venue, environment=connection.environment, api_base=connection.api_base)
         except Misconfigured as error:
             text = f"Connection {connection.slug!r}: {error.message}"
             found.append(Error(text, hint=error.fix, id="connectors.E003"))

@@ -7,7 +7,7 @@ caller who knows neither still keeps the reservation and reconciles.
 from collections.abc import Mapping
 
 from apps.common.errors import AikaError, Misconfigured, OutcomeUnknown, Unavailable
-from apps.connectors.types import Placement
+from apps.connectors.types import Placement, Venue
 
 
 class Rejected(AikaError):
@@ -26,6 +26,17 @@ class RateLimited(Unavailable):
 
 class CredentialsRefused(Misconfigured):
     """The venue does not take the key for this (401, 403). Nothing happened; an operator must look at the key."""
+
+
+class ReadOnly(Misconfigured):
+    """Nothing is placed, changed or canceled at this venue: its connector only reads. Nothing was sent."""
+
+    def __init__(self, venue: Venue) -> None:
+        super().__init__(
+            "VENUE_READ_ONLY",
+            f"Aika only reads at {venue.shown}: it places, changes and cancels no order there. Nothing was sent.",
+            fix="Trade on a connection to a venue that places orders; GET /api/v1/connectors says which do.",
+        )
 
 
 class AlreadyExists(OutcomeUnknown):

@@ -41,19 +41,24 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in t
             self.fields["new_secret"].required = True
             self.fields["key_name"].required = True
 
+    @property
+    def _venue(self) -> str:
+        """The venue chosen; of a connection that is there already, its own."""
+        return str(self.cleaned_data.get("venue") or self.instance.venue)
+
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
         secret, key_name = cleaned.get("new_secret"), cleaned.get("key_name", "")
         if secret:
             try:
-                check_key(key_name=key_name, secret=secret)
+                check_key(venue=self._venue, key_name=key_name, secret=secret)
             except AikaError as error:
                 _refuse(self, error, "new_secret")
         elif "key_name" in self.changed_data and not self.instance._state.adding:
             self.add_error("new_secret", "Another key name needs its private key.")
         if cleaned.get("environment") and cleaned.get("api_base"):
             try:
-                check_address(environment=cleaned["environment"], api_base=cleaned["api_base"])
+                check_address(venue=self._venue, environment=cleaned["environment"], api_base=cleaned["api_base"])
             except AikaError as error:
                 _refuse(self, error, "api_base")
         return cleaned

@@ -13,6 +13,7 @@ from apps.connectors.types import Environment, InstrumentSpec, Venue
 
 class VenueChoice(models.TextChoices):
     COINBASE = Venue.COINBASE.value, "Coinbase Advanced Trade"
+    ROBINHOOD = Venue.ROBINHOOD.value, "Robinhood Crypto (read only: no trading)"
 
 
 class EnvironmentChoice(models.TextChoices):
@@ -22,14 +23,15 @@ class EnvironmentChoice(models.TextChoices):
 
 class ConnectionQuerySet(SealedQuerySet["Connection"]):
     def active(self) -> "ConnectionQuerySet":
-        """Those that may place orders."""
+        """Those in use: they may place orders where their venue takes them, or are only read."""
         return self.filter(is_active=True)
 
 
 class Connection(models.Model):
     """One authorised link of a desk to one venue. Venue, environment and address never change: make another one.
 
-    An inactive connection places no order; its orders can still be read and cancelled.
+    An inactive connection places no order; its orders can still be read and cancelled. One to a read-only venue places
+    none either, active or not.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -85,6 +87,16 @@ class Connection(models.Model):
     def is_live(self) -> bool:
         """Anything but the word paper counts as live."""
         return self.environment != Environment.PAPER.value
+
+    @property
+    def places_orders(self) -> bool:
+        """Whether Aika ever sends an order to its venue. A venue nobody knows takes none."""
+        return self.venue in set(Venue) and Venue(self.venue).places_orders
+
+    @property
+    def trading_words(self) -> str:
+        """What Aika does at its venue, for pages and answers."""
+        return Venue(self.venue).trading_words if self.venue in set(Venue) else "There is no connector for this venue."
 
     @property
     def environment_words(self) -> str:

@@ -12,16 +12,15 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
+from apps.connectors.venue_types import Venue as Venue
+from apps.connectors.venue_types import venue_title as venue_title
+
 
 class Environment(StrEnum):
     """Whether money can move: paper is the simulator or a venue's test system, live is real money."""
 
     PAPER = "paper"
     LIVE = "live"
-
-
-class Venue(StrEnum):
-    COINBASE = "coinbase"
 
 
 class Side(StrEnum):

@@ -218,6 +218,8 @@ def last_reset(connection_id: UUID | None, kind: LatchKind) -> datetime | None:
 def gate_findings(connection: "Connection") -> tuple[Standing, ...]:
     """What would be denied on this connection now whatever the facts are: empty where an ordinary ask may pass."""
     found: list[Standing] = []
+    if not connection.places_orders:
+        found.append(Standing(ReasonCode.VENUE_READ_ONLY, connection.trading_words, "Trade on another connection."))
     if not connection.is_active:
         found.append(Standing("CONNECTION_INACTIVE", f"{connection.name} is switched off.", "Switch it on."))
     state = trading_state(connection.pk)

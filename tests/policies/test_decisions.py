@@ -12,10 +12,10 @@ from django.db import IntegrityError, transaction
 from apps.accounts.models import Desk, User
 from apps.common import canonical
 from apps.policies.models import Decision
-from apps.policies.rules import evaluate, results_bytes, wording
+from apps.policies.rules import evaluate, inputs_bytes, replay, results_bytes, wording
 from apps.policies.selectors import decisions_of, rules_of
 from apps.policies.services import decisions, versions
-from apps.policies.types import Ask, Gate
+from apps.policies.types import Ask, Gate, VersionRules
 from tests.policies.cases import ALL_KINDS, NOW, ask, facts
 from tests.policies.cases import version as version_of
 from tests.policies.rows import activated
@@ -143,3 +143,52 @@ def test_a_line_is_kept_as_the_bytes_of_its_fields() -> None:
     for wanted in (ask(), ask(quantity="500")):
         for line in evaluate(policy, wanted, facts(wanted, policy), NOW).lines:
             assert wording.line_text(line) == canonical.encoded(line._asdict())
+
+
+# Digests of inputs and of results as they were stored before there were venues where Aika only reads.
+STORED_BEFORE = (
+    (
+        {},
+        "29a9da4183dbd3fcf2248eeb30051ce1e738efa517963c2df974db707af7992f",
+        "03f30b246cfae9ec0f9cd4923503c5e92ff33a48340fa1bda313115296ce4f73",
+    ),
+    (
+        {"quantity": "500"},
+        "0e60d5a1c75b2c7c2ae832a8fd7b66726c841307f787cc5acd2e8c41c770de9b",
+        "3d6c6ed41909f02b7536f960e4bafea515b7bf38382e644e9871bff21ca529da",
+    ),
+    (
+        {"side": "SELL", "quantity": "3"},
+        "81cd9e85042d780f7484b574c7890f4f0f2a8b54b8e4a344f44112b2d47a2ca6",
+        "7ffbe6873adbbb4a2ecd1fa76a5b239ba9cdbf3fbb331edf903913fb35fec9fd",
+    ),
+)
+HOOD = {"TRADING_STATE": {"read_only_at": "Robinhood"}}
+
+
+@pytest.mark.parametrize(("changes", "inputs", "results"), STORED_BEFORE)
+def test_decisions_of_venues_that_trade_are_the_bytes_they_were(
+    changes: dict[str, str], inputs: str, results: str
+) -> None:
+    policy, wanted = version_of(*ALL_KINDS), ask(**changes)
+    known = facts(wanted, policy)
+    raw = inputs_bytes(version=policy, ask=wanted, facts=known, now=NOW, approval_may_be_waived=False)
+    assert canonical.digest(raw) == inputs
+    assert canonical.digest(results_bytes(replay(raw))) == results
+    # With a venue that is only read there is one line more, and nothing else is said otherwise.
+    before = evaluate(policy, wanted, known, NOW)
+    after = evaluate(policy, wanted, facts(wanted, policy, HOOD), NOW)
+    assert (after.lines[0].code, after.codes[0]) == ("VENUE_READ_ONLY", "VENUE_READ_ONLY")
+    assert (after.lines[1:], after.codes[1:]) == (before.lines, before.codes)
+
+
+@pytest.mark.parametrize("policy", [None, version_of(*ALL_KINDS)])
+def test_where_aika_only_reads_nothing_passes_whatever_else_is_known(policy: VersionRules | None) -> None:
+    for state in ("ACTIVE", "REDUCING", "HALTED", "nonsense"):
+        for age_s in (1, 10**6):
+            known = facts(ask(), policy, {"TRADING_STATE": {"state": state, "read_only_at": ""}}, age_s=age_s)
+            said = evaluate(policy, ask(), known, NOW, approval_may_be_waived=True)
+            assert said.outcome == "DENY"
+            assert said.codes[0] == "VENUE_READ_ONLY"
+            assert said.remedy is not None
+            assert said.remedy.value is None

@@ -14,7 +14,7 @@ import pytest
 
 from apps.common.errors import NotFound
 from apps.common.money import floor_to
-from apps.connectors.errors import AlreadyExists, Rejected
+from apps.connectors.errors import AlreadyExists, ReadOnly, Rejected
 from apps.connectors.services import venue
 from apps.connectors.types import (
     Connector,
@@ -91,7 +91,7 @@ class VenueSpec:
         assert abs(bench.connector.server_time().ahead_s) < 5
         permissions = bench.connector.permissions()
         assert permissions.can_view
-        assert permissions.can_trade
+        assert permissions.can_trade == bench.connector.capabilities.places_orders
         assert not permissions.can_transfer
 
     def test_02_balances_are_one_row_per_currency(self, bench: Bench) -> None:
@@ -158,6 +158,7 @@ class VenueSpec:
         assert bench.connector.orders([bench.code], since, now() + timedelta(minutes=1)) == ()
 
     def test_10_place_read_and_list_a_resting_order(self, bench: Bench) -> None:
+        self._claims(bench, bench.connector.capabilities.places_orders)
         since = now() - timedelta(minutes=1)
         request = bench.resting()
         placed = bench.place(request)
@@ -180,6 +181,7 @@ class VenueSpec:
         assert bench.connector.fills(venue_order_id=placed.venue_order_id) == ()
 
     def test_11_a_resting_order_holds_funds_and_a_cancel_frees_them(self, bench: Bench) -> None:
+        self._claims(bench, bench.connector.capabilities.places_orders)
         currency = bench.spec.quote_currency
         before = self._balance(bench, currency)
         placed = bench.place(bench.resting())
@@ -192,6 +194,7 @@ class VenueSpec:
         assert self._balance(bench, currency) == before
 
     def test_12_a_crossing_order_fills_and_its_fills_add_up(self, bench: Bench) -> None:
+        self._claims(bench, bench.connector.capabilities.places_orders)
         request = bench.crossing()
         placed = bench.place(request)
         order = bench.final(placed.venue_order_id)
@@ -209,6 +212,7 @@ class VenueSpec:
         assert {fill.venue_fill_id for fill in by_time} == {fill.venue_fill_id for fill in fills}
 
     def test_13_a_market_buy_by_quote_quantity_fills_in_base(self, bench: Bench) -> None:
+        self._claims(bench, bench.connector.capabilities.places_orders)
         self._claims(bench, bench.connector.capabilities.market_by_quote_quantity)
         request = replace(
             bench.crossing(), order_type=OrderType.MARKET, quantity=None, limit_price=None, quote_quantity=Decimal(100)
@@ -221,6 +225,7 @@ class VenueSpec:
         assert sum((fill.quantity for fill in fills), Decimal(0)) < 100 / bench.mid * 2, "base, not quote"
 
     def test_14_the_same_id_again_makes_no_second_order(self, bench: Bench) -> None:
+        self._claims(bench, bench.connector.capabilities.places_orders)
         since = now() - timedelta(minutes=1)
         request = bench.resting()
         placed = bench.place(request)
@@ -233,6 +238,7 @@ class VenueSpec:
         assert len(bench.connector.orders([bench.code], since, now() + timedelta(minutes=1))) == 1
 
     def test_15_refusals_are_proved_and_leave_nothing(self, bench: Bench) -> None:
+        self._claims(bench, bench.connector.capabilities.places_orders)
         since = now() - timedelta(minutes=1)
         for request in (
             bench.limit(Side.BUY, bench.mid, Decimal(1_000_000_000) / bench.mid),
@@ -247,9 +253,24 @@ class VenueSpec:
         unknown = str(uuid.uuid4())
         with pytest.raises(NotFound):
             bench.connector.order(unknown)
+        self._claims(bench, bench.connector.capabilities.places_orders)
         (result,) = bench.connector.cancel_orders([unknown])
         assert not result.requested
         assert result.reason
+
+    def test_18_what_it_does_not_claim_it_refuses(self, bench: Bench) -> None:
+        self._claims(bench, not bench.connector.capabilities.places_orders)
+        request = bench.resting()
+        for refused in (
+            lambda: venue.order_body(bench.venue, request),
+            lambda: venue.check_increments(bench.venue, request, bench.spec),
+            lambda: bench.connector.preview(request),
+            lambda: bench.connector.place_order(b"{}"),
+            lambda: bench.connector.cancel_orders([str(uuid.uuid4())]),
+        ):
+            with pytest.raises(ReadOnly) as error:
+                refused()
+            assert error.value.code == "VENUE_READ_ONLY"
 
     def test_17_each_claimed_kind_of_order_is_taken_as_asked(self, bench: Bench) -> None:
         for order_type, time_in_force in sorted(bench.connector.capabilities.order_terms):

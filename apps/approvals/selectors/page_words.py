@@ -1,20 +1,17 @@
 """The opening of the decision page: the terms as one sentence, from the frozen bytes alone."""
 
 from decimal import Decimal
-from typing import Final
 
 from apps.approvals.selectors.page_values import Sent, Sentence
 from apps.common import canonical, words
 from apps.common.decimals import decimal_text, instant_text
-from apps.connectors.types import OrderType, Side, TimeInForce
+from apps.connectors.types import OrderType, Side, TimeInForce, venue_title
 from apps.trades.types import Terms
-
-VENUE_NAMES: Final = {"coinbase": "Coinbase"}
 
 
 def venue_name(terms: Terms) -> str:
     """The venue as people call it."""
-    return VENUE_NAMES.get(terms.venue, terms.venue)
+    return venue_title(terms.venue)
 
 
 def sentence(terms: Terms, *, worst_price: Decimal | None, fee: Decimal | None) -> Sentence:

@@ -17,8 +17,10 @@ from apps.common.decimals import decimal_text, instant_text
 from apps.connectors.api import shapes
 from apps.connectors.models import Connection
 from apps.connectors.selectors import connections_for
+from apps.connectors.services.venue import capabilities_of
 
 CONNECTIONS_MAX: Final = 100
+CLAIMS: Final = ("places_orders", "previews", "candles", "fee_rates", "market_by_quote_quantity")
 
 
 class ConnectorsView(ApiView):
@@ -47,12 +49,21 @@ def _record(row: Connection) -> dict[str, Any]:
         "environment": row.environment,
         "environment_words": row.environment_words,
         "is_active": row.is_active,
+        "trading": row.places_orders,
+        "trading_words": row.trading_words,
+        "capabilities": _capabilities(row.venue),
         "fee_taker": _number(row.fee_taker),
         "fee_maker": _number(row.fee_maker),
         "fees_as_of": _instant(row.fees_as_of),
         "instruments_as_of": _instant(row.instruments_as_of),
         "balances_as_of": _instant(row.balances_as_of),
     }
+
+
+def _capabilities(venue: str) -> dict[str, Any]:
+    claims = capabilities_of(venue)
+    terms = sorted(f"{order_type} {time_in_force}" for order_type, time_in_force in claims.order_terms)
+    return {**{name: getattr(claims, name) for name in CLAIMS}, "order_terms": terms}
 
 
 def _number(value: Decimal | None) -> str | None:

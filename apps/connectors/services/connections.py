@@ -116,7 +116,7 @@ def request_live(*, draft: Draft, requester: "User", now: datetime) -> "SecondPe
 
 def replace_secret(*, connection: Connection, key_name: str, secret: str, actor: Actor, now: datetime) -> None:
     """Use another key from now on. A live connection needs a second person, and places nothing until verified again."""
-    check_key(key_name=key_name, secret=secret)
+    check_key(venue=connection.venue, key_name=key_name, secret=secret)
     with transaction.atomic():
         locked = Connection.objects.select_for_update().get(pk=connection.pk)
         if locked.is_live:
@@ -149,7 +149,7 @@ def request_replace_secret(
     *, connection: Connection, key_name: str, secret: str, requester: "User", now: datetime
 ) -> "SecondPersonRequest":
     """Ask for the second person whom `replace_secret` needs for a live connection."""
-    check_key(key_name=key_name, secret=secret)
+    check_key(venue=connection.venue, key_name=key_name, secret=secret)
     return second_person.request(
         kind=REPLACE_LIVE_SECRET,
         subject=f"connection:{connection.slug}",
@@ -166,7 +166,8 @@ def verify(*, connection: Connection, actor: Actor, now: datetime) -> Permission
     """Ask the venue what the key may do; on a good answer the connection is verified, and active unless it was ended.
 
     Call it outside a transaction. A key that may transfer is refused and the connection deactivated: Misconfigured
-    KEY_MAY_TRANSFER. One that may not view and trade: Misconfigured KEY_LACKS_PERMISSION. Raises what asking raises.
+    KEY_MAY_TRANSFER. One that may not view, or not trade at a venue where Aika trades: Misconfigured
+    KEY_LACKS_PERMISSION. Raises what asking raises.
     """
     permissions = connect(connection).permissions()
     if permissions.can_transfer:
@@ -178,7 +179,7 @@ def verify(*, connection: Connection, actor: Actor, now: datetime) -> Permission
             f"The key of {connection.slug} may move money out. Aika does not use such a key; the connection is ended.",
             fix="Revoke it at the venue; make a key with view and trade only, and a new connection with it.",
         )
-    if not (permissions.can_view and permissions.can_trade):
+    if not (permissions.can_view and (permissions.can_trade or not connection.places_orders)):
         raise Misconfigured(
             "KEY_LACKS_PERMISSION",
             f"The key of {connection.slug} may not view and trade.",
@@ -230,8 +231,8 @@ def revoke_grant(*, connection: Connection, api_key: "ApiKey", actor: Actor, now
 def _check(draft: Draft) -> None:
     if draft.environment not in {item.value for item in Environment}:
         raise Invalid("ENVIRONMENT_UNKNOWN", "The environment is paper or live.", field="environment")
-    check_address(environment=draft.environment, api_base=draft.api_base)
-    check_key(key_name=draft.key_name, secret=draft.secret)
+    check_address(venue=draft.venue, environment=draft.environment, api_base=draft.api_base)
+    check_key(venue=draft.venue, key_name=draft.key_name, secret=draft.secret)
 
 
 def _secret_digest(connection: Connection, key_name: str, secret: str) -> str:

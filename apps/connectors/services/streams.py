@@ -59,7 +59,7 @@ def _stream(
 ) -> EventStream:
     if connection.venue != Venue.COINBASE:
         raise Misconfigured("VENUE_HAS_NO_SOCKET", f"Nothing can be listened to at {connection.venue}.")
-    check_address(environment=connection.environment, api_base=connection.api_base)
+    check_address(venue=connection.venue, environment=connection.environment, api_base=connection.api_base)
     if not connection.key_name or not connection.secret:
         raise Misconfigured("VENUE_KEY_MISSING", f"The connection {connection.slug} has no key.")
     signer = Signer.of(key_name=connection.key_name, secret=connection.secret.reveal())

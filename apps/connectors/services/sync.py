@@ -8,7 +8,7 @@ from django.db.models import Q
 from apps.common.decimals import parse_decimal
 from apps.common.errors import Invalid
 from apps.connectors.models import BalanceRecord, Connection, Instrument
-from apps.connectors.services.venue import connect
+from apps.connectors.services.venue import capabilities_of, connect
 from apps.connectors.types import Balance, InstrumentSpec
 
 _NUMBERS = (
@@ -71,7 +71,11 @@ def refresh_balances(connection: Connection, now: datetime) -> tuple[Balance, ..
 
 
 def refresh_fees(connection: Connection, now: datetime) -> None:
-    """Read and store the fee rates of the connection's tier."""
+    """Read and store the fee rates of the connection's tier. A venue that tells none is as asked, and has none."""
+    if not capabilities_of(connection.venue).fee_rates:
+        Connection.objects.filter(pk=connection.pk).update(fees_as_of=now)
+        connection.fees_as_of = now
+        return
     rates = connect(connection).fee_rates()
     Connection.objects.filter(pk=connection.pk).update(fee_taker=rates.taker, fee_maker=rates.maker, fees_as_of=now)
     connection.fee_taker, connection.fee_maker, connection.fees_as_of = rates.taker, rates.maker, now

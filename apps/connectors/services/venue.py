@@ -8,20 +8,29 @@ from django.db import connections
 from django.utils import timezone
 
 from apps.common.errors import Misconfigured
+from apps.connectors.errors import ReadOnly
 from apps.connectors.models import Connection
-from apps.connectors.types import Connector, Environment, InstrumentSpec, OrderRequest, Venue
+from apps.connectors.types import Capabilities, Connector, Environment, InstrumentSpec, OrderRequest, Venue
+from apps.connectors.venues.addresses import is_loopback
+from apps.connectors.venues.addresses import origin_of as plain_origin_of
 from apps.connectors.venues.coinbase.auth import Signer
 from apps.connectors.venues.coinbase.bodies import check_increments as coinbase_check_increments
 from apps.connectors.venues.coinbase.bodies import order_body as coinbase_order_body
-from apps.connectors.venues.coinbase.client import CoinbaseClient, is_loopback, origin_of
+from apps.connectors.venues.coinbase.client import CoinbaseClient, origin_of
 from apps.connectors.venues.coinbase.connector import CoinbaseConnector
+from apps.connectors.venues.robinhood.auth import Signer as RobinhoodSigner
+from apps.connectors.venues.robinhood.client import RobinhoodClient
+from apps.connectors.venues.robinhood.connector import RobinhoodConnector
 
 # Where Coinbase moves money. Its sandbox, which moves none, is api-sandbox.coinbase.com.
 COINBASE_LIVE_HOST = "api.coinbase.com"
 COINBASE_SANDBOX_HOST = "api-sandbox.coinbase.com"
+# The only host of Robinhood's that is ever called. It has no sandbox.
+ROBINHOOD_HOST = "trading.robinhood.com"
 
 _Key = tuple[int, str, str, str, str, str, bool]
-_pool: dict[_Key, CoinbaseConnector] = {}
+_Pooled = CoinbaseConnector | RobinhoodConnector
+_pool: dict[_Key, _Pooled] = {}
 _lock = Lock()
 
 
@@ -31,7 +40,7 @@ def connect(connection: Connection) -> Connector:
     An inactive connection reads and cancels, and places nothing. Raises Misconfigured: VENUE_KEY_UNUSABLE,
     VENUE_ADDRESS_UNUSABLE, VENUE_UNKNOWN, ENVIRONMENT_AND_ADDRESS_DISAGREE, or what reading the secret raises.
     """
-    check_address(environment=connection.environment, api_base=connection.api_base)
+    check_address(venue=connection.venue, environment=connection.environment, api_base=connection.api_base)
     key = (
         os.getpid(),
         str(connection.pk),
@@ -61,23 +70,49 @@ def close_all() -> None:
         connector.close()
 
 
+def capabilities_of(venue: str) -> Capabilities:
+    """What the venue's connector claims. Raises Misconfigured VENUE_UNKNOWN."""
+    return RobinhoodConnector.capabilities if _known(venue) is Venue.ROBINHOOD else CoinbaseConnector.capabilities
+
+
 def order_body(venue: str, request: OrderRequest, *, spec: InstrumentSpec | None = None) -> bytes:
     """The bytes that would be sent for this request. Pure: the same request gives the same bytes.
 
-    Raises Invalid ORDER_TERMS_UNSUPPORTED; with `spec` also OFF_INCREMENT. Misconfigured VENUE_UNKNOWN.
+    Raises Invalid ORDER_TERMS_UNSUPPORTED; with `spec` also OFF_INCREMENT. ReadOnly where nothing is ever sent.
+    Misconfigured VENUE_UNKNOWN.
     """
-    _known(venue)
+    _refuse_read_only(venue)
     return coinbase_order_body(request, spec=spec)
 
 
 def check_increments(venue: str, request: OrderRequest, spec: InstrumentSpec) -> None:
     """Raises Invalid OFF_INCREMENT for the first number that is not a multiple of its step."""
-    _known(venue)
+    _refuse_read_only(venue)
     coinbase_check_increments(request, spec)
 
 
-def check_address(*, environment: str, api_base: str) -> None:
-    """Raises Misconfigured where the word paper or live and the host called do not belong together."""
+def check_address(*, venue: str, environment: str, api_base: str) -> None:
+    """Raises Misconfigured where the word paper or live and the host called do not belong together, at this venue."""
+    if _known(venue) is Venue.ROBINHOOD:
+        _check_robinhood(environment, api_base)
+    else:
+        _check_coinbase(environment, api_base)
+
+
+def _check_robinhood(environment: str, api_base: str) -> None:
+    host = (urlsplit(plain_origin_of(api_base)).hostname or "").lower()
+    if environment == Environment.LIVE and host == ROBINHOOD_HOST:
+        return
+    if environment == Environment.PAPER and is_loopback(host):
+        return
+    raise Misconfigured(
+        "ENVIRONMENT_AND_ADDRESS_DISAGREE",
+        f"A connection to Robinhood that says {environment!r} must not call {host}.",
+        fix=f"live calls https://{ROBINHOOD_HOST}; paper only this machine, where a double of it may listen.",
+    )
+
+
+def _check_coinbase(environment: str, api_base: str) -> None:
     host = (urlsplit(origin_of(api_base)).hostname or "").lower()
     real = host == COINBASE_LIVE_HOST
     if environment == Environment.LIVE and real:
@@ -98,9 +133,12 @@ def is_on_this_machine(api_base: str) -> bool:
     return is_loopback((urlsplit(api_base).hostname or "").lower())
 
 
-def check_key(*, key_name: str, secret: str) -> None:
-    """Raises Misconfigured VENUE_KEY_UNUSABLE where this is no key; never quotes it."""
-    Signer.of(key_name=key_name, secret=secret)
+def check_key(*, venue: str, key_name: str, secret: str) -> None:
+    """Raises Misconfigured VENUE_KEY_UNUSABLE where this is no key of that venue's; never quotes it."""
+    if _known(venue) is Venue.ROBINHOOD:
+        RobinhoodSigner.of(api_key=key_name, secret=secret)
+    else:
+        Signer.of(key_name=key_name, secret=secret)
 
 
 def refuse_in_transaction() -> None:
@@ -119,17 +157,27 @@ def refuse_in_transaction() -> None:
             )
 
 
-def _known(venue: str) -> None:
-    if venue != Venue.COINBASE:
+def _known(venue: str) -> Venue:
+    if venue not in set(Venue):
         raise Misconfigured("VENUE_UNKNOWN", f"There is no connector for {venue!r}.")
+    return Venue(venue)
 
 
-def _build(connection: Connection) -> CoinbaseConnector:
-    _known(connection.venue)
+def _refuse_read_only(venue: str) -> None:
+    if not _known(venue).places_orders:
+        raise ReadOnly(Venue(venue))
+
+
+def _build(connection: Connection) -> _Pooled:
+    venue = _known(connection.venue)
     if not connection.key_name or not connection.secret:
         raise Misconfigured(
             "VENUE_KEY_MISSING", f"The connection {connection.slug} has no key.", fix="Enter the key in the admin."
         )
+    if venue is Venue.ROBINHOOD:
+        signer = RobinhoodSigner.of(api_key=connection.key_name, secret=connection.secret.reveal())
+        reader = RobinhoodClient(api_base=connection.api_base, signer=signer, before_call=refuse_in_transaction)
+        return RobinhoodConnector(client=reader, now=timezone.now)
     client = CoinbaseClient(
         api_base=connection.api_base,
         signer=Signer.of(key_name=connection.key_name, secret=connection.secret.reveal()),

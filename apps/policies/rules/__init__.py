@@ -4,6 +4,7 @@ from apps.policies.rules.compiled import rules_digest
 from apps.policies.rules.evaluate import evaluate, facts_needed
 from apps.policies.rules.frozen import EVALUATOR_VERSION, inputs_bytes, replay, results_bytes
 from apps.policies.rules.kinds import KINDS, build, title_of
+from apps.policies.rules.reading import READ_ONLY_AT
 from apps.policies.rules.reference import reason_codes_page
 from apps.policies.rules.standing import Standing, standing_denials
 from apps.policies.rules.watching import Reached, loss_facts_needed, losses_reached
@@ -12,6 +13,7 @@ from apps.policies.rules.wording import title_of_line
 __all__ = [
     "EVALUATOR_VERSION",
     "KINDS",
+    "READ_ONLY_AT",
     "Reached",
     "Standing",
     "build",

@@ -9,10 +9,17 @@ from apps.policies.rules.built import Built
 from apps.policies.rules.case import Case
 from apps.policies.rules.finding import PASSED, Finding, Micros
 from apps.policies.rules.params import Params
-from apps.policies.rules.reading import FACT_AGE_S_MAX, ZERO, micros
+from apps.policies.rules.reading import FACT_AGE_S_MAX, ZERO, micros, read_only_venue
 from apps.policies.types import FactKind, LineVerdict, ReasonCode, State
 
 _QUOTE_AGE_S_MAX = Decimal(FACT_AGE_S_MAX[FactKind.QUOTE])
+
+
+def read_only(case: Case) -> Finding | None:
+    """At a venue where Aika only reads, no; None at any other, which has no such line: decisions that were made before
+    there were such venues have none either."""
+    venue = read_only_venue(case.ask, case.facts)
+    return None if venue is None else Finding(LineVerdict.FAIL, ReasonCode.VENUE_READ_ONLY, venue)
 
 
 def terms(case: Case, keys: tuple[str, ...]) -> Finding:
@@ -124,6 +131,7 @@ ALWAYS = (
     ("always/venue-quantity", "Quantity the venue takes", venue_quantity),
     ("always/venue-notional", "Worth the venue takes", venue_notional),
 )
+READ_ONLY_KEY, READ_ONLY_TITLE = "always/read-only", "Orders at the venue"
 SIZE_LIMIT_KEY, SIZE_LIMIT_TITLE = "always/size-limit", "A limit on the worth of one order"
 APPROVAL_KEY, APPROVAL_TITLE = "always/approval", "Approval"
 POLICY_KEY, POLICY_TITLE = "always/policy", "Active policy"

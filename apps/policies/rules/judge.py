@@ -4,7 +4,7 @@ from contextlib import suppress
 from decimal import localcontext
 from typing import NamedTuple
 
-from apps.policies.rules.always import ALWAYS, APPROVAL_KEY, POLICY_KEY, SIZE_LIMIT_KEY
+from apps.policies.rules.always import ALWAYS, APPROVAL_KEY, POLICY_KEY, READ_ONLY_KEY, SIZE_LIMIT_KEY, read_only
 from apps.policies.rules.approvals import together
 from apps.policies.rules.built import Check
 from apps.policies.rules.case import Case
@@ -45,12 +45,14 @@ def judge(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -
         if not case.is_read:
             with suppress(Exception):  # what is in doubt is left to the rules, each of which meets it and denies
                 case.read()
+        reads_only = read_only(case)
+        first = [] if reads_only is None else [reads_only]
         if compiled is None:
-            findings = _consult(ALWAYS_CHECKS, case)
+            findings = first + _consult(ALWAYS_CHECKS, case)
             findings.append(NO_POLICY)
             return Judgement(Verdict.DENY, findings, _codes(findings), None)
         selection = compiled.select(case.ask)
-        findings = _consult(selection.checks, case)
+        findings = first + _consult(selection.checks, case)
     findings.append(PASSED if selection.has_size_limit else _NO_LIMIT)
     tiers = [found.tier for found in findings if found.tier is not None]
     tier, finding = _approval(selection, case, tiers, approval_may_be_waived)
@@ -64,7 +66,8 @@ def judge(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -
 
 def answers(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -> list[Answered]:
     """The same judgement with all that every rule saw. The rules are pure, so asking them again changes nothing."""
-    names = [(key, "always") for key, _, _ in ALWAYS]
+    names = [] if read_only(case) is None else [(READ_ONLY_KEY, "always")]
+    names += [(key, "always") for key, _, _ in ALWAYS]
     if compiled is None:
         names.append((POLICY_KEY, "always"))
     else:

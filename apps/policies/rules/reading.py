@@ -19,6 +19,8 @@ from apps.policies.types import Ask, Fact, FactKind, Facts, FactSpec, ReasonCode
 
 EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero, Clamped])
 AMOUNT_MAX = from_minor(MINOR_MAX)
+# A value of the trading state that is there only for venues where Aika places no order: which venue, by name.
+READ_ONLY_AT = "read_only_at"
 ZERO, ONE, _HALF = Decimal(0), Decimal(1), Decimal("0.5")
 _STATES: Mapping[str, State] = {state.value: state for state in State}
 
@@ -218,6 +220,12 @@ def read_trading_state(ask: Ask, facts: Facts, now: datetime) -> State:
     if state is None:
         raise Doubt(ReasonCode.FACT_MALFORMED, f"{key} state")
     return state
+
+
+def read_only_venue(ask: Ask, facts: Facts) -> str | None:
+    """The venue of the ask by name, where Aika places no order at it. The fact says so only then, and however old."""
+    fact = facts.get(TRADING_STATE.key(ask.connection))
+    return fact.values.get(READ_ONLY_AT) if isinstance(fact, Fact) else None
 
 
 def read_instrument(ask: Ask, facts: Facts, now: datetime) -> Instrument:

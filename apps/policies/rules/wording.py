@@ -14,6 +14,8 @@ from apps.policies.rules.always import (
     APPROVAL_TITLE,
     POLICY_KEY,
     POLICY_TITLE,
+    READ_ONLY_KEY,
+    READ_ONLY_TITLE,
     SIZE_LIMIT_KEY,
     SIZE_LIMIT_TITLE,
 )
@@ -31,6 +33,7 @@ _ALWAYS_TITLES: Mapping[str, str] = {
     SIZE_LIMIT_KEY: SIZE_LIMIT_TITLE,
     APPROVAL_KEY: APPROVAL_TITLE,
     POLICY_KEY: POLICY_TITLE,
+    READ_ONLY_KEY: READ_ONLY_TITLE,
 }
 
 
@@ -204,6 +207,9 @@ _FAILED: Mapping[ReasonCode, Callable[[str, str, str, str], str]] = {
     ReasonCode.TRADING_HALTED: lambda s, o, m, u: "Trading is halted. Nothing is sent until it is resumed.",
     ReasonCode.ONLY_REDUCING: lambda s, o, m, u: (
         f"Only what shrinks the position is allowed now: at most {m} {u}, and this is {o}."
+    ),
+    ReasonCode.VENUE_READ_ONLY: lambda s, o, m, u: (
+        f"Aika only reads at {o} and places no order there. No size, price or person changes that."
     ),
     ReasonCode.INSTRUMENT_NOT_ALLOWED: lambda s, o, m, u: f"{o} is not among the allowed instruments: {m}.",
     ReasonCode.INSTRUMENT_RESTRICTED: lambda s, o, m, u: f"{o} is on the restricted list.",

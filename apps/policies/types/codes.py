@@ -27,6 +27,7 @@ class ReasonCode(StrEnum):
     TERMS_MALFORMED = "TERMS_MALFORMED"
     TRADING_HALTED = "TRADING_HALTED"
     ONLY_REDUCING = "ONLY_REDUCING"
+    VENUE_READ_ONLY = "VENUE_READ_ONLY"
     INSTRUMENT_NOT_TRADABLE = "INSTRUMENT_NOT_TRADABLE"
     INSTRUMENT_CANCEL_ONLY = "INSTRUMENT_CANCEL_ONLY"
     INSTRUMENT_LIMIT_ONLY = "INSTRUMENT_LIMIT_ONLY"
@@ -87,6 +88,7 @@ _SENTENCES: Mapping[ReasonCode, str] = {
     ReasonCode.TERMS_MALFORMED: "The terms contradict themselves or lack what their order type needs.",
     ReasonCode.TRADING_HALTED: "Trading is halted.",
     ReasonCode.ONLY_REDUCING: "Only orders that shrink a position are allowed, and this one does not.",
+    ReasonCode.VENUE_READ_ONLY: "Aika only reads at this venue: trading there is not supported.",
     ReasonCode.INSTRUMENT_NOT_TRADABLE: "The venue does not trade the instrument now.",
     ReasonCode.INSTRUMENT_CANCEL_ONLY: "The venue takes only cancellations for the instrument now.",
     ReasonCode.INSTRUMENT_LIMIT_ONLY: "The venue takes only orders with a limit price for the instrument now.",

@@ -8,7 +8,8 @@ from apps.common.decimals import decimal_text, instant_text
 from apps.common.money import from_minor
 from apps.common.statements import Question
 from apps.connectors.selectors import cash_currencies
-from apps.connectors.types import Side
+from apps.connectors.types import Side, venue_title
+from apps.policies.rules import READ_ONLY_AT
 from apps.policies.selectors import worst_state
 from apps.policies.types import Ask, Fact, FactKind, Facts, FactSpec
 from apps.trades.rules import reservations
@@ -52,7 +53,10 @@ def gather(specs: Iterable[FactSpec], gathering: Gathering) -> Facts:
 
 
 def _trading_state(g: Gathering, spec: FactSpec) -> Fact | None:
-    return Fact(values={"state": worst_state(g.trading_states.answer)}, as_of=g.now)
+    values = {"state": worst_state(g.trading_states.answer)}
+    if not g.connection.places_orders:
+        values[READ_ONLY_AT] = venue_title(g.connection.venue)
+    return Fact(values=values, as_of=g.now)
 
 
 def _instrument(g: Gathering, spec: FactSpec) -> Fact | None:

@@ -286,7 +286,7 @@ def _store(
     proposal_id = uuid4()
     order_id = rules.client_order_id(environment=terms.environment, proposal_id=proposal_id, attempt=1)
     raw = rules.terms_bytes(terms)
-    body = venue.order_body(terms.venue, rules.order_request(terms, order_id))
+    body = _request_body(judged.connection, terms, order_id)
     decision = decisions.made(
         gate=Gate.PROPOSAL,
         subject=str(proposal_id),
@@ -332,6 +332,12 @@ def _store(
     if denied:
         latches.keep_losses(judged.connection.pk, evaluation, now)
     return proposal
+
+
+def _request_body(connection: "Connection", terms: Terms, order_id: UUID) -> bytes:
+    """The bytes that would be sent. There are none for a venue where Aika only reads: policy denies it, and these go
+    nowhere."""
+    return venue.order_body(terms.venue, rules.order_request(terms, order_id)) if connection.places_orders else b""
 
 
 def _judged_columns(judged: Judged) -> dict[str, object]:

@@ -51,7 +51,12 @@ def run(stop: threading.Event, *, clock: Clock, slugs: Sequence[str] = ()) -> No
     try:
         while not stop.is_set():
             try:
-                wanted = {_identity(item): item for item in active_connections() if not slugs or item.slug in slugs}
+                # What is only read has no orders of ours to tell about.
+                wanted = {
+                    _identity(item): item
+                    for item in active_connections()
+                    if item.places_orders and (not slugs or item.slug in slugs)
+                }
             except DatabaseError:
                 logger.exception("The connections could not be read; those that are followed go on.")
                 stop.wait(SUPERVISE_EVERY_S)

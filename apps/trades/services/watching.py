@@ -145,6 +145,8 @@ def _connections(now: datetime) -> Iterator[Standing]:
             since=heard_at,
             bound_s=settings.ALARM_PRICES_SILENT_S,
         )
+        if not row.places_orders:
+            continue
         live_at = known.get(pulses.user_channel(row.pk), row.created_at)
         yield Standing(
             code="USER_CHANNEL_SILENT",

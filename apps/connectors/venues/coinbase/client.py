@@ -3,11 +3,11 @@
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
 from urllib.parse import quote, urlencode, urlsplit
 
-from apps.common.errors import AikaError, Misconfigured, NotFound, OutcomeUnknown, Unavailable
+from apps.common.errors import AikaError, NotFound, OutcomeUnknown, Unavailable
 from apps.connectors.errors import CredentialsRefused, RateLimited, Rejected
+from apps.connectors.venues import addresses
 from apps.connectors.venues.coinbase import wire
 from apps.connectors.venues.coinbase.auth import EARLY_S, Signer
 from apps.connectors.venues.coinbase.limits import Priority, RateLimiter
@@ -24,29 +24,8 @@ Params = Iterable[tuple[str, str]]
 
 
 def origin_of(api_base: str) -> str:
-    """The origin to call. Raises Misconfigured unless it is https, or http on this very machine."""
-    parts = urlsplit(api_base.rstrip("/"))
-    host = parts.hostname or ""
-    wrong = Misconfigured(
-        "VENUE_ADDRESS_UNUSABLE",
-        "The address of the venue's API cannot be used.",
-        fix="Give https://host, without a path, user or query; http:// only for localhost.",
-    )
-    if parts.scheme not in {"https", "http"} or not host or "@" in parts.netloc or parts.query or parts.fragment:
-        raise wrong
-    if parts.path not in {"", PREFIX} or (parts.scheme == "http" and not is_loopback(host)):
-        raise wrong
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this host name or address is the machine itself."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    """As `addresses.origin_of`; the path of the API may stand behind it."""
+    return addresses.origin_of(api_base, prefix=PREFIX)
 
 
 def quoted(identifier: str) -> str:

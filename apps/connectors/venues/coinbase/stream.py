@@ -21,8 +21,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from apps.common.errors import Misconfigured
 from apps.connectors.stream_types import Beat, Live, LossReason, Lost, StreamChannel, StreamEvent
+from apps.connectors.venues.addresses import is_loopback
 from apps.connectors.venues.coinbase import messages, wire
-from apps.connectors.venues.coinbase.client import is_loopback, origin_of
+from apps.connectors.venues.coinbase.client import origin_of
 from apps.connectors.venues.http import certificates
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # a level 2 snapshot of a busy book has about 5 MB
