@@ -74,6 +74,7 @@ export class Chart {
       borderDownColor: colour.loss,
       wickUpColor: colour.gain,
       wickDownColor: colour.loss,
+      priceLineColor: colour.text,
     });
     this.drawMarks();
   }
@@ -174,7 +175,7 @@ export class Chart {
       } else {
         const lineStyle = mark === "waiting" ? LineStyle.Dotted : LineStyle.Dashed;
         this.lines.push(
-          this.series.createPriceLine({ price: number(node.dataset.price), color, lineStyle, lineWidth: 2, title: label }),
+          this.series.createPriceLine({ price: number(node.dataset.level), color, lineStyle, lineWidth: 2, title: label }),
         );
       }
     }

@@ -132,7 +132,7 @@ function showCut() {
     part.classList.toggle("is-cut", (socket.isCut && (socket.since !== null || socket.failures > 1)) || out);
   }
   const isCut = !box.hidden;
-  document.title = isCut ? `CUT OFF · ${title}` : title;
+  document.title = isCut ? title.replace(" · ", " · CUT OFF · ") : title;
   if (!isCut) return;
   const since = Math.min(...cut.map((socket) => socket.since).filter((instant) => instant !== null));
   const what = cut.length === 1 ? (cut[0] === quotes ? "Prices are" : "What happens at the desk is") : "This page is";
@@ -189,6 +189,7 @@ function showBar() {
   const feed = document.getElementById("bar-feed");
   const isCut = quotes.isCut && desk.isCut && !document.getElementById("watch-cut").hidden;
   if (!feed || !isCut) return;
+  document.getElementById("bar-state").classList.add("is-stale");
   feed.classList.add("is-warn");
   setIcon(feed, "warn");
   setText(feed.querySelector("[data-feed-words]"), "Cut off from Aika");

@@ -5,6 +5,7 @@ import { tellServerTime } from "../words.js";
 const GATHER_MS = 200;
 const GAP_MS = 1000;
 const EVERY_MS = 30000;
+const AGAIN_MS = 3000;
 
 export class Parts {
   constructor(root, { chosen, onReplaced, onSignedOut }) {
@@ -56,8 +57,10 @@ export class Parts {
     }
     this.running = false;
     this.lastEnd = performance.now();
-    if (!done) this.asked = true;
-    else if (this.asked) this.soon();
+    if (!done) {
+      this.asked = true;
+      setTimeout(() => this.soon(), AGAIN_MS);
+    } else if (this.asked) this.soon();
   }
 
   take(fresh) {
