@@ -1,7 +1,8 @@
 """The lines of the watching page: one dataclass for each, and how it is made from its row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -9,15 +10,20 @@ from django.urls import reverse
 
 from apps.common import words
 from apps.common.decimals import decimal_text, instant_text
+from apps.trades.rules.equity_curve import deepest_fall
 from apps.trades.selectors.pages import short_line
 from apps.trades.types import LIVE_ORDER_STATES, OrderState
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
     from apps.trades.models import Fill, Order, Outcome, Proposal
+    from apps.trades.rules.equity_curve import Point
     from apps.trades.selectors.watching import Marks
 
 REASON_CHARS_MAX: Final = 90
+WIDE, HIGH, EDGE = Decimal(300), Decimal(124), Decimal(4)
+TENTH: Final = Decimal("0.1")
+SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +134,52 @@ class AlarmItem:
     message: str
     since: datetime
     url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquityLine:
+    """The worth of everything over a day as a drawing of 300 by 124: `line` and `area` are paths, `base` is the height
+    of the beginning. `fall` is the deepest fall as a fraction."""
+
+    line: str
+    area: str
+    base: str
+    first: Decimal
+    last: Decimal
+    since: datetime
+    fall: Decimal
+
+    @property
+    def change(self) -> Decimal:
+        return self.last - self.first
+
+
+def equity_line(points: "Sequence[Point]") -> EquityLine | None:
+    """None where fewer than two points are known."""
+    known = [(point.at, point.equity) for point in points if point.equity is not None]
+    if len(known) < 2:
+        return None
+    values = [value for _, value in known]
+    low, high = min(values), max(values)
+    begin, span = known[0][0], known[-1][0] - known[0][0]
+
+    def height(value: Decimal) -> Decimal:
+        share = (value - low) / (high - low) if high > low else Decimal("0.5")
+        return (HIGH - EDGE - share * (HIGH - 2 * EDGE)).quantize(TENTH)
+
+    def place(at: datetime) -> Decimal:
+        return (Decimal((at - begin) // SECOND) / Decimal(max(span // SECOND, 1)) * WIDE).quantize(TENTH)
+
+    line = "L".join(f"{place(at)} {height(value)}" for at, value in known)
+    return EquityLine(
+        line=f"M{line}",
+        area=f"M0 {HIGH}L{line}L{WIDE} {HIGH}z",
+        base=str(height(values[0])),
+        first=values[0],
+        last=values[-1],
+        since=begin,
+        fall=deepest_fall(points),
+    )
 
 
 def order_line(order: "Order", connection: "Connection") -> OrderLine:

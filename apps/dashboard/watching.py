@@ -24,18 +24,22 @@ from apps.dashboard.watch_lines import (
     AlarmItem,
     BoardRow,
     ConnectionLine,
+    EquityLine,
     Mark,
     OrderLine,
     OutcomeLine,
     PositionLine,
+    equity_line,
     marks_of,
     order_line,
     outcome_line,
 )
 from apps.policies.selectors import active_version, open_latches, states_in_force
 from apps.policies.types import LatchKind, RuleKind
+from apps.trades.rules.equity_curve import Point
 from apps.trades.selectors import watching
-from apps.trades.selectors.wealth import Wealth, wealth_of
+from apps.trades.selectors.equity_curve import equity_curve
+from apps.trades.selectors.wealth import Account, Wealth, accounts_of, counted_together, wealth_of
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -67,6 +71,7 @@ class WatchPage:
     realised: Decimal
     realised_note: str
     wealth: Wealth | None
+    equity: EquityLine | None
     waiting: tuple[WaitingLine, ...]
     waiting_keys: dict[UUID, str]
     more_waiting: int
@@ -131,7 +136,9 @@ def watch_page(person: "User", *, chosen: str, now: datetime) -> WatchPage:
     used |= {(line.connection_id, line.instrument) for line in lines}
     board = _board(desk, used, now)
     row = next((row for row in board if row.key == chosen), board[0] if board else None)
-    wealth = wealth_of([row for row in desk.rows if row.is_active], now=now)
+    together, apart = counted_together(row for row in desk.rows if row.is_active)
+    accounts = accounts_of(together)
+    wealth = wealth_of(accounts, left_out=apart, now=now)
     currency = wealth.currency if wealth is not None else "USD"
     realised, note = _realised(desk, currency, day)
     environments = {row.environment for row in desk.rows}
@@ -146,6 +153,7 @@ def watch_page(person: "User", *, chosen: str, now: datetime) -> WatchPage:
         realised=realised,
         realised_note=note,
         wealth=wealth,
+        equity=_equity(accounts, wealth, now),
         waiting=tuple(sorted(lines, key=lambda line: line.expires_at)[:WAITING_MAX]),
         waiting_keys={line.id: desk.key(line.connection_id, line.instrument) for line in lines},
         more_waiting=max(len(lines) - WAITING_MAX, 0),
@@ -158,6 +166,14 @@ def watch_page(person: "User", *, chosen: str, now: datetime) -> WatchPage:
         alarms=_alarms(person),
         is_staff=person.is_staff,
     )
+
+
+def _equity(accounts: Sequence[Account], wealth: Wealth | None, now: datetime) -> EquityLine | None:
+    """The last day, ended by what it is now where that is known."""
+    points = equity_curve(accounts, now=now)
+    if wealth is not None and wealth.equity is not None and points:
+        points = (*points, Point(at=now, equity=wealth.equity))
+    return equity_line(points)
 
 
 def _board(desk: _Desk, used: set[tuple[UUID, str]], now: datetime) -> tuple[BoardRow, ...]:

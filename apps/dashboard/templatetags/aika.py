@@ -112,6 +112,14 @@ def plain(value: Decimal | None) -> str:
 
 
 @register.filter
+def fall(fraction: Decimal) -> SafeString:
+    """A fall as a loss, `−2.4 %`; rounded up, against us."""
+    if not fraction:
+        return mark_safe("none")
+    return format_html('<span class="loss">{}{}</span>', words.MINUS, words.percent(fraction))
+
+
+@register.filter
 def in_words(value: int) -> str:
     """`no`, `three`: a count inside a sentence."""
     return words.count(value)

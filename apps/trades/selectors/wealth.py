@@ -1,6 +1,6 @@
 """What the accounts behind some connections are worth together, and what of it is free."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from apps.common.money import total
 from apps.connectors.selectors import balances_of
-from apps.connectors.types import Environment
+from apps.connectors.types import Balance, Environment
 from apps.trades.models import Order
 from apps.trades.rules.equity import worth
 from apps.trades.selectors.equity import not_counted, prices_of, totals_of
@@ -34,13 +34,40 @@ class Wealth:
     left_out: tuple[str, ...]
 
 
-def accounts_of(connections: "Iterable[Connection]") -> "list[list[Connection]]":
-    """Connections by the account they reach: those with the same key at the same address hold the same money. The
-    connection whose balances were read last stands first in each."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What one account holds, as the connection `best` read it last; `rows` are all connections that reach it, and
+    `uncounted` names money that has no worth in the reporting currency. `balances` is None where it was never read."""
+
+    rows: "tuple[Connection, ...]"
+    best: "Connection"
+    balances: Mapping[str, Balance] | None
+    uncounted: tuple[str, ...]
+
+    @property
+    def totals(self) -> dict[str, Decimal]:
+        """What counts of what is held, by currency."""
+        return {} if self.balances is None else totals_of(self.balances, self.uncounted)
+
+
+def accounts_of(connections: "Iterable[Connection]") -> list[Account]:
+    """Connections by the account they reach: those with the same key at the same address hold the same money."""
     found: dict[tuple[str, str], list[Connection]] = {}
     for row in connections:
         found.setdefault((row.api_base, row.key_name), []).append(row)
-    return [sorted(rows, key=lambda row: row.balances_as_of or _NEVER, reverse=True) for rows in found.values()]
+    accounts = []
+    for rows in found.values():
+        best = max(rows, key=lambda row: row.balances_as_of or _NEVER)
+        is_read = best.balances_as_of is not None
+        accounts.append(
+            Account(
+                rows=tuple(rows),
+                best=best,
+                balances=balances_of(best) if is_read else None,
+                uncounted=tuple(not_counted(best)) if is_read else (),
+            )
+        )
+    return accounts
 
 
 def counted_together(connections: "Iterable[Connection]") -> "tuple[list[Connection], tuple[str, ...]]":
@@ -57,30 +84,27 @@ def counted_together(connections: "Iterable[Connection]") -> "tuple[list[Connect
     return alike, tuple(row.name for row in rows if row not in alike)
 
 
-def wealth_of(connections: "Iterable[Connection]", *, now: datetime) -> Wealth | None:
-    """All accounts of one kind added up; None where there is no connection."""
-    rows, left_out = counted_together(connections)
-    if not rows:
+def wealth_of(accounts: Sequence[Account], *, left_out: Iterable[str], now: datetime) -> Wealth | None:
+    """All accounts of one kind added up; None where there is none. `left_out`: what else to name as not counted."""
+    if not accounts:
         return None
+    rows = [row for account in accounts for row in account.rows]
     currency = rows[0].desk.reporting_currency
     equity: Decimal | None = Decimal(0)
     free: Decimal | None = Decimal(0)
     instants, apart = [], list(left_out)
-    for account in accounts_of(rows):
-        best = account[0]
-        if best.balances_as_of is None:
+    for account in accounts:
+        read_at = account.best.balances_as_of
+        if read_at is None or account.balances is None:
             equity = free = None
             continue
-        balances = balances_of(best)
-        uncounted = not_counted(best)
-        apart.extend(uncounted)
-        totals = totals_of(balances, uncounted)
-        prices = prices_of(best, set(totals), now=now)
-        value = worth(totals, prices.by_currency)
+        apart.extend(account.uncounted)
+        prices = prices_of(account.best, set(account.totals), now=now)
+        value = worth(account.totals, prices.by_currency)
         equity = None if equity is None or value is None else equity + value
-        cash = balances[currency].available if currency in balances else Decimal(0)
+        cash = account.balances[currency].available if currency in account.balances else Decimal(0)
         free = None if free is None else free + cash
-        instants.append(min(best.balances_as_of, prices.as_of))
+        instants.append(min(read_at, prices.as_of))
     return Wealth(
         currency=currency,
         environment=rows[0].environment,

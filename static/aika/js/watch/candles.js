@@ -24,16 +24,13 @@ export class Candles {
 
   // All of them the first time, then the last few: what was still forming is final now. Says whether there are any.
   async read(serverNow, shown = SHOWN) {
-    const now = Math.floor(serverNow / 1000);
-    const times = [...this.bars.keys()];
-    const back = times.length ? Math.max(...times) - TAIL * this.step : now - shown * this.step;
-    const since = new Date(Math.floor(back / this.step) * this.step * 1000).toISOString();
+    const sofar = this.bars.size ? Math.max(...this.bars.keys()) : 0;
+    const missed = Math.ceil((serverNow / 1000 - sofar) / this.step) + TAIL;
     const query = new URLSearchParams({
       connection: this.connection,
       instrument: this.instrument,
       granularity: this.granularity,
-      since,
-      limit: String(shown + TAIL),
+      limit: String(Math.min(missed, shown)),
     });
     const answer = await fetch(`${this.url}?${query}`, { headers: { Accept: "application/json" }, cache: "no-store" });
     if (!answer.ok) throw new Error(`candles: ${answer.status}`);
