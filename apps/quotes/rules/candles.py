@@ -141,7 +141,7 @@ class CandleBuilder:
 
     def __init__(self) -> None:
         self._minutes: dict[str, dict[datetime, _Minute]] = {}
-        self._heard_of: datetime = EPOCH
+        self._newest: dict[str, datetime] = {}
         self._let_go: dict[str, datetime] = {}
         self._traded: set[str] = set()
 
@@ -160,7 +160,7 @@ class CandleBuilder:
         for instrument, minutes in self._minutes.items():
             for start in sorted(minutes):
                 minute = minutes[start]
-                if minute.changed and self._is_over(start, minute, now):
+                if minute.changed and self._is_over(instrument, start, now):
                     minute.changed = False
                     found.setdefault(instrument, []).append(minute.candle(start))
             for old in sorted(minutes)[:-MINUTES_OPEN_MAX]:
@@ -174,9 +174,10 @@ class CandleBuilder:
         newest = ((instrument, max(minutes)) for instrument, minutes in self._minutes.items() if minutes)
         return {instrument: self._minutes[instrument][start].candle(start) for instrument, start in newest}
 
-    def _is_over(self, start: datetime, minute: _Minute, now: datetime) -> bool:
-        end = start + timedelta(seconds=MINUTE_S)
-        return self._heard_of >= end + LATE or (now >= end + LATE and now - minute.heard_at >= QUIET)
+    def _is_over(self, instrument: str, start: datetime, now: datetime) -> bool:
+        end = start + timedelta(seconds=MINUTE_S) + LATE
+        heard_at = self._minutes[instrument][start].heard_at
+        return self._newest[instrument] >= end or (now >= end and now - heard_at >= QUIET)
 
     def _trade(self, trade: PublicTrade, now: datetime) -> None:
         if trade.instrument not in self._traded:
@@ -201,7 +202,7 @@ class CandleBuilder:
         trades: bool,
     ) -> None:
         minutes, at = self._minutes.setdefault(instrument, {}), key[0]
-        self._heard_of = max(self._heard_of, at)
+        self._newest[instrument] = max(self._newest.get(instrument, at), at)
         start = floor(at, MINUTE_S)
         minute = minutes.get(start)
         if minute is not None:

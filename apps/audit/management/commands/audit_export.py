@@ -6,14 +6,15 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from apps.audit.management.parts import SINCE, id_before
 from apps.audit.services.export import VERIFIER, lines
+from apps.common.commands import LongCommand
 
 
-class Command(BaseCommand):
+class Command(LongCommand):
     help = (
         "Writes one JSON object a line: each event in id order (body is the hashed text), each stream's head, then "
         "seals, checkpoints and anchors. hash = SHA-256 of a zero byte, then stream, seq, prev_hash and body, each "
@@ -22,6 +23,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("--output", type=Path, help="a file, written whole or not at all; default: standard output")
         parser.add_argument("--stream", help="only this stream")
         parser.add_argument("--after", type=int, default=0, metavar="ID", help="only events with a higher id")
@@ -38,14 +40,17 @@ class Command(BaseCommand):
             for line in found:
                 self.stdout.write(line)
             return
-        partial = output.with_name(output.name + ".part")
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            count = sum(1 for line in found if file.write(line + "\n"))
+        partial, count = output.with_name(output.name + ".part"), 0
+        with partial.open("w", encoding="utf-8", newline="\n") as file, self.progress("lines") as progress:
+            for count, line in enumerate(found, 1):
+                file.write(line + "\n")
+                progress(count)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(output)
-        self.stdout.write(f"{count:,} lines in {output}")
+        said = [f"{count:,} lines in {output}"]
         if options["with_verifier"]:
             beside = output.with_name(VERIFIER.name)
             shutil.copyfile(VERIFIER, beside)
-            self.stdout.write(f"python3 -I -S {beside} {output} --key PUBLIC_KEY --anchors DIR")
+            said.append(f"python3 -I -S {beside} {output} --key PUBLIC_KEY --anchors DIR")
+        self.finish({"lines": count, "output": str(output)}, as_json=options["json"], lines=said)

@@ -1,53 +1,31 @@
 """manage.py replay_decisions: every stored decision again, byte for byte."""
 
-import json
-import sys
-from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 
-from apps.common.decimals import parse_instant
-from apps.common.errors import Invalid
+from apps.common.commands import Exit, LongCommand, instant_option
 from apps.policies.services import replays
 
-_BAR = 30
-_EVERY = 50
 
-
-class Command(BaseCommand):
-    help = "Judge every stored decision's inputs again and compare with what was stored. Exit 1 if any differs."
+class Command(LongCommand):
+    help = (
+        "Judge every stored decision's inputs again and compare with what was stored. Exit code: 0 none differs, "
+        "1 some do, 2 the question is wrong."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("--since", metavar="INSTANT", help="only decisions from then on, 2026-11-22T00:00:00Z")
-        parser.add_argument("--json", action="store_true", help="one JSON object instead of words")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        report = replays.replay_all(since=_since(options["since"]), progress=self._progress)
-        if sys.stderr.isatty():
-            self.stderr.write("\r" + " " * (_BAR + 40) + "\r", ending="")
-        if options["json"]:
-            self.stdout.write(json.dumps(report.as_dict(), indent=2))
-        else:
-            for finding in report.differing:
-                self.stdout.write(f"{finding.decision}  {finding.problem}")
-            self.stdout.write(
-                f"{report.checked} decisions replayed, {len(report.differing)} differ"
-                + (f", {report.other_evaluator} are of another evaluator." if report.other_evaluator else ".")
-            )
-        if report.differing:
-            sys.exit(1)
-
-    def _progress(self, done: int, total: int) -> None:
-        if sys.stderr.isatty() and (done % _EVERY == 0 or done == total):
-            filled = _BAR * done // max(total, 1)
-            self.stderr.write(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {done} of {total}", ending="")
-
-
-def _since(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return parse_instant(text, field="--since")
-    except Invalid as error:
-        raise CommandError(error.message) from error
+        with self.progress("decisions") as progress:
+            report = replays.replay_all(since=instant_option(options["since"], "--since"), progress=progress)
+        other = f", {report.other_evaluator} are of another evaluator." if report.other_evaluator else "."
+        lines = [f"{finding.decision}  {finding.problem}" for finding in report.differing]
+        self.finish(
+            report.as_dict(),
+            as_json=options["json"],
+            lines=[*lines, f"{report.checked} decisions replayed, {len(report.differing)} differ{other}"],
+            code=Exit.DIFFERS if report.differing else Exit.WELL,
+        )

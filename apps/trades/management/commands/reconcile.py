@@ -1,38 +1,41 @@
 """Compare connections with their venues now: what differs is kept, and the venue wins on facts."""
 
-import json
-import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from apps.audit.types import Actor
+from apps.common.commands import Exit, LongCommand
 from apps.common.errors import AikaError
 from apps.connectors import selectors
 from apps.trades.services.reconciliation import runs
 from apps.trades.services.reconciliation.runs import Report
 from apps.trades.types import RunOutcome, RunTrigger
 
-EXIT_CODES = {RunOutcome.CLEAN: 0, RunOutcome.DIFFERENCES: 1, RunOutcome.INCOMPLETE: 2}
+EXIT_CODES = {
+    RunOutcome.CLEAN: Exit.WELL,
+    RunOutcome.DIFFERENCES: Exit.DIFFERS,
+    RunOutcome.INCOMPLETE: Exit.INCOMPLETE,
+}
 
 
-class Command(BaseCommand):
+class Command(LongCommand):
     help = (
         "Compare connections with their venues: orders, fills, balances. Exit code 0: nothing differs; 1: differences"
         " are kept, or orders of unknown fate are left; 2: not everything could be read."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("--connection", help="a connection's short name; every active one by default")
         parser.add_argument("--dry-run", action="store_true", help="look and say what differs; write nothing")
         parser.add_argument(
             "--since", type=_instant, help="from when, as 2026-03-02T14:00:00Z; by default the last run"
         )
-        parser.add_argument("--json", action="store_true", help="print the reports as JSON, and no progress")
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = options["connection"]
@@ -41,11 +44,8 @@ class Command(BaseCommand):
             raise CommandError(f"There is no connection {chosen!r}.")
         connections = [found] if found else list(selectors.active_connections())
         reports = [self._run(connection, options) for connection in connections]
-        if options["json"]:
-            self.stdout.write(json.dumps([_record(report) for report in reports], indent=2, sort_keys=True))
-        worst = max((EXIT_CODES[report.outcome] for report in reports), default=0)
-        if worst:
-            sys.exit(worst)
+        worst = max((EXIT_CODES[report.outcome] for report in reports), default=Exit.WELL)
+        self.finish([_record(report) for report in reports], as_json=options["json"], code=worst)
 
     def _run(self, connection: Any, options: dict[str, Any]) -> Report:
         def say(line: str) -> None:
@@ -68,7 +68,7 @@ class Command(BaseCommand):
                     say=say,
                 )
         except AikaError as error:
-            raise CommandError(f"{error} {error.fix}".strip(), returncode=2) from error
+            self.refuse(error)
         if not options["json"]:
             self._print(report)
         return report
