@@ -1,8 +1,7 @@
 """manage.py replay_decisions: every stored decision again, byte for byte."""
 
+from argparse import ArgumentParser
 from typing import Any
-
-from django.core.management.base import CommandParser
 
 from apps.common.commands import Exit, LongCommand, instant_option
 from apps.policies.services import replays
@@ -14,7 +13,7 @@ class Command(LongCommand):
         "1 some do, 2 the question is wrong."
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--since", metavar="INSTANT", help="only decisions from then on, 2026-11-22T00:00:00Z")
 
