@@ -1,9 +1,19 @@
-"""The ASGI door. `make run` adds static files and the desk's own threads around it (config/serve.py)."""
+"""The ASGI door: requests and sockets. `make run` adds static files and the desk's own threads (config/serve.py)."""
 
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
 from django.core.asgi import get_asgi_application
+from starlette.types import ASGIApp
 
-application = get_asgi_application()
+
+def _application() -> ASGIApp:
+    http = get_asgi_application()
+    # Not before: that sets Django up, and the consumers reach models.
+    from config.sockets import with_sockets
+
+    return with_sockets(http)
+
+
+application = _application()

@@ -1,4 +1,4 @@
-"""`python -m config.probe [PATH]`: ask the web server of this container how it is. 0 where it answers 200.
+"""`python -m config.probe [PATH [PORT]]`: ask the web server of this container how it is. 0 where it answers 200.
 
 Speaks as the proxy in front would: production refuses a host that is not its own and sends plain HTTP elsewhere.
 """
@@ -12,11 +12,12 @@ from config.env import env
 ANSWER_S_MAX = 5
 
 
-def main(path: str) -> int:
-    """0 healthy, 1 not."""
+def main(path: str, port: str = "") -> int:
+    """0 healthy, 1 not. Without a port it is gunicorn's."""
     host = next(iter(env.words("ALLOWED_HOSTS")), "localhost").lstrip(".")
-    port = int(gunicorn.bind.rpartition(":")[2])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S_MAX)
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", int(port or gunicorn.bind.rpartition(":")[2]), timeout=ANSWER_S_MAX
+    )
     try:
         connection.request("GET", path, headers={"Host": host, "X-Forwarded-Proto": "https"})
         return 0 if connection.getresponse().status == 200 else 1
@@ -27,4 +28,4 @@ def main(path: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "/readyz"))
+    sys.exit(main(*(sys.argv[1:] or ["/readyz"])))

@@ -18,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
@@ -31,7 +31,7 @@ from django.core.management.base import CommandError, SystemCheckError
 from config.venue_process import VenueProcess, VenueUnavailable
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    pass
 
 REQUESTS_STOP_S_MAX = 1
 UNWIND_S_MAX = 2
@@ -117,6 +117,7 @@ def serve(port: int) -> None:
     # Imported after setup: these modules reach models.
     from config.asgi import application
     from config.embedded import with_desk
+    from config.sockets import OPTIONS, SocketProtocol
     from config.static import with_static
 
     home: Path = settings.DATA_DIR
@@ -130,9 +131,10 @@ def serve(port: int) -> None:
             gc.collect()
             gc.freeze()
             config = uvicorn.Config(
-                with_desk(with_static(cast("ASGIApp", application)), venue),
+                with_desk(with_static(application), venue),
                 lifespan="on",
-                ws="none",
+                ws=SocketProtocol,
+                **OPTIONS,
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=REQUESTS_STOP_S_MAX,

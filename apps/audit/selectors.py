@@ -1,12 +1,23 @@
 """Reading the log and its alarms."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, Max, Min, Q, QuerySet
 
 from apps.audit.models import Alarm, Checkpoint, Delivery, Event, Notice, Pulse, Seal
-from apps.audit.types import AlarmSummary, Channel, FailingChannel, LogHead, NoticeState, Result, Unsealed, Verification
+from apps.audit.types import (
+    AlarmSummary,
+    Channel,
+    FailingChannel,
+    Happened,
+    LogHead,
+    NoticeState,
+    Result,
+    Unsealed,
+    Verification,
+)
 from apps.common import canonical
 from apps.common.decimals import instant_text
 
@@ -179,3 +190,14 @@ def head() -> LogHead:
         sealed=newest.last_seq if newest is not None else 0,
         checkpoint_at=newest.sealed_at if newest is not None else None,
     )
+
+
+def happened(*, after: int, missed: Collection[int], limit: int = EVENTS_MAX) -> list[Happened]:
+    """Events beyond an id, and those of `missed` that can be seen by now, in id order, without their bytes."""
+    rows = Event.objects.filter(Q(id__gt=after) | Q(id__in=missed)).order_by("id")
+    return [Happened(*row) for row in rows.values_list("id", "kind", "subject", "recorded_at")[:limit]]
+
+
+def newest_ids(count: int) -> list[int]:
+    """The ids of the last events that can be seen, the newest first."""
+    return list(Event.objects.order_by("-id").values_list("id", flat=True)[:count])

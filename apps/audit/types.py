@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 from uuid import UUID
 
 
@@ -180,3 +180,12 @@ class LogHead:
     event_id: int
     sealed: int
     checkpoint_at: datetime | None
+
+
+class Happened(NamedTuple):
+    """That an event was recorded: not what it says."""
+
+    id: int
+    kind: str
+    subject: str
+    recorded_at: datetime

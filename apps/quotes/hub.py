@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -12,15 +14,24 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from apps.accounts.sockets import in_thread
 from apps.common.decimals import decimal_text, instant_text
-from apps.quotes.types import Tick, Topic
+from apps.common.sockets import Outlet
+from apps.quotes.rules import frames
+from apps.quotes.selectors.feeds_shown import feed_records, feeds_for
+from apps.quotes.types import Item, Tick, Topic
 
 logger = logging.getLogger(__name__)
 
 GROUP: Final = "quotes"
 TYPE: Final = "quotes.ticks"
+FLUSH_S: Final = 0.1
+"""The least time between two updates of one socket: ten a second, however many ticks there are."""
+BEAT_S: Final = 1.0
+JOIN_EVERY_S: Final = 3.0
 
 Message = dict[str, Any]
+Clock = Callable[[], datetime]
 
 
 def publish(ticks: Sequence[Tick]) -> None:
@@ -118,14 +129,99 @@ def _outbox() -> Outbox:
         return _outboxes[0]
 
 
+class Reader:
+    """One socket as the hub sees it: what it subscribed to, and what it is owed while its way is not free."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self.outlet = outlet
+        self.connections: frozenset[str] = frozenset()
+        self.view: View | None = None
+        self.owed: set[Item] = set()
+
+
+class View:
+    """All sockets with the very same subscriptions: what one of them is sent, all of them are."""
+
+    def __init__(self, items: frozenset[Item]) -> None:
+        self.items = items
+        self.readers: set[Reader] = set()
+        self.by_topic: dict[Topic, tuple[Item, ...]] = {}
+        for item in items:
+            self.by_topic[item.topic] = (*self.by_topic.get(item.topic, ()), item)
+
+
 class Hub:
-    """The newest tick of each topic, in the one event loop of this process."""
+    """The newest tick of each topic, and the sockets of this process that read them. Lives in one event loop.
+
+    What changed goes out every FLUSH_S at most: each changed instrument is written out once, each view is one text, and
+    that goes straight to its sockets. A socket that is not ready is only owed the names of what changed: when it is
+    ready again it gets the newest of each, and never what it missed.
+    """
 
     running: "Hub | None" = None
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, clock: Clock) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._clock = clock
         self._newest: dict[Topic, Tick] = {}
+        self._bodies: dict[Topic, str] = {}
+        self._views: dict[frozenset[Item], View] = {}
+        self._read: Counter[Topic] = Counter()
+        self._readers: set[Reader] = set()
+        self._changed: set[Topic] = set()
+        self._shown_stale: set[Topic] = set()
+        self._flushed_at = 0.0
+        self._flush_due: asyncio.TimerHandle | None = None
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+
+    @classmethod
+    def here(cls, clock: Clock) -> "Hub":
+        """The hub of this process and event loop; it goes by the clock of whoever asked first."""
+        if cls.running is None or cls.running._loop is not asyncio.get_running_loop():
+            cls.running = cls(clock)
+        return cls.running
+
+    def join(self, reader: Reader) -> None:
+        """Serve this socket; the first one starts the hub."""
+        self._readers.add(reader)
+        reader.outlet.next_frame = lambda: self._owed(reader)
+        if not self._tasks:
+            work = (self._beat(), Membership(self).keep()) if settings.REDIS_URL else (self._beat(),)
+            self._tasks = tuple(self._loop.create_task(part) for part in work)
+
+    def leave(self, reader: Reader) -> None:
+        """This socket is gone; the last one stops the hub."""
+        self.show(reader, frozenset())
+        self._readers.discard(reader)
+        if not self._readers:
+            for task in self._tasks:
+                task.cancel()
+            self._tasks = ()
+            # What nobody listened for grows old unnoticed: whoever comes next is told what the cache has.
+            self._newest.clear()
+            self._bodies.clear()
+
+    def show(self, reader: Reader, items: frozenset[Item]) -> None:
+        """From now on this socket gets these, and at once the newest known of what is new among them."""
+        before = reader.view.items if reader.view is not None else frozenset()
+        self._look_away(reader)
+        reader.owed &= items
+        if items:
+            reader.view = self._views.get(items)
+            if reader.view is None:
+                reader.view = self._views[items] = View(items)
+                self._read.update(reader.view.by_topic.keys())
+            reader.view.readers.add(reader)
+            reader.owed |= {item for item in items - before if item.topic in self._newest}
+            self._pay(reader)
+
+    def _look_away(self, reader: Reader) -> None:
+        view, reader.view = reader.view, None
+        if view is not None:
+            view.readers.discard(reader)
+            if not view.readers:
+                del self._views[view.items]
+                self._read -= Counter(view.by_topic.keys())
 
     def hear_soon(self, ticks: Sequence[Tick]) -> None:
         """`hear`, from any thread."""
@@ -136,8 +232,107 @@ class Hub:
             Hub.running = None
 
     def hear(self, ticks: Iterable[Tick]) -> None:
-        """Keep each tick unless a newer one (by the venue's clock) is known."""
+        """Keep each tick unless a newer one (by the venue's clock) is known, and have sent what somebody reads."""
         for tick in ticks:
-            known = self._newest.get(tick.topic)
+            topic = tick.topic
+            known = self._newest.get(topic)
             if known is None or tick.occurred_at >= known.occurred_at:
-                self._newest[tick.topic] = tick
+                self._newest[topic] = tick
+                self._bodies.pop(topic, None)
+                if topic in self._read:
+                    self._changed.add(topic)
+        if self._changed and self._flush_due is None:
+            wait_s = max(self._flushed_at + FLUSH_S - self._loop.time(), 0.0)
+            self._flush_due = self._loop.call_later(wait_s, self._flush)
+
+    def _flush(self) -> None:
+        """Every view's changes as one text, straight to its sockets."""
+        changed, self._changed = self._changed, set()
+        self._flush_due, self._flushed_at = None, self._loop.time()
+        now = self._clock()
+        for topic in changed & self._shown_stale:
+            if not self._newest[topic].is_stale(now):
+                self._shown_stale.discard(topic)
+        for view in list(self._views.values()):
+            items = [item for topic in changed & view.by_topic.keys() for item in view.by_topic[topic]]
+            if not items:
+                continue
+            text = self._text(items, now)
+            for reader in tuple(view.readers):
+                if reader.outlet.is_busy:
+                    reader.owed.update(items)
+                else:
+                    reader.outlet.put(text)
+
+    def _pay(self, reader: Reader) -> None:
+        if not reader.outlet.is_busy and (text := self._owed(reader)) is not None:
+            reader.outlet.put(text)
+
+    def _owed(self, reader: Reader) -> str | None:
+        """The newest of what this socket is owed, as of now."""
+        items, reader.owed = reader.owed, set()
+        return self._text(items, self._clock()) if items else None
+
+    def _text(self, items: Iterable[Item], now: datetime) -> str:
+        return frames.quotes_text((self._quote(item, now) for item in items), now)
+
+    def _quote(self, item: Item, now: datetime) -> str:
+        tick, body = self._newest[item.topic], self._bodies.get(item.topic)
+        if body is None:
+            body = self._bodies[item.topic] = frames.body_of(tick)
+        return frames.quote_of(item, body, tick, now)
+
+    async def _beat(self) -> None:
+        """Once a second: how the feeds are, prices that have just become stale, and an end to who does not read."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            now = self._clock()
+            feeds = await in_thread(lambda now=now: feed_records(now=now))  # type: ignore[misc]
+            texts: dict[frozenset[str], str] = {}
+            for reader in tuple(self._readers):
+                reader.outlet.drop_if_slow()
+                if not reader.outlet.is_busy:
+                    mine = reader.connections
+                    if mine not in texts:
+                        texts[mine] = frames.heartbeat_text(feeds_for(mine, feeds), now)
+                    reader.outlet.put(texts[mine])
+            stale = {topic for topic in self._read if self._is_stale(topic, now)}
+            if newly := stale - self._shown_stale:
+                self._changed |= newly
+                self._flush()
+            self._shown_stale = stale
+
+    def _is_stale(self, topic: Topic, now: datetime) -> bool:
+        tick = self._newest.get(topic)
+        return tick is not None and tick.is_stale(now)
+
+
+class Membership:
+    """This process's one place in the group: what the outbox of the feed sends, the hub hears."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def keep(self) -> None:
+        """Until cancelled. A Redis that is away or was emptied is joined again within seconds."""
+        layer = get_channel_layer()
+        if layer is None:
+            return
+        name = await layer.new_channel("quotes")
+        joining = asyncio.create_task(self._join_again_and_again(layer, name))
+        try:
+            while True:
+                try:
+                    self._hub.hear(ticks_in(await layer.receive(name)))
+                except (RedisError, OSError):
+                    await asyncio.sleep(JOIN_EVERY_S)
+        finally:
+            joining.cancel()
+            with suppress(RedisError, OSError, asyncio.CancelledError):
+                await layer.group_discard(GROUP, name)
+
+    async def _join_again_and_again(self, layer: Any, name: str) -> None:
+        while True:
+            with suppress(RedisError, OSError):
+                await layer.group_add(GROUP, name)
+            await asyncio.sleep(JOIN_EVERY_S)

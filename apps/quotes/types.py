@@ -16,6 +16,14 @@ class Topic(NamedTuple):
     instrument: str
 
 
+class Item(NamedTuple):
+    """What a socket subscribes to: an instrument over one of its connections, and the topic that brings it."""
+
+    connection: str
+    instrument: str
+    topic: Topic
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """The newest best bid and ask of an instrument, as a market told them.

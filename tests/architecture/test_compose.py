@@ -16,7 +16,7 @@ from celery.bin.celery import celery as celery_command
 from django.core.management import get_commands
 from django.utils.module_loading import import_string
 
-from config import gunicorn, probe
+from config import gunicorn, live, probe
 from config.settings import base
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +42,7 @@ ALL = [(name, words) for name in OURS for words in commands_of(SERVICES[name])]
 
 def test_the_server_profile_is_whole() -> None:
     assert set(SERVICES) == {
-        "postgres", "redis", "qdrant", "release", "web", "worker", "worker-execution", "beat", "feed",
+        "postgres", "redis", "qdrant", "release", "web", "live", "worker", "worker-execution", "beat", "feed",
         "order-stream", "alarms",
     }  # fmt: skip
 
@@ -89,6 +89,16 @@ def test_the_web_server_finds_its_application_and_settings(name: str, words: lis
     assert words[words.index("--bind") + 1].rpartition(":")[2] == gunicorn.bind.rpartition(":")[2], "the probe's port"
 
 
+def test_the_sockets_have_a_server_of_their_own_which_its_probe_asks() -> None:
+    command, probed = (words for name, words in ALL if name == "live")
+    (published,) = SERVICES["live"]["ports"]
+
+    assert command[:3] == ["python", "-m", "config.live"]
+    host, _, port = command[command.index("--bind") + 1].rpartition(":")
+    assert (host, probed[-1], published) == ("0.0.0.0", port, f"127.0.0.1:{port}:{port}")  # noqa: S104  in a container
+    assert f"127.0.0.1:{port}" == live.BIND
+
+
 def test_servers_bind_to_this_machine_and_the_compose_file_alone_says_otherwise() -> None:
     assert gunicorn.bind == "127.0.0.1:8000"
     places = (*(ROOT / "config").rglob("*.py"), ROOT / "Dockerfile")
@@ -111,6 +121,7 @@ def test_the_probe_tells_an_answer_from_none(monkeypatch: pytest.MonkeyPatch, li
 
     assert probe.main("/healthz") == 0
     assert probe.main("/no-such-page") == 1
+    assert (probe.main("/healthz", str(port)), probe.main("/healthz", "1")) == (0, 1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         monkeypatch.setattr(gunicorn, "bind", f"127.0.0.1:{silent.getsockname()[1]}")
@@ -177,7 +188,7 @@ def test_what_keeps_data_has_a_volume_and_what_serves_has_a_health_check() -> No
 def test_nothing_is_reachable_from_outside_but_by_the_proxy() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
 
-    assert ports == ["127.0.0.1:8000:8000"]
+    assert ports == ["127.0.0.1:8000:8000", "127.0.0.1:8001:8001"]
 
 
 def test_the_image_copies_only_what_is_there_and_runs_as_nobody_special() -> None:

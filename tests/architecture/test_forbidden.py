@@ -27,6 +27,7 @@ CLOCK_PLACES = {
     "tasks",
     "commands",
     "consumers",
+    "sockets",
     "authentication",
     "adapter",
     "middleware",

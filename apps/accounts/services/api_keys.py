@@ -115,6 +115,16 @@ def authenticate(*, header: str, now: datetime) -> ApiKey:
     return key
 
 
+def still_valid(*, key_id: UUID, now: datetime) -> ApiKey:
+    """A key that was authenticated before, as it is now, with its owner.
+
+    Raises `Unauthenticated` KEY_REVOKED, KEY_EXPIRED or OWNER_INACTIVE.
+    """
+    key = ApiKey.objects.select_related("owner").get(pk=key_id)
+    _refuse_ended(key, now)
+    return key
+
+
 def _refuse_ended(key: ApiKey, now: datetime) -> None:
     ended = {
         "KEY_REVOKED": (key.revoked_at is not None, "This API key was revoked."),

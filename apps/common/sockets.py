@@ -1,0 +1,214 @@
+"""The sending half of a WebSocket, and what every socket of Aika says about errors. Bounds on all of it."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from apps.common.errors import AikaError, Invalid
+
+MESSAGE_CHARS_MAX: Final = 32_768
+MESSAGES_PER_WINDOW_MAX: Final = 60
+WINDOW_S: Final = 10.0
+SLOW_S_MAX: Final = 5.0
+"""How long one frame may be on its way before its reader is dropped."""
+QUEUE_MAX: Final = 64
+"""How many frames that must not be lost may wait behind one on its way."""
+
+SIGNED_OUT: Final = 4401
+ORIGIN: Final = 4403
+SLOW: Final = 4408
+TOO_MANY: Final = 4429
+
+Frame = dict[str, Any]
+Send = Callable[[Frame], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a socket is closed: its close code, and what it is told before, if it still reads."""
+
+    code: int
+    error: AikaError | None = None
+
+
+TOO_SLOW: Final = Ending(SLOW)
+
+
+def text_of(message: Frame) -> str:
+    """A message as it is sent."""
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+
+
+def error_text(error: AikaError) -> str:
+    """`{"type": "error", "code", "detail", "fix"}`."""
+    return text_of({"type": "error", "code": error.code, "detail": error.message, "fix": error.fix})
+
+
+def read_message(text: str | None) -> Frame:
+    """What a client said: a JSON object within the bound.
+
+    Raises Invalid MESSAGE_TOO_LARGE or MESSAGE_MALFORMED (bytes, no JSON, nested beyond reason, no object).
+    """
+    if text is None:
+        raise _malformed("A message is text, not bytes.")
+    if len(text) > MESSAGE_CHARS_MAX:
+        raise Invalid(
+            "MESSAGE_TOO_LARGE",
+            f"A message has at most {MESSAGE_CHARS_MAX} characters.",
+            fix="Send several smaller ones.",
+        )
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _malformed("This is no JSON.") from None
+    if not isinstance(found, dict):
+        raise _malformed("A message is a JSON object.")
+    return found
+
+
+def _malformed(message: str) -> Invalid:
+    return Invalid("MESSAGE_MALFORMED", message, fix='Send {"action": …}; docs/sockets.md has examples.')
+
+
+class Rate:
+    """How often a client may speak: MESSAGES_PER_WINDOW_MAX within WINDOW_S."""
+
+    def __init__(self) -> None:
+        self._said: deque[float] = deque(maxlen=MESSAGES_PER_WINDOW_MAX)
+
+    def is_exceeded(self, at: float) -> bool:
+        """Count one more at this second of the loop's clock; whether that was one too many."""
+        exceeded = len(self._said) == MESSAGES_PER_WINDOW_MAX and at - self._said[0] < WINDOW_S
+        self._said.append(at)
+        return exceeded
+
+
+class Outlet:
+    """What one socket is sent. At most one frame is on its way: whoever would be a second waits here, or is replaced by
+    what is newer when its turn comes.
+
+    `next_frame` gives, each time the way is free again, what is newest by then, or None. Nothing here ever waits for a
+    reader: one that does not read costs the others nothing.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[str] = deque()
+        self._rest: asyncio.Task[None] | None = None
+        self._since = 0.0
+        self.ended: asyncio.Future[Ending] = self._loop.create_future()
+        self.next_frame: Callable[[], str | None] = lambda: None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a frame is on its way, or none will ever be again."""
+        return self._rest is not None or self.ended.done()
+
+    def say(self, text: str) -> None:
+        """Send this after what was said before. With too much waiting the reader is dropped."""
+        if not self.is_busy:
+            self.put(text)
+        elif len(self._queue) >= QUEUE_MAX:
+            self.end(TOO_SLOW)
+        else:
+            self._queue.append(text)
+
+    def put(self, text: str) -> None:
+        """Send this now. Only for who has just seen that the way is free."""
+        try:
+            rest = begin(self._send({"type": "websocket.send", "text": text}))
+        except (OSError, RuntimeError):
+            self._gone()
+            return
+        if rest is not None:
+            self._since = self._loop.time()
+            self._rest = self._loop.create_task(self._follow(rest))
+
+    def drop_if_slow(self) -> None:
+        """Drop the reader whose frame has been on its way for too long."""
+        if self._rest is not None and self._loop.time() - self._since > SLOW_S_MAX:
+            self.end(TOO_SLOW)
+
+    def end(self, ending: Ending) -> None:
+        """Have the socket closed; the first reason counts."""
+        if not self.ended.done():
+            self.ended.set_result(ending)
+
+    async def close(self, ending: Ending, within_s: float = 2.0) -> None:
+        """Say why, and close, as far as the reader takes it within the time."""
+        self._stop()
+        try:
+            async with asyncio.timeout(within_s):
+                if ending.error is not None:
+                    await self._send({"type": "websocket.send", "text": error_text(ending.error)})
+                await self._send({"type": "websocket.close", "code": ending.code, "reason": ""})
+        except (OSError, RuntimeError, TimeoutError):
+            return
+
+    def _stop(self) -> None:
+        self._queue.clear()
+        if self._rest is not None:
+            self._rest.cancel()
+
+    async def _follow(self, rest: Coroutine[Any, Any, None]) -> None:
+        """Wait for the frame on its way, then send what waited, then what is newest."""
+        try:
+            await rest
+            while not self.ended.done():
+                text = self._queue.popleft() if self._queue else self.next_frame()
+                if text is None:
+                    break
+                self._since = self._loop.time()
+                await self._send({"type": "websocket.send", "text": text})
+        except (OSError, RuntimeError):
+            self._gone()
+        finally:
+            self._rest = None
+
+    def _gone(self) -> None:
+        # 1006: nobody is there to be told anything.
+        self.end(Ending(1006))
+
+
+def begin(awaited: Awaitable[None]) -> Coroutine[Any, Any, None] | None:
+    """Run as far as it goes without waiting; what is left of it to await, or None where nothing is.
+
+    A server takes a frame at once as long as its reader keeps up. A task for each would cost more than the frame.
+    """
+    steps = awaited.__await__()
+    try:
+        waits_for = next(steps)
+    except StopIteration:
+        return None
+    return _finish(_Rest(steps, waits_for))
+
+
+async def _finish(rest: "_Rest") -> None:
+    await rest
+
+
+class _Rest:
+    """A begun awaitable, to be awaited by a task from where it stands."""
+
+    def __init__(self, steps: Generator[Any, Any, None], waits_for: Any) -> None:
+        self._steps = steps
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        waits_for = self._waits_for
+        while True:
+            try:
+                answer = yield waits_for
+            except BaseException as error:  # noqa: BLE001  handed on to whom it is meant for, a cancellation above all
+                step = partial(self._steps.throw, error)
+            else:
+                step = partial(self._steps.send, answer)
+            try:
+                waits_for = step()
+            except StopIteration:
+                return

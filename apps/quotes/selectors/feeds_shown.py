@@ -1,0 +1,22 @@
+"""The state of the feeds as sockets say it."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+Record = dict[str, Any]
+
+
+def feed_records(*, now: datetime) -> list[Record]:
+    """Every feed's state as JSON."""
+    return []
+
+
+def feeds_for(connections: Collection[str], records: Sequence[Record]) -> list[Record]:
+    """The feeds that bring prices of these connections, naming no other."""
+    shown = []
+    for record in records:
+        mine = [slug for slug in record["connections"] if slug in connections]
+        if mine:
+            shown.append({**record, "connections": mine})
+    return shown

@@ -1,0 +1,12 @@
+"""A server of the socket tests: its own folder and SQLite file; Redis only where the environment names one."""
+
+from config.env import env
+from config.home import make_home
+from config.settings.test import *  # noqa: F403  settings modules build on each other
+from config.settings.test import database
+
+DATA_DIR = Path(env.required("AIKA_DATA_DIR"))  # noqa: F405
+make_home(DATA_DIR)
+DATABASES = {"default": database("", DATA_DIR)}
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+CSRF_TRUSTED_ORIGINS = ["https://desk.example", "https://*.aika.example"]
