@@ -88,19 +88,32 @@ const desk = new LiveSocket(root.dataset.deskUrl, {
     parts.confirm(message.at);
     feeds = message.feeds || feeds;
     showTrading(message.trading_state);
+    showWaiting(message.waiting);
   },
   onChange: cutChanged,
 });
 
 // The bar at the head hears it at once; what is announced is the change, never a number.
 function showTrading(said) {
-  const state = said && (typeof said === "string" ? said : said.state);
-  if (!state || state === trading) return;
-  if (trading) {
-    announce(`Trading is ${state}.`);
+  if (!said || !said.code) return;
+  const bar = document.getElementById("bar-state");
+  if (bar) {
+    bar.className = `state state-${said.code.toLowerCase()}`;
+    setText(bar.querySelector("b"), `Trading ${said.words}`);
+    setIcon(bar, { ACTIVE: "ok", REDUCING: "warn" }[said.code] || "halt");
+  }
+  if (trading && trading !== said.words) {
+    announce(`Trading is ${said.words}.`);
     parts.soon();
   }
-  trading = state;
+  trading = said.words;
+}
+
+function showWaiting(waiting) {
+  const count = document.getElementById("nav-waiting");
+  if (!count || !Number.isInteger(waiting)) return;
+  count.hidden = waiting === 0;
+  setText(count.querySelector("[data-count]"), String(waiting));
 }
 
 function announce(words) {
@@ -133,6 +146,7 @@ function showCut() {
   }
   const isCut = !box.hidden;
   document.title = isCut ? title.replace(" · ", " · CUT OFF · ") : title;
+  root.dataset.silentMs = String(Math.max(...cut.map((socket) => socket.silentMs), 0));
   if (!isCut) return;
   const since = Math.min(...cut.map((socket) => socket.since).filter((instant) => instant !== null));
   const what = cut.length === 1 ? (cut[0] === quotes ? "Prices are" : "What happens at the desk is") : "This page is";

@@ -18,6 +18,7 @@ export class LiveSocket {
     this.isCut = true;
     this.heardAt = null; // by this machine's clock, for silence only
     this.since = null; // the last word before it was cut off, as an instant
+    this.silentMs = 0; // how long nothing was heard when it was found to be cut off
     this.code = 0;
     this.failures = 0;
     this.tryAt = 0;
@@ -85,6 +86,7 @@ export class LiveSocket {
   cut() {
     if (this.isCut) return;
     this.isCut = true;
+    this.silentMs = Math.round(performance.now() - this.heardAt);
     this.onChange(this);
   }
 

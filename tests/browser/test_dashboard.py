@@ -1,0 +1,224 @@
+"""Watching a real desk: the one command in a process of its own, its sockets, and a browser that nobody reloads."""
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.conftest import PHONE, WIDE
+from tests.browser.test_look import barriers, sideways
+from tests.scenarios.callers import eventually
+from tests.scenarios.test_embedded_run import Desk
+
+pytestmark = pytest.mark.browser
+
+BTC = '[data-price="coinbase-paper|BTC-USD"]'
+PATIENCE_MS = 20_000
+WIDTHS = (360, 390, 768, 1024, 1440)
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A desk as `make run` leaves it."""
+    desk = Desk(tmp_path_factory.mktemp("desk"))
+    desk.wait_until_ready()
+    yield desk
+    if desk.process.poll() is None:
+        desk.process.send_signal(signal.SIGCONT)
+        desk.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def watch(browser: Browser, running: Desk) -> Iterator[Open]:
+    """`watch("approver", viewport=PHONE)`: the page of one of the desk's people, signed in, live."""
+    contexts: list[BrowserContext] = []
+
+    def enter(part: str = "approver", *, viewport: dict[str, int] = WIDE, scheme: str = "light") -> Page:
+        person = running.person(part)
+        cookies = [
+            {"name": cookie.name, "value": cookie.value, "url": running.url}
+            for cookie in person.browser.cookies.jar
+            if cookie.value
+        ]
+        person.close()
+        context = browser.new_context(
+            base_url=running.url,
+            viewport=viewport,
+            color_scheme=scheme,  # type: ignore[arg-type]
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        context.add_cookies(cookies)  # type: ignore[arg-type]
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.troubles, page.asked = [], set()  # type: ignore[attr-defined]
+        page.on("pageerror", lambda error: page.troubles.append(f"script: {error}"))  # type: ignore[attr-defined]
+        page.on("console", lambda message: _note(page, message.type, message.text))
+        page.on("request", lambda request: page.asked.add(urlsplit(request.url).netloc))  # type: ignore[attr-defined]
+        page.on("websocket", lambda socket: page.asked.add(urlsplit(socket.url).netloc))  # type: ignore[attr-defined]
+        page.goto("/")
+        expect(page.locator(f"{BTC}:not(.is-stale)")).to_be_visible(timeout=PATIENCE_MS)
+        page.evaluate("window.sameWindow = true")
+        return page
+
+    yield enter
+    for context in contexts:
+        context.close()
+
+
+def _note(page: Page, kind: str, text: str) -> None:
+    if kind == "error" and "Failed to load resource" not in text and "WebSocket connection" not in text:
+        page.troubles.append(text)  # type: ignore[attr-defined]
+
+
+def is_the_same_window(page: Page) -> bool:
+    return bool(page.evaluate("window.sameWindow === true"))
+
+
+def draw(page: Page, instrument: str, granularity: str) -> None:
+    """Have a chart drawn by hand of mouse, and wait until it is."""
+    page.locator(f'[data-price="coinbase-paper|{instrument}"] [data-choose]').click()
+    page.locator(f'[data-granularity="{granularity}"]').click()
+    wanted = f"coinbase-paper|{instrument}|{granularity}"
+    expect(page.locator("#chart")).to_have_attribute("data-drawn", wanted, timeout=90_000)
+
+
+def test_prices_move_without_reload(watch: Open) -> None:
+    page = watch()
+    price = page.locator(f"{BTC} [data-last]")
+    was = price.inner_text()
+    expect(price).not_to_have_text(was, timeout=PATIENCE_MS)
+    expect(page.locator(f"{BTC} [data-spread]")).to_contain_text("bps")
+    expect(page.locator("[data-total]")).not_to_have_text("Not known")
+    expect(page.locator("[data-waiting] [data-drift]").first).to_contain_text("bps")
+    assert is_the_same_window(page)
+
+
+def test_the_chart_holds_the_candles_of_the_api_and_our_own_marks(watch: Open) -> None:
+    page = watch()
+    draw(page, "ETH-USD", "1m")
+    expect(page.locator("#chart")).to_have_attribute("data-arrows", "1")
+    page.locator("#chart-table summary").click()
+    expect(page.locator("[data-candle]").first).to_be_visible()
+
+    def drawn() -> dict[str, list[str]]:
+        rows = page.locator("[data-candle]:not([data-forming])").evaluate_all(
+            "rows => rows.map(row => [row.dataset.candle, ...[...row.cells].slice(1).map(cell => cell.textContent)])"
+        )
+        return {row[0]: [text.replace(",", "") for text in row[1:]] for row in rows}
+
+    answer = page.request.get(
+        "/api/v1/candles",
+        params={"connection": "coinbase-paper", "instrument": "ETH-USD", "granularity": "1m", "limit": "300"},
+    )
+    told = {
+        item["start"][:19]: [f"{float(item[name]):.2f}" for name in ("open", "high", "low", "close")] + [item["volume"]]
+        for item in answer.json()["items"]
+        if item["final"]
+    }
+    assert told, "no candle was told"
+    assert eventually(lambda: told.keys() <= {start[:19] for start in drawn()}, seconds=40)
+    seen = {start[:19]: cells for start, cells in drawn().items()}
+    assert {start: seen[start] for start in told} == told
+    draw(page, "BTC-USD", "1m")
+    assert int(page.locator("#chart").get_attribute("data-lines") or 0) >= 1
+    assert "waiting proposals" in (page.locator("#chart").get_attribute("aria-label") or "")
+    assert page.troubles == []  # type: ignore[attr-defined]
+
+
+def test_what_is_approved_elsewhere_is_filled_here_without_reload(watch: Open, running: Desk) -> None:
+    page = watch("trader")
+    program, approver = running.program(), running.person("approver")
+    try:
+        asked = program.propose("0.05", "ETH-USD")
+        waiting = page.locator(f'[data-waiting="{asked["id"]}"]')
+        expect(waiting).to_be_visible(timeout=PATIENCE_MS)
+        filled = page.locator('[data-order][data-state="FILLED"]')
+        before = filled.count()
+        approver.approve(asked["id"])
+        program.followed_to(asked["id"], "FILLED")
+    finally:
+        program.close()
+        approver.close()
+    expect(waiting).to_have_count(0, timeout=PATIENCE_MS)
+    expect(filled).to_have_count(before + 1, timeout=PATIENCE_MS)
+    assert is_the_same_window(page)
+    assert page.troubles == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_a_server_that_falls_silent_greys_every_number_and_it_all_comes_back(
+    watch: Open, running: Desk, viewport: dict[str, int], shots: Path | None
+) -> None:
+    """The process is stopped, as a machine that hangs: the sockets stay open and say nothing."""
+    page = watch(viewport=viewport)
+    expect(page.locator("[data-total]")).not_to_have_text("Not known")
+    running.process.send_signal(signal.SIGSTOP)
+    try:
+        expect(page.locator("#watch-cut")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator("#watch-cut")).to_contain_text("cut off from Aika")
+        expect(page.locator("#watch-said")).to_contain_text("No number on this page is live")
+        expect(page.locator("[data-total]")).to_have_text("Not known")
+        assert page.locator("[data-price]:not(.is-stale)").count() == 0
+        assert page.locator("[data-source]:not(.is-cut)").count() == 0
+        expect(page.locator(f"{BTC} [data-age]")).to_contain_text(" s old")
+        expect(page.locator("#part-positions [data-part-age]")).to_contain_text(" s old")
+        expect(page.locator("[data-waiting] [data-drift]").first).to_contain_text("drift not known")
+        assert "CUT OFF" in page.title() and page.title().startswith("PAPER")
+        # By the page's own clock: so long after the last word it was found out.
+        assert 0 < int(page.locator("#watch").get_attribute("data-silent-ms") or 0) <= 2000
+        if shots is not None:
+            page.screenshot(path=shots / f"dashboard-cut-{viewport['width']}.png")
+    finally:
+        running.process.send_signal(signal.SIGCONT)
+    expect(page.locator("#watch-cut")).to_be_hidden(timeout=60_000)
+    expect(page.locator(f"{BTC}:not(.is-stale)")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("[data-total]")).not_to_have_text("Not known", timeout=PATIENCE_MS)
+    expect(page.locator("#watch-said")).to_contain_text("Back")
+    assert "CUT OFF" not in page.title()
+    assert is_the_same_window(page)
+
+
+def test_it_fits_and_nothing_bars_it_and_nothing_comes_from_elsewhere(
+    watch: Open, running: Desk, shots: Path | None
+) -> None:
+    for scheme in ("light", "dark"):
+        for size, viewport in (("wide", WIDE), ("phone", PHONE)):
+            page = watch(viewport=viewport, scheme=scheme)
+            draw(page, "BTC-USD", "1m")
+            page.locator("#chart-table summary").click()
+            assert barriers(page) == [], (scheme, size)
+            page.locator("#chart-table summary").click()
+            if shots is not None:
+                page.screenshot(path=shots / f"dashboard-{size}-{scheme}.png", full_page=True)
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 844})
+                assert sideways(page) <= 0, width
+            assert page.troubles == []  # type: ignore[attr-defined]
+            assert page.asked == {urlsplit(running.url).netloc}  # type: ignore[attr-defined]
+
+
+def test_the_keyboard_is_enough(watch: Open) -> None:
+    page = watch()
+    page.keyboard.press("j")
+    first = page.evaluate("document.activeElement.closest('[data-price]').dataset.instrument")
+    page.keyboard.press("j")
+    second = page.evaluate("document.activeElement.closest('[data-price]').dataset.instrument")
+    assert first != second
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-chart-name]")).to_have_text(second)
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-chart-name]")).to_have_text(first)
+    page.locator('[data-granularity="1m"]').focus()
+    page.keyboard.press("Enter")
+    expect(page.locator('[data-granularity="1m"]')).to_have_attribute("aria-pressed", "true")
+    # What is focused keeps its focus when the server's parts are taken anew.
+    page.locator("[data-choose]").first.focus()
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    assert page.evaluate("document.activeElement.dataset.choose !== undefined")
+    assert page.url.endswith("/1m")
