@@ -9,6 +9,7 @@ from apps.accounts.services import api_keys, second_person
 from apps.accounts.services.people import actor_of
 from apps.accounts.types import Principal
 from apps.common.errors import Misconfigured
+from apps.common.tasks import publish
 from apps.connectors.selectors import connection_by_slug
 from apps.connectors.services import connections, sync
 from apps.dashboard.services import demo_people, demo_trades
@@ -36,8 +37,8 @@ class SimulatedVenue:
 def seed(*, venue: SimulatedVenue, url: str, file: Path, clock: demo_trades.Clock) -> list[str]:
     """Make or refresh the desk and write `file`. Returns what could not be asked for, in words; usually nothing.
 
-    `clock` gives the time at each step: the venue is asked in between. Raises Misconfigured where the desk was made
-    for a simulator at another address.
+    `clock` gives the time at each step: the venue is asked in between. The charts' past is fetched once the desk runs.
+    Raises Misconfigured where the desk was made for a simulator at another address.
     """
     now = clock()
     earlier = demo_people.read_demo_file(file)
@@ -55,6 +56,8 @@ def seed(*, venue: SimulatedVenue, url: str, file: Path, clock: demo_trades.Cloc
         sync.refresh_instruments(book, now=clock())
         sync.refresh_balances(book, now=clock())
         sync.refresh_fees(book, now=clock())
+    # Not here: a start waits for nothing that nobody needs yet.
+    publish("dashboard.fill_demo_candles", connection=books[0].slug)
     demo_trades.begin(books[0], principal, team.users["approver"], clock=clock)
     return demo_trades.top_up(books[0], principal, clock=clock)
 
