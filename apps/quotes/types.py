@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 QUOTE_AGE_S_MAX: Final = 10
@@ -50,3 +51,21 @@ class Tick:
     def is_stale(self, now: datetime) -> bool:
         """Whether it was heard too long ago to be shown as the price."""
         return now - self.received_at > timedelta(seconds=QUOTE_AGE_S_MAX)
+
+
+class Length(StrEnum):
+    """How long a candle is, as people and programs ask for it."""
+
+    M1 = "1m"
+    M5 = "5m"
+    M15 = "15m"
+    M30 = "30m"
+    H1 = "1h"
+    H2 = "2h"
+    H4 = "4h"
+    H6 = "6h"
+    D1 = "1d"
+
+    @property
+    def seconds(self) -> int:
+        return int(self[:-1]) * {"m": 60, "h": 3_600, "d": 86_400}[self[-1]]

@@ -43,8 +43,17 @@ def refusal(answer: tuple[int, Any]) -> tuple[int, str]:
 
 def test_nobody_gets_in_without_showing_who_they_are(db: None) -> None:
     nobody = Caller(Client(raise_request_exception=False))
-    reads = ("/trades/proposals", "/approvals", "/connectors", "/policies", "/positions", "/quotes", "/trading-state")
-    for path in reads:
+    reads = (
+        "/trades/proposals",
+        "/approvals",
+        "/connectors",
+        "/policies",
+        "/positions",
+        "/quotes",
+        "/candles",
+        "/trading-state",
+    )
+    for path in (*reads, "/candles"):
         assert refusal(nobody.get(path)) == (401, "NOT_SIGNED_IN"), path
         assert nobody.last["WWW-Authenticate"].startswith("Bearer")
     writes = ("/trades/proposals", "/trades/preview", "/trading-state/halt", f"/approvals/{uuid4()}/approve")

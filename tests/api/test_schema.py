@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
@@ -11,8 +13,13 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.test import Client
 from django.urls import get_resolver
+from django.utils import timezone
 
 from apps.common.api.problems import PROBLEM_TYPE
+from apps.connectors.selectors import market_of
+from apps.connectors.types import Candle
+from apps.quotes.rules.candles import Source
+from apps.quotes.services.candles import keep_candles
 from tests.api.conftest import Caller
 from tests.factories.desk import PaperDesk
 
@@ -148,6 +155,10 @@ def test_answers_of_real_rows_are_what_the_schema_says(
     keep("GET /api/v1/connectors", bot.get("/connectors"))
     keep("GET /api/v1/policies", bot.get("/policies"))
     keep("GET /api/v1/quotes", bot.get(f"/quotes?connection={paper.connection.slug}&instrument=BTC-USD"))
+    one = Candle(timezone.now().replace(second=0, microsecond=0), *[Decimal("1.5")] * 5)
+    keep_candles(market_of(paper.connection), {"BTC-USD": [one]}, source=Source.VENUE)
+    since = {"connection": paper.connection.slug, "instrument": "BTC-USD", "since": "2026-01-01T00:00:00Z"}
+    assert keep("GET /api/v1/candles", bot.get(f"/candles?{urlencode(since)}"))["items"]
     keep("POST /api/v1/trading-state/reduce", bot.post("/trading-state/reduce", {"reason": "Slower."}))
     keep("POST /api/v1/trading-state/halt", bot.post("/trading-state/halt", {"reason": "Done."}))
     keep("GET /api/v1/trading-state", bot.get("/trading-state"))

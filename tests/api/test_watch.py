@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,8 +16,13 @@ from django.urls import resolve
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.connectors.selectors import market_of
 from apps.connectors.services import connections
+from apps.connectors.types import Candle
 from apps.policies.models import TradingState
+from apps.quotes.rules import spans
+from apps.quotes.rules.candles import Source
+from apps.quotes.services.candles import keep_candles
 from apps.trades.models import Position, Proposal
 from tests.api.conftest import Caller
 from tests.factories.desk import PaperDesk, connect_paper
@@ -37,6 +43,13 @@ def counted(ask: Callable[[], tuple[int, Any]]) -> tuple[int, Any]:
     return len(queries), said
 
 
+def keep_minutes(paper: PaperDesk, count: int) -> None:
+    """So many minutes of candles, until a moment ago."""
+    one, end = Decimal(100), spans.floor(timezone.now(), 60)
+    values = [Candle(end - timedelta(minutes=n), one, one + n, one, one, one) for n in range(1, count + 1)]
+    keep_candles(market_of(paper.connection), {"BTC-USD": values}, source=Source.VENUE)
+
+
 def copies(of: str, count: int) -> None:
     """More of the same proposal, as rows: what is measured is reading."""
     row = Proposal.objects.get(pk=of)
@@ -52,18 +65,22 @@ def test_reading_takes_as_many_queries_for_ten_times_the_rows(
     mara = signed_in(paper.approver)
     _, first = bot.propose(body())
     Position.objects.create(connection=paper.connection, instrument="A-USD", updated_at=timezone.now())
+    of_btc = f"connection={paper.connection.slug}&instrument=BTC-USD"
     asks: dict[str, Callable[[], tuple[int, Any]]] = {
         "GET trades/proposals": lambda: bot.get("/trades/proposals?limit=200"),
         "GET trades/proposals/{id}": lambda: bot.get(f"/trades/proposals/{first['id']}"),
         "GET approvals": lambda: mara.get("/approvals"),
         "GET positions": lambda: bot.get("/positions"),
         "GET quotes": lambda: bot.get(f"/quotes?connection={paper.connection.slug}"),
+        "GET candles": lambda: bot.get(f"/candles?{of_btc}&granularity=4h"),
         "GET connectors": lambda: bot.get("/connectors"),
         "GET policies": lambda: bot.get("/policies"),
     }
     for ask in asks.values():
         ask()
+    keep_minutes(paper, 300)
     few = {name: counted(ask)[0] for name, ask in asks.items()}
+    keep_minutes(paper, 3_000)
 
     copies(first["id"], 9)
     for number in range(9):
@@ -78,6 +95,7 @@ def test_reading_takes_as_many_queries_for_ten_times_the_rows(
     assert len(many["GET approvals"][1]["items"]) == 10
     assert len(many["GET positions"][1]["items"]) == 10
     assert len(many["GET connectors"][1]["items"]) == 10
+    assert len(many["GET candles"][1]["items"]) >= 12
 
 
 def test_writing_takes_no_more_queries_than_it_did(bot: Caller, body: Make) -> None:

@@ -18,6 +18,7 @@ from apps.quotes.rules.candles import Source
 from apps.quotes.rules.spans import floor
 from apps.quotes.selectors.candles import candles
 from apps.quotes.services import backfills
+from apps.quotes.types import Length
 from tests.factories.accounts import DeskFactory
 from tests.factories.connectors import simulator_connection
 from tests.venues.simulator_process import SimulatorProcess
@@ -74,7 +75,7 @@ def test_a_run_fills_only_gaps_and_a_second_asks_for_nothing(
     assert (code, wider["candles"], wider["calls"], wider["gaps"]) == (0, 600, 2, 2)
     starts = [int((since + number * PAGE).timestamp()) for number in range(3)]
     assert [start for start, _ in asked(simulator)] == starts
-    page = candles(market=market_of(connection), instrument="BTC-USD", granularity="1h", since=since)
+    page = candles(market=market_of(connection), instrument="BTC-USD", granularity=Length.H1, since=since)
     assert [one.candle.start for one in page.items] == [since + n * HOUR for n in range(900)]
     assert all(one.final for one in page.items)
     assert [row.ended_at is not None for row in CandleBackfill.objects.all()] == [True] * 3
@@ -106,7 +107,7 @@ def test_only_what_is_over_is_asked_for(connection: Connection, simulator: Simul
     code, said = backfill(connection, floor(now, 3_600) - 3 * HOUR, until=now + timedelta(days=3))
 
     assert (code, said["candles"]) == (0, 3)
-    assert candles(market=market_of(connection), instrument="BTC-USD", granularity="1h").items[-1].final
+    assert candles(market=market_of(connection), instrument="BTC-USD", granularity=Length.H1).items[-1].final
 
 
 @pytest.mark.parametrize("kind", ["5xx-before", pytest.param("429", marks=pytest.mark.slow), "garbage"])

@@ -57,15 +57,27 @@ class Query:
             )
         return choices(value)
 
-    def page_size(self) -> int:
-        """The parameter `limit`: how many items a page has, from 1 to 200."""
+    def instant(self, name: str) -> datetime | None:
+        """An instant with its offset. Raises Invalid INSTANT_MALFORMED."""
+        value = self._params.get(name)
+        return None if value is None else parse_instant(value, field=name)
+
+    def needed(self, name: str, fix: str) -> str:
+        """A text that must be there. Raises Invalid PARAMETER_MISSING with this `fix`."""
+        value = self._params.get(name)
+        if value is None:
+            raise Invalid("PARAMETER_MISSING", f"The parameter {name} is needed.", fix=fix, field=name)
+        return value
+
+    def page_size(self, *, default: int = PAGE_SIZE, most: int = PAGE_SIZE_MAX) -> int:
+        """The parameter `limit`: how many items a page has, from 1 to `most`."""
         value = self._params.get("limit")
         if value is None:
-            return PAGE_SIZE
-        if not (value.isascii() and value.isdigit() and len(value) <= 4 and 1 <= int(value) <= PAGE_SIZE_MAX):
+            return default
+        if not (value.isascii() and value.isdigit() and len(value) <= 4 and 1 <= int(value) <= most):
             raise Invalid(
                 "LIMIT_OUT_OF_RANGE",
-                f"limit must be from 1 to {PAGE_SIZE_MAX}.",
+                f"limit must be from 1 to {most}.",
                 fix="Ask for less and follow next_cursor.",
                 field="limit",
             )

@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 
 from apps.common.api.bodies import Body, Field, Schema, Table
 from apps.common.api.problems import PROBLEM_TYPE
+from apps.common.api.queries import PAGE_SIZE, PAGE_SIZE_MAX
 from apps.common.api.shapes import Problem, Shape
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -51,10 +52,10 @@ def id_in_path(name: str, about: str) -> OpenApiParameter:
     )
 
 
-def paged() -> tuple[OpenApiParameter, OpenApiParameter]:
+def paged(*, default: int = PAGE_SIZE, most: int = PAGE_SIZE_MAX) -> tuple[OpenApiParameter, OpenApiParameter]:
     """The parameters of a list that comes in pages."""
     return (
-        parameter("limit", "Items on a page.", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
+        parameter("limit", "Items on a page.", {"type": "integer", "minimum": 1, "maximum": most, "default": default}),
         parameter("cursor", "`next_cursor` of the page before."),
     )
 

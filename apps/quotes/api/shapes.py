@@ -1,6 +1,7 @@
 """What answers about the market look like."""
 
 from apps.common.api.shapes import Count, Instant, Many, Number, Part, Shape, Words, YesNo
+from apps.quotes.types import Length
 
 
 class Quote(Shape):
@@ -39,3 +40,23 @@ class QuotePage(Shape):
     connection = Words()
     items = Many(InstrumentQuote)
     next_cursor = Words(nullable=True)
+
+
+class Candle(Shape):
+    """Prices and volume (base currency) of the interval that begins at `start`."""
+
+    start = Instant()
+    open = Number()
+    high = Number()
+    low = Number()
+    close = Number()
+    volume = Number()
+    final = YesNo(about="The venue told it, or all its parts, after its end: no later answer will differ.")
+
+
+class CandlePage(Shape):
+    connection = Words()
+    instrument = Words()
+    granularity = Words(Length)
+    items = Many(Candle)
+    next_cursor = Words(nullable=True, about="Only where since was said: the newest candles have none after them.")

@@ -2,6 +2,9 @@
 
 from django.urls import path
 
-from apps.quotes.api.views import QuotesView
+from apps.quotes.api.views import CandlesView, QuotesView
 
-urlpatterns = [path("quotes", QuotesView.as_view(), name="api-quotes")]
+urlpatterns = [
+    path("candles", CandlesView.as_view(), name="api-candles"),
+    path("quotes", QuotesView.as_view(), name="api-quotes"),
+]

@@ -10,10 +10,16 @@ from apps.accounts.types import Scope
 from apps.common.api.queries import Query, cursor_of, cursor_parts
 from apps.common.api.schema import documented, paged, parameter
 from apps.common.api.views import ApiView, answer
-from apps.common.errors import Invalid
+from apps.common.decimals import instant_text, parse_instant
 from apps.quotes.api import shapes
-from apps.quotes.selectors.records import instrument_record
+from apps.quotes.selectors.candles import LIMIT_MAX
+from apps.quotes.selectors.records import candle_record, instrument_record
 from apps.quotes.services.board import board
+from apps.quotes.services.charts import chart
+from apps.quotes.types import Length
+
+_NAMES = "GET /api/v1/connectors lists the short names."
+CANDLES_DEFAULT = 300
 
 
 class QuotesView(ApiView):
@@ -44,14 +50,11 @@ class QuotesView(ApiView):
             known=("connection", "instrument", "limit", "cursor"),
             repeatable=("instrument",),
         )
-        limit, parts, slug = query.page_size(), cursor_parts(query.text("cursor"), 1), query.text("connection")
-        if slug is None:
-            raise Invalid(
-                "PARAMETER_MISSING",
-                "The parameter connection is needed.",
-                fix="GET /api/v1/connectors lists the short names.",
-                field="connection",
-            )
+        limit, parts, slug = (
+            query.page_size(),
+            cursor_parts(query.text("cursor"), 1),
+            query.needed("connection", _NAMES),
+        )
         found = board(
             principal=principal_of(request),
             connection=slug,
@@ -66,5 +69,66 @@ class QuotesView(ApiView):
                 "connection": slug,
                 "items": [instrument_record(row, found.quotes.get(row.code), now=now) for row in found.instruments],
                 "next_cursor": cursor_of(found.instruments[-1].code) if found.more else None,
+            }
+        )
+
+
+class CandlesView(ApiView):
+    """/api/v1/candles"""
+
+    access = {"GET": HasScope(Scope.READ)}
+
+    @documented(
+        operation="candles_list",
+        summary="Candles of an instrument",
+        tag="Market",
+        answers={200: shapes.CandlePage},
+        problems=(404,),
+        parameters=(
+            parameter("connection", "The short name GET /connectors lists.", required=True),
+            parameter(
+                "instrument", "Such as BTC-USD.", {"type": "string", "minLength": 1, "maxLength": 40}, required=True
+            ),
+            parameter(
+                "granularity",
+                "Length of a candle.",
+                {"type": "string", "enum": [item.value for item in Length], "default": "1m"},
+            ),
+            parameter(
+                "since",
+                "Candles that begin then or later, the oldest first. Without it, the newest ones are given.",
+                {"type": "string", "format": "date-time"},
+            ),
+            parameter("until", "Candles that begin before.", {"type": "string", "format": "date-time"}),
+            *paged(default=CANDLES_DEFAULT, most=LIMIT_MAX),
+        ),
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Oldest first. An interval in which nothing traded, or of which nothing is known, has no candle; the newest
+        one may still be open. `final` says that no later answer will differ."""
+        query = Query(
+            request.query_params,
+            known=("connection", "instrument", "granularity", "since", "until", "limit", "cursor"),
+        )
+        parts = cursor_parts(query.text("cursor"), 1)
+        since = query.instant("since") if parts is None else parse_instant(parts[0], field="cursor")
+        granularity = query.choice("granularity", Length) or Length.M1
+        slug = query.needed("connection", _NAMES)
+        found = chart(
+            principal=principal_of(request),
+            connection=slug,
+            instrument=query.needed("instrument", "GET /api/v1/quotes lists the instruments."),
+            granularity=Length(granularity),
+            since=since,
+            until=query.instant("until"),
+            limit=query.page_size(default=CANDLES_DEFAULT, most=LIMIT_MAX),
+        )
+        return answer(
+            {
+                "connection": slug,
+                "instrument": query.text("instrument"),
+                "granularity": granularity,
+                "items": [candle_record(one) for one in found.items],
+                "next_cursor": None if found.following is None else cursor_of(instant_text(found.following)),
             }
         )

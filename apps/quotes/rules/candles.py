@@ -4,7 +4,7 @@ A candle is open, high, low, close and base volume of the interval that begins a
 traded has none. Sums are exact: 38 digits fit a column, and the context of a process would keep 28.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
@@ -18,17 +18,6 @@ from apps.quotes.rules.spans import EPOCH, floor
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 3_600
-LENGTHS_S: Final[Mapping[str, int]] = {
-    "1m": 60,
-    "5m": 300,
-    "15m": 900,
-    "30m": 1_800,
-    "1h": 3_600,
-    "2h": 7_200,
-    "4h": 14_400,
-    "6h": 21_600,
-    "1d": 86_400,
-}
 # A trade may be told a little late. A minute is closed when later trades have been heard for so long, or when nothing
 # at all came for it for so long; one that comes later still changes the candle, which is then closed once more.
 LATE: Final = timedelta(seconds=2)
@@ -170,9 +159,9 @@ class CandleBuilder:
         return found
 
     def open(self) -> dict[str, Candle]:
-        """By instrument, its newest minute as it stands."""
-        newest = ((instrument, max(minutes)) for instrument, minutes in self._minutes.items() if minutes)
-        return {instrument: self._minutes[instrument][start].candle(start) for instrument, start in newest}
+        """By instrument, its newest minute as it stands, unless it was given out as it is."""
+        newest = ((instrument, max(minutes), minutes) for instrument, minutes in self._minutes.items() if minutes)
+        return {name: minutes[start].candle(start) for name, start, minutes in newest if minutes[start].changed}
 
     def _is_over(self, instrument: str, start: datetime, now: datetime) -> bool:
         end = start + timedelta(seconds=MINUTE_S) + LATE

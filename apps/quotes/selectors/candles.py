@@ -14,8 +14,9 @@ from django.db.models import Q, QuerySet
 
 from apps.connectors.types import Candle as CandleValue
 from apps.quotes.models import Candle, CandleCover, CandleSeries
-from apps.quotes.rules.candles import HOUR_S, LENGTHS_S, MINUTE_S, Kept, Source, derive, overlay
+from apps.quotes.rules.candles import HOUR_S, MINUTE_S, Kept, Source, derive, overlay
 from apps.quotes.rules.spans import Span, ceil, covers, floor, union
+from apps.quotes.types import Length
 
 LIMIT_MAX: Final = 1_000
 _COLUMNS: Final = ("start", "open", "high", "low", "close", "volume", "source", "is_final")
@@ -23,10 +24,10 @@ _COLUMNS: Final = ("start", "open", "high", "low", "close", "volume", "source", 
 
 @dataclass(frozen=True, slots=True)
 class CandlePage:
-    """Candles, oldest first; `more`: there are others after them (or before, where the newest were asked for)."""
+    """Candles, oldest first; `following`: from when on there are others, where the oldest were asked for."""
 
     items: list[Kept]
-    more: bool
+    following: datetime | None
 
 
 def series_of(market: str, instruments: Iterable[str], seconds: Iterable[int]) -> dict[tuple[str, int], CandleSeries]:
@@ -68,17 +69,16 @@ def candles(
     *,
     market: str,
     instrument: str,
-    granularity: str,
+    granularity: Length,
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int = LIMIT_MAX,
 ) -> CandlePage:
     """At most `limit` candles that begin in [since, until), oldest first: the first ones from `since` on, or, where
     that is not said, the newest. The newest may be the one that is still open.
-
-    `granularity` is a key of `LENGTHS_S`; another raises KeyError. Where nothing is kept, the page is empty.
+    Where nothing is kept, the page is empty.
     """
-    seconds = LENGTHS_S[granularity]
+    seconds = granularity.seconds
     base = MINUTE_S if seconds < HOUR_S else HOUR_S
     series = series_of(market, [instrument], {MINUTE_S, HOUR_S, seconds})
     ids = {length: row.pk for (_, length), row in series.items()}
@@ -87,8 +87,9 @@ def candles(
         span &= Q(start__gte=ceil(since, seconds))
     if until is not None:
         span &= Q(start__lt=ceil(until, seconds))
-    # So many rows span more buckets than are shown, or are all there are; only the outermost may be cut.
-    enough = (limit + 1) * (seconds // base)
+    # So many rows span two more than are shown, or are all there are. The outermost may be cut and is left out, and the
+    # one before it says that the page is not the last.
+    enough = (limit + 2) * (seconds // base)
     newest_first = since is None
     rows = _rows(ids.get(base), span, newest_first, enough)
     if newest_first and (until is None):
@@ -145,5 +146,6 @@ def _sorted(found: Mapping[datetime, Kept]) -> list[Kept]:
 
 
 def _cut(items: list[Kept], newest_first: bool, limit: int) -> CandlePage:
-    more = len(items) > limit
-    return CandlePage(items[-limit:] if newest_first else items[:limit], more)
+    if newest_first:
+        return CandlePage(items[-limit:], None)
+    return CandlePage(items[:limit], items[limit].candle.start if len(items) > limit else None)

@@ -8,6 +8,7 @@ from apps.common.decimals import decimal_text, instant_text
 if TYPE_CHECKING:
     from apps.connectors.models import Instrument
     from apps.connectors.types import Quote
+    from apps.quotes.rules.candles import Kept
 
 
 def quote_record(quote: "Quote", *, now: datetime) -> dict[str, Any]:
@@ -19,6 +20,20 @@ def quote_record(quote: "Quote", *, now: datetime) -> dict[str, Any]:
         "occurred_at": instant_text(quote.occurred_at),
         "received_at": instant_text(quote.received_at),
         "age_ms": max(int((now - quote.received_at).total_seconds() * 1000), 0),
+    }
+
+
+def candle_record(kept: "Kept") -> dict[str, Any]:
+    """A candle as the API says it."""
+    one = kept.candle
+    return {
+        "start": instant_text(one.start),
+        "open": decimal_text(one.open),
+        "high": decimal_text(one.high),
+        "low": decimal_text(one.low),
+        "close": decimal_text(one.close),
+        "volume": decimal_text(one.volume),
+        "final": kept.final,
     }
 
 

@@ -12,7 +12,7 @@ from apps.connectors.types import Quote
 from apps.quotes.services import quotes
 
 if TYPE_CHECKING:
-    from apps.connectors.models import Instrument
+    from apps.connectors.models import Connection, Instrument
 
 QUOTE_AGE_MAX: Final = timedelta(seconds=2)
 
@@ -26,14 +26,9 @@ class Board:
     more: bool
 
 
-def board(
-    *, principal: Principal, connection: str, codes: Sequence[str], after: str | None, limit: int, now: datetime
-) -> Board:
-    """What the connection lists. For instruments that are named, a quote older than 2 s is asked for anew.
-
-    Raises NotFound CONNECTION_UNKNOWN, Invalid INSTRUMENT_UNKNOWN, Unavailable where the venue does not answer.
-    """
-    found = connections_for(principal).filter(slug=connection).first()
+def connection_named(principal: Principal, slug: str) -> "Connection":
+    """The connection of this short name, if this caller may use it. Raises NotFound CONNECTION_UNKNOWN."""
+    found = connections_for(principal).filter(slug=slug).first()
     if found is None:
         raise NotFound(
             "CONNECTION_UNKNOWN",
@@ -41,6 +36,17 @@ def board(
             fix="GET /api/v1/connectors lists the connections this key or person may use.",
             field="connection",
         )
+    return found
+
+
+def board(
+    *, principal: Principal, connection: str, codes: Sequence[str], after: str | None, limit: int, now: datetime
+) -> Board:
+    """What the connection lists. For instruments that are named, a quote older than 2 s is asked for anew.
+
+    Raises NotFound CONNECTION_UNKNOWN, Invalid INSTRUMENT_UNKNOWN, Unavailable where the venue does not answer.
+    """
+    found = connection_named(principal, connection)
     rows = instruments_of(found.pk, codes=tuple(codes)).order_by("code")
     listed = list((rows.filter(code__gt=after) if after is not None else rows)[: limit + 1])
     shown = listed[:limit]

@@ -69,11 +69,14 @@ class _Hearing:
         with self._lock:
             for event in events:
                 self._builder.hear(event, now=now)
-            for instrument, closed in self._builder.closed(now=now).items():
+            over = self._builder.closed(now=now)
+            for instrument, closed in over.items():
                 self._pending |= {(instrument, one.start): one for one in closed}
+            if over:  # before they are rows, so that no reader counts one twice
+                cache.delete_many([open_key(self._market, instrument) for instrument in over])
             if self._pending:
                 self._write()
-            if self._said_at is None or now - self._said_at >= OPEN_SAID_EVERY:
+            if over or self._said_at is None or now - self._said_at >= OPEN_SAID_EVERY:
                 self._said_at = now
                 minutes = self._builder.open().items()
                 cache.set_many({open_key(self._market, name): one for name, one in minutes}, timeout=OPEN_KEPT_S)

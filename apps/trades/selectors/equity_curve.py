@@ -11,6 +11,7 @@ from apps.common.money import total
 from apps.connectors.selectors import market_of
 from apps.connectors.types import Side
 from apps.quotes.selectors.candles import candles
+from apps.quotes.types import Length
 from apps.trades.models import Fill
 from apps.trades.rules.equity_curve import Move, Point, curve, moves_of
 from apps.trades.selectors.wealth import Account
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 STEP: Final = timedelta(minutes=15)
 STEPS: Final = 96
-GRANULARITY: Final = "15m"
+GRANULARITY: Final = Length.M15
 CURRENCIES_MAX: Final = 12
 KEPT_S: Final = 60
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
