@@ -141,7 +141,7 @@ class Outlet:
 
     async def close(self, ending: Ending, within_s: float = 2.0) -> None:
         """Say why, and close, as far as the reader takes it within the time."""
-        self._stop()
+        await self._stop()
         try:
             async with asyncio.timeout(within_s):
                 if ending.error is not None:
@@ -150,10 +150,11 @@ class Outlet:
         except (OSError, RuntimeError, TimeoutError):
             return
 
-    def _stop(self) -> None:
+    async def _stop(self) -> None:
         self._queue.clear()
-        if self._rest is not None:
-            self._rest.cancel()
+        if (rest := self._rest) is not None:
+            rest.cancel()
+            await asyncio.wait({rest})
 
     async def _follow(self, rest: Coroutine[Any, Any, None]) -> None:
         """Wait for the frame on its way, then send what waited, then what is newest."""

@@ -37,7 +37,7 @@ def seed() -> None:
     call_command("sync_roles", verbosity=0)
     main, other = DeskFactory(slug="main"), DeskFactory(slug="other")
     UserFactory(username="trader", role="trader", desk=main)
-    UserFactory(username="colleague", role="auditor", desk=main, is_staff=True)
+    UserFactory(username="colleague", role="auditor", desk=main, is_staff=False)
     UserFactory(username="stranger", role="trader", desk=other)
     UserFactory(username="nobody", desk=main)
     paper = ConnectionFactory(slug="paper", name="Paper", desk=main)
@@ -119,6 +119,10 @@ class Acts:
         for connection in Connection.objects.all():
             quotes.keep(connection.pk, [Quote(code, number, number + 1, one, one, at, at)])
 
+    def ticks_soon(self, **values: Any) -> None:
+        """As `ticks`, while the test does something else."""
+        threading.Thread(target=lambda: self.ticks(**values), daemon=True).start()
+
     def ticks(self, codes: list[str], times: int, pause_s: float = 0, first: int = 1, age_s: float = 0) -> None:
         """Send prices first, first + 1, ... of these instruments."""
         import time
@@ -145,13 +149,29 @@ class Acts:
             if pause_s:
                 time.sleep(pause_s)
 
-    def alarm(self, code: str) -> None:
-        """Raise an alarm."""
+    def alarm(self, subject: str) -> int:
+        """Raise an alarm; its id."""
         from django.utils import timezone
 
         from apps.audit.services import alarms
 
-        alarms.raise_alarm(code=code, subject="beat", message="A test raises it.", now=timezone.now())
+        return alarms.raise_alarm(code="BEAT_SILENT", subject=subject, message="A test.", now=timezone.now()).pk
+
+    def compared(self, slug: str) -> None:
+        """On record: this connection was compared with its venue."""
+        from django.db import transaction
+        from django.utils import timezone
+
+        from apps.audit.services import events
+        from apps.audit.types import Actor
+        from apps.connectors.models import Connection
+
+        about = f"connection:{Connection.objects.get(slug=slug).pk}"
+        with transaction.atomic():
+            events.record(
+                stream=about, kind="reconciliation.ended", actor=Actor.system("test"), subject=about, payload={},
+                now=timezone.now(),
+            )  # fmt: skip
 
     def halt(self, slug: str) -> None:
         """Halt one connection."""

@@ -1,0 +1,245 @@
+"""The hub with readers that stop and go on: each sees the newest, nobody a backlog, and nobody waits for another."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.common import sockets
+from apps.common.sockets import QUEUE_MAX, Ending, Outlet, begin
+from apps.quotes import hub as hubs
+from apps.quotes.hub import Hub, Reader
+from apps.quotes.types import Item, Tick, Topic
+
+CODES = ("A", "B", "C")
+BEGAN = datetime(2026, 11, 29, 12, tzinfo=UTC)
+FRAMES_LATE_MAX = 2
+
+
+def tick(code: str, price: int, *, at: datetime = BEGAN) -> Tick:
+    """A price of a code."""
+    bid, one = Decimal(price), Decimal(1)
+    return Tick(
+        market="m", instrument=code, bid=bid, ask=bid + 1, bid_quantity=one, ask_quantity=one,
+        occurred_at=at, received_at=at,
+    )  # fmt: skip
+
+
+def item(code: str) -> Item:
+    return Item("paper", code, Topic("m", code))
+
+
+class Peer:
+    """The far end of a socket: takes frames while it reads, and lets the sender wait while it does not."""
+
+    def __init__(self, outlet: Callable[[sockets.Send], Outlet] = Outlet) -> None:
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.frames: list[dict[str, Any]] = []
+        self.on_the_way = 0
+        self.reader = Reader(outlet(self._take))
+
+    async def _take(self, frame: sockets.Frame) -> None:
+        self.on_the_way += 1
+        assert self.on_the_way == 1, "two frames at once"
+        try:
+            await self.reads.wait()
+        finally:
+            self.on_the_way -= 1
+        if frame["type"] == "websocket.send":
+            self.frames.append(json.loads(frame["text"]))
+
+    def bids(self, code: str) -> list[int]:
+        """What it saw of a code, in order."""
+        quotes = [quote for frame in self.frames if frame["type"] == "quotes" for quote in frame["quotes"]]
+        return [int(quote["bid"]) for quote in quotes if quote["instrument"] == code]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("tick"), st.sampled_from(CODES)),
+        st.tuples(st.just("stop"), st.integers(0, 2)),
+        st.tuples(st.just("read"), st.integers(0, 2)),
+        st.tuples(st.just("wait"), st.integers(0, 2)),
+        st.tuples(st.just("join"), st.integers(0, 2)),
+    ),
+    max_size=60,
+)
+ITEMS = st.lists(st.frozensets(st.sampled_from(CODES), min_size=1), min_size=3, max_size=3)
+
+
+async def play(steps: list[tuple[str, Any]], wanted: list[frozenset[str]], outlet: Any = Outlet) -> None:
+    """Any ticks, any readers stopping and going on; then all read: each has seen the newest of its own, in order, and
+    what comes to who stood still is a frame or two."""
+    hub = Hub(lambda: BEGAN)
+    peers = [Peer(outlet) for _ in wanted]
+    newest: dict[str, int] = {}
+
+    async def settle() -> None:
+        for _ in range(4):
+            await asyncio.sleep(hubs.FLUSH_S)
+
+    for peer, codes in zip(peers, wanted, strict=True):
+        hub.join(peer.reader)
+        hub.show(peer.reader, frozenset(map(item, codes)))
+    for number, (what, which) in enumerate(steps, start=1):
+        if what == "tick":
+            hub.hear([tick(which, number)])
+            newest[which] = number
+        elif what == "wait":
+            await settle()
+        elif what == "join":
+            hub.show(peers[which].reader, frozenset())
+            hub.show(peers[which].reader, frozenset(map(item, wanted[which])))
+        else:
+            (peers[which].reads.set if what == "read" else peers[which].reads.clear)()
+    await settle()
+    before = [len(peer.frames) for peer in peers]
+    for peer in peers:
+        peer.reads.set()
+    await settle()
+    for peer in peers:
+        hub.leave(peer.reader)
+
+    for peer, codes, seen in zip(peers, wanted, before, strict=True):
+        assert len(peer.frames) - seen <= FRAMES_LATE_MAX
+        for code in CODES:
+            bids = peer.bids(code)
+            assert bids == sorted(bids)
+            assert (bids[-1:] == [newest[code]]) if code in codes and code in newest else code in codes or not bids
+
+
+@given(steps=STEPS, wanted=ITEMS)
+def test_every_reader_ends_with_the_newest_of_its_own_and_never_gets_a_backlog(
+    steps: list[tuple[str, Any]], wanted: list[frozenset[str]]
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(hubs, "FLUSH_S", 0.0005)
+        asyncio.run(play(steps, wanted))
+
+
+class EverythingInOrder(Outlet):
+    """What one writes first: a queue in front of the socket."""
+
+    def __init__(self, send: sockets.Send) -> None:
+        super().__init__(send)
+        self._waiting: list[str] = []
+        self.next_frame_of_hub = self.next_frame
+
+    @property
+    def is_busy(self) -> bool:
+        return False
+
+    def put(self, text: str) -> None:
+        if super().is_busy:
+            self._waiting.append(text)
+            self.next_frame = lambda: self._waiting.pop(0) if self._waiting else None
+        else:
+            super().put(text)
+
+
+def test_a_queue_in_front_of_the_socket_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs, "FLUSH_S", 0.0005)
+    steps = [("stop", 0), *[step for _ in range(5) for step in (("tick", "A"), ("wait", 0))]]
+    wanted = [frozenset("A")] * 3
+    asyncio.run(play(steps, wanted))
+
+    with pytest.raises(AssertionError):
+        asyncio.run(play(steps, wanted, EverythingInOrder))
+
+
+def test_an_older_price_never_replaces_a_newer_one() -> None:
+    async def told() -> list[int]:
+        hub, peer = Hub(lambda: BEGAN), Peer()
+        hub.join(peer.reader)
+        hub.show(peer.reader, frozenset([item("A")]))
+        hub.hear([tick("A", 2)])
+        hub.hear([tick("A", 1, at=BEGAN - timedelta(seconds=1))])
+        await asyncio.sleep(3 * hubs.FLUSH_S)
+        hub.leave(peer.reader)
+        return peer.bids("A")
+
+    assert asyncio.run(told()) == [2]
+
+
+def test_who_does_not_take_a_frame_in_time_is_dropped_and_who_does_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "SLOW_S_MAX", 0.05)
+
+    async def ended() -> list[Ending | None]:
+        peers = [Peer(), Peer()]
+        peers[0].reads.clear()
+        for peer in peers:
+            peer.reader.outlet.say("{}")
+        await asyncio.sleep(0.1)
+        for peer in peers:
+            peer.reader.outlet.drop_if_slow()
+        found = [peer.reader.outlet.ended for peer in peers]
+        await peers[0].reader.outlet.close(sockets.TOO_SLOW, within_s=0.01)
+        return [future.result() if future.done() else None for future in found]
+
+    assert asyncio.run(ended()) == [sockets.TOO_SLOW, None]
+
+
+def test_what_must_not_be_lost_waits_in_order_up_to_a_bound() -> None:
+    async def said(count: int) -> tuple[list[int], Ending | None]:
+        peer = Peer()
+        peer.reads.clear()
+        for number in range(count):
+            peer.reader.outlet.say(json.dumps(number))
+        peer.reads.set()
+        await asyncio.sleep(0.01)
+        ended = peer.reader.outlet.ended
+        return peer.frames, ended.result() if ended.done() else None  # type: ignore[return-value]
+
+    frames, ended = asyncio.run(said(1 + QUEUE_MAX))
+    assert (frames, ended) == (list(range(1 + QUEUE_MAX)), None)
+    frames, ended = asyncio.run(said(2 + QUEUE_MAX))
+    assert ended == sockets.TOO_SLOW
+
+
+def test_a_socket_that_is_gone_ends_itself() -> None:
+    async def ended(error: Exception, *, at_once: bool) -> int:
+        async def send(_frame: sockets.Frame) -> None:
+            if not at_once:
+                await asyncio.sleep(0)
+            raise error
+
+        outlet = Outlet(send)
+        outlet.say("{}")
+        return (await asyncio.wait_for(outlet.ended, 1)).code
+
+    for error in (ConnectionResetError(), RuntimeError("after close")):
+        assert asyncio.run(ended(error, at_once=True)) == 1006
+        assert asyncio.run(ended(error, at_once=False)) == 1006
+
+
+def test_what_was_begun_goes_on_from_where_it_stood() -> None:
+    async def played() -> list[object]:
+        gate, steps = asyncio.Event(), []
+
+        async def work(number: int) -> None:
+            steps.append(number)
+            await gate.wait()
+            await asyncio.sleep(0)
+            steps.append(-number)
+
+        async def quick() -> None:
+            steps.append("quick")
+
+        assert begin(quick()) is None
+        rests = [begin(work(number)) for number in (1, 2)]
+        tasks = [asyncio.create_task(rest) for rest in rests if rest is not None]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        gate.set()
+        await tasks[0]
+        assert (await asyncio.gather(tasks[1], return_exceptions=True))[0].__class__ is asyncio.CancelledError
+        return list(steps)
+
+    assert asyncio.run(played()) == ["quick", 1, 2, -1]
