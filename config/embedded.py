@@ -1,8 +1,8 @@
 """The embedded way to run: what a server installation runs as processes, here as threads of the one web process.
 
-Two Celery workers (queue `execution` alone in one, so that nothing slow stands before an order), beat, the quote
-poller, and the user channel. The ASGI lifespan owns them: they run exactly as long as the server answers. A part that
-ends by itself ends the whole process: a desk whose sweeps stand still must not look alive.
+Two Celery workers (queue `execution` alone in one, so that nothing slow stands before an order), beat, the live feed
+and the poller below it, and the user channel. The ASGI lifespan owns them: they run exactly as long as the server
+answers. A part that ends by itself ends the whole process: a desk whose sweeps stand still must not look alive.
 """
 
 import asyncio
@@ -66,11 +66,13 @@ class Desk:
         self._beat = Service(app, max_interval=BEAT_TURN_S, scheduler_cls=DatabaseScheduler)
         poll_quotes = import_string(settings.QUOTE_POLLER)
         follow_orders = import_string(settings.ORDER_STREAM)
+        follow_markets = import_string(settings.MARKET_FEED)
         self._parts = [
             self._part("worker-execution", lambda: work(app, "execution", EXECUTION_THREADS)),
             self._part("worker-default", lambda: work(default_app, "default", DEFAULT_THREADS)),
             self._part("beat", self._beat.start),
             self._part("quotes", lambda: poll_quotes(self._stop, clock=timezone.now)),
+            self._part("feed", lambda: follow_markets(self._stop, clock=timezone.now)),
             self._part("orders", lambda: follow_orders(self._stop, clock=timezone.now)),
         ]
 

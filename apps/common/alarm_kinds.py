@@ -149,8 +149,14 @@ _VENUES: Final = (
     _swept(
         "PRICES_SILENT",
         "ALARM_PRICES_SILENT_S",
-        "Nobody gets prices of a connection: the feed has stopped, or the venue does not answer it.",
-        "Start the feed (poll_quotes). Nothing is decided on old prices meanwhile.",
+        "Nobody asks for prices of a connection: the poller has stopped, or the venue does not answer it.",
+        "Start the poller (poll_quotes). Nothing is decided on old prices meanwhile.",
+    ),
+    _swept(
+        "FEED_DOWN",
+        "ALARM_FEED_DOWN_S",
+        "A market's live prices do not come: they are only asked for, where something waits for them.",
+        "Start stream_quotes; its log and manage.py doctor say why. Nothing is decided on old prices meanwhile.",
     ),
     _swept(
         "USER_CHANNEL_SILENT",

@@ -1,7 +1,7 @@
 """Reads of connections and of what was last learned over them."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Final
 from urllib.parse import urlsplit
@@ -106,6 +106,12 @@ def instrument_spec(connection_id: UUID, code: str) -> InstrumentSpec | None:
 def instruments_of(connection_id: UUID, *, codes: tuple[str, ...] = ()) -> QuerySet[Instrument]:
     """What the connection's venue lists; only `codes`, where some are given."""
     return Instrument.objects.filter(Q(code__in=codes) if codes else Q(), connection=connection_id)
+
+
+def tradable_codes(connection_ids: Iterable[UUID]) -> frozenset[str]:
+    """What can be traded on at least one of these connections, as last read."""
+    rows = Instrument.objects.filter(connection__in=list(connection_ids), tradable=True).order_by()
+    return frozenset(rows.values_list("code", flat=True))
 
 
 def balances_question(connection_id: UUID) -> Question[Balance]:

@@ -3,6 +3,7 @@
 Every instant is aware UTC: `occurred_at` by the venue's clock, `received_at` by ours. `None`: the venue did not say.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -58,15 +59,23 @@ class OrderUpdate:
     created_at: datetime | None
 
 
+class Unreadable(ValueError):
+    """What came is not what the venue documents. Names the field."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ticker:
-    """Last price and best levels of one instrument. A quote is there where both sides are."""
+    """Last price and best levels of one instrument. A quote is there where both sides are.
+
+    `change_24h` is the last price's change over a day in percent.
+    """
 
     instrument: str
     last: Decimal | None
     quote: Quote | None
     occurred_at: datetime
     received_at: datetime
+    change_24h: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +134,26 @@ class Orders:
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tickers:
-    tickers: tuple[Ticker, ...]
+    """One message's tickers. Each is read when it is wanted: of most, a newer one comes before anybody looks.
+
+    `unread` has them by instrument, in the venue's own words, for `read_one` alone.
+    """
+
+    unread: Mapping[str, object]
+    read_one: Callable[[object, "Tickers"], Ticker]
+    timestamp: object
+    received_at: datetime
+
+    def read(self, instrument: str) -> Ticker:
+        """One of `unread`. Raises Unreadable."""
+        return self.read_one(self.unread[instrument], self)
+
+    @property
+    def tickers(self) -> tuple[Ticker, ...]:
+        """All of them. Raises Unreadable."""
+        return tuple(map(self.read, self.unread))
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,10 @@ class InstrumentSpec:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Best bid and ask. `occurred_at` by the venue's clock, `received_at` by ours."""
+    """Best bid and ask. `occurred_at` by the venue's clock, `received_at` by ours.
+
+    `last` is the price of the last public trade, `change_24h` its change over a day in percent, where they are known.
+    """
 
     instrument: str
     bid: Decimal
@@ -154,6 +157,8 @@ class Quote:
     ask_quantity: Decimal
     occurred_at: datetime
     received_at: datetime
+    last: Decimal | None = None
+    change_24h: Decimal | None = None
 
     @property
     def mid(self) -> Decimal:

@@ -1,6 +1,7 @@
 """Values of this app. No Django here."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -69,3 +70,38 @@ class Length(StrEnum):
     @property
     def seconds(self) -> int:
         return int(self[:-1]) * {"m": 60, "h": 3_600, "d": 86_400}[self[-1]]
+
+
+class FeedWord(StrEnum):
+    """How a market's live feed does, in one word."""
+
+    LIVE = "LIVE"
+    """Every socket is subscribed, and prices come."""
+    CONNECTING = "CONNECTING"
+    """A socket is being opened, for the first time or again, and not for long yet."""
+    STALE = "STALE"
+    """The sockets live, but no price has come over them for too long, or those that come are old."""
+    DOWN = "DOWN"
+    """Nobody follows the market, or no connection to it has succeeded for too long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedState:
+    """How a market's live feed does. `connections` are the short names of those whose prices come from there.
+
+    `since` is when it became so, `heard_at` when anything last came, heartbeats among it (None: not known). `lag_ms` is
+    by how much the newest price came after its time by the venue's clock: negative where that clock is ahead of ours.
+    `gaps` and `reconnects` count since the feed's holder began. `instruments` has when a price last came, by code.
+    """
+
+    market: str
+    connections: tuple[str, ...]
+    state: FeedWord
+    since: datetime | None
+    heard_at: datetime | None
+    lag_ms: int | None
+    gaps: int
+    reconnects: int
+    messages_per_s: int
+    detail: str
+    instruments: Mapping[str, datetime] = field(default_factory=dict)

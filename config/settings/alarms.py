@@ -23,6 +23,7 @@ ALARM_HALT_NOT_CLEARED_S = env.integer("ALARM_HALT_NOT_CLEARED_S", default=60, m
 ALARM_DIFFERENCE_OPEN_S = env.integer("ALARM_DIFFERENCE_OPEN_S", default=3600, minimum=5, maximum=30 * _DAY_S)
 ALARM_MARKET_FACTS_OLD_S = env.integer("ALARM_MARKET_FACTS_OLD_S", default=120, minimum=30, maximum=_DAY_S)
 # Signs of life come every ten seconds or so: a bound below that would cry wolf.
+ALARM_FEED_DOWN_S = env.integer("ALARM_FEED_DOWN_S", default=60, minimum=30, maximum=_DAY_S)
 ALARM_PRICES_SILENT_S = env.integer("ALARM_PRICES_SILENT_S", default=60, minimum=30, maximum=_DAY_S)
 ALARM_USER_CHANNEL_SILENT_S = env.integer("ALARM_USER_CHANNEL_SILENT_S", default=120, minimum=30, maximum=_DAY_S)
 ALARM_BEAT_SILENT_S = env.integer("ALARM_BEAT_SILENT_S", default=60, minimum=30, maximum=_DAY_S)

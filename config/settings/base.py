@@ -58,6 +58,8 @@ TRIP_REJECTS = env.integer("TRIP_REJECTS", default=5, minimum=1, maximum=1000)
 TRIP_REJECTS_WITHIN_S = env.integer("TRIP_REJECTS_WITHIN_S", default=600, minimum=10, maximum=86_400)
 TRIP_QUOTE_OLD_S = env.integer("TRIP_QUOTE_OLD_S", default=10, minimum=2, maximum=3600)
 TRIP_QUOTES_DEAD_S = env.integer("TRIP_QUOTES_DEAD_S", default=30, minimum=5, maximum=3600)
+# Instruments whose whole order book the feed follows: a snapshot has megabytes, and best prices come at once.
+FEED_BOOKS = env.words("FEED_BOOKS")
 
 # Checkpoints of the audit log. The private key is read by the sealer (queue `default`) each time it seals: only the
 # process that works on that queue may be told where it is.
@@ -174,7 +176,11 @@ CACHES: dict[str, Any] = {
     "default": (
         {"BACKEND": "apps.common.cache.SharedCache", "LOCATION": REDIS_URL}
         if REDIS_URL
-        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "aika"}
+        else {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "LOCATION": "aika",
+            "OPTIONS": {"MAX_ENTRIES": 200_000},
+        }
     )
 }
 CHANNEL_LAYERS: dict[str, Any] = {
@@ -247,6 +253,8 @@ BEAT_DEFAULTS = SCHEDULE
 QUOTE_POLLER = "apps.trades.services.market.run_poller"
 # Likewise: follows what the venue tells of our orders.
 ORDER_STREAM = "apps.trades.services.user_channel.run"
+# Likewise: follows the markets' own news of prices.
+MARKET_FEED = "apps.quotes.feed.run"
 # Takes ticks on to the sockets.
 QUOTE_HUB = "apps.quotes.hub.publish"
 

@@ -42,7 +42,7 @@ ALL = [(name, words) for name in OURS for words in commands_of(SERVICES[name])]
 
 def test_the_server_profile_is_whole() -> None:
     assert set(SERVICES) == {
-        "postgres", "redis", "qdrant", "release", "web", "live", "worker", "worker-execution", "beat", "feed",
+        "postgres", "redis", "qdrant", "release", "web", "live", "worker", "worker-execution", "beat", "feed", "poller",
         "order-stream", "alarms",
     }  # fmt: skip
 

@@ -174,13 +174,19 @@ def test_a_snapshot_does_not_bring_a_part_of_an_old_minute_back() -> None:
     assert late[-1].start == at
 
 
+def told(*tickers: Ticker) -> Tickers:
+    """Tickers that are read already."""
+    by_instrument = {ticker.instrument: ticker for ticker in tickers}
+    return Tickers(by_instrument, lambda row, of: by_instrument[row.instrument], None, DAY)  # type: ignore[attr-defined]
+
+
 def test_a_ticker_counts_only_where_no_trades_are_told() -> None:
     builder = CandleBuilder()
     ticker = Ticker("BTC-USD", Decimal(7), None, DAY, DAY)
     other = Ticker("ETH-USD", Decimal(3), None, DAY, DAY)
-    builder.hear(Tickers((ticker, other)), now=DAY)
+    builder.hear(told(ticker, other), now=DAY)
     builder.hear(Trades((trade(1, DAY + timedelta(seconds=3), "10"),), False, DAY), now=DAY)
-    builder.hear(Tickers((ticker,)), now=DAY)
+    builder.hear(told(ticker), now=DAY)
 
     made = builder.closed(now=DAY + timedelta(minutes=2))
 

@@ -1,6 +1,7 @@
 """Signs of life: every part writes now and then that it lives, so that its silence can be noticed by any process."""
 
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final
 
 from django.db import IntegrityError, transaction
@@ -8,6 +9,7 @@ from django.db import IntegrityError, transaction
 from apps.audit.models import Pulse
 
 EVERY: Final = timedelta(seconds=10)
+NAME_LENGTH: Final = 80
 
 SWEEP: Final = "sweep"
 """Alarms were looked for, by whomever."""
@@ -25,6 +27,12 @@ def worker(queue: str) -> str:
 def prices(connection_id: object) -> str:
     """The name of the feed of a connection."""
     return f"prices:{connection_id}"
+
+
+def feed(market: str) -> str:
+    """The name of the live feed of a market."""
+    name = f"feed:{market}"
+    return name if len(name) <= NAME_LENGTH else f"feed:{sha256(market.encode()).hexdigest()}"
 
 
 def user_channel(connection_id: object) -> str:

@@ -73,6 +73,14 @@ def _stream(
     )
 
 
+def has_market_socket(connection: Connection) -> bool:
+    """Whether the market of this connection can be listened to at all; where not, it is only asked."""
+    try:
+        return connection.venue == Venue.COINBASE and bool(socket_url(connection.api_base, user=False))
+    except Misconfigured:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class StreamHealth:
     """How a stream does, as its holder said at `said_at`. `live_since` is None while things may be missing.

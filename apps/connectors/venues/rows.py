@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
+from apps.connectors.stream_types import Unreadable
+
 Row = Mapping[str, object]
 
 # Go's zero time: the venue's word for "none" (coinbase.md 3.1).
@@ -14,7 +16,7 @@ _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z
 _DECIMAL = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
 
 
-class Malformed(ValueError):
+class Malformed(Unreadable):
     """The venue's JSON is not what its documentation says. Names the field, never repeats a secret."""
 
 
@@ -43,7 +45,7 @@ def decode(body: bytes) -> Row:
 
 
 def row_of(value: object, name: str) -> Row:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise Malformed(f"{name} is not an object")
     return value
 

@@ -1,7 +1,12 @@
-"""The latest quote per connection and instrument, in the cache. Never one database row per tick."""
+"""The latest quote per connection and instrument, in the cache. Never one database row per tick.
+
+Whoever learns a price keeps it here: the feed what it is told, the poller and a decision what they asked. Of two, the
+one that is news stays (`rules.news`). Kept as texts and whole microseconds: most are replaced before they are read.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -9,6 +14,7 @@ from django.core.cache import cache
 
 from apps.connectors.services import venue
 from apps.connectors.types import Quote
+from apps.quotes.rules.news import Moment, is_news
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
@@ -16,41 +22,98 @@ if TYPE_CHECKING:
 # How long a quote stays readable. Older ones are of no use to anybody: every reader has a far smaller bound.
 KEEP_S: Final = 120
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+Packed = tuple[str, str, str, str, str, str | None, str | None, int, int]
+"""Instrument, bid, ask, their quantities, last, change, occurred_at, received_at."""
+
 
 def _key(connection_id: UUID, code: str) -> str:
     return f"quote:{connection_id}:{code}"
 
 
+def _packed(quote: Quote) -> Packed:
+    return (
+        quote.instrument,
+        str(quote.bid),
+        str(quote.ask),
+        str(quote.bid_quantity),
+        str(quote.ask_quantity),
+        None if quote.last is None else str(quote.last),
+        None if quote.change_24h is None else str(quote.change_24h),
+        (quote.occurred_at - _EPOCH) // _MICROSECOND,
+        (quote.received_at - _EPOCH) // _MICROSECOND,
+    )
+
+
+def _unpacked(packed: Packed) -> Quote:
+    code, bid, ask, bid_quantity, ask_quantity, last, change, occurred, received = packed
+    return Quote(
+        code,
+        Decimal(bid),
+        Decimal(ask),
+        Decimal(bid_quantity),
+        Decimal(ask_quantity),
+        _EPOCH + timedelta(microseconds=occurred),
+        _EPOCH + timedelta(microseconds=received),
+        None if last is None else Decimal(last),
+        None if change is None else Decimal(change),
+    )
+
+
+def _moment(packed: Packed) -> Moment:
+    occurred, received = (_EPOCH + timedelta(microseconds=number) for number in packed[7:])
+    return Moment(occurred, received, (packed[1], packed[2]))
+
+
 def latest(connection_id: UUID, code: str) -> Quote | None:
     """The newest quote heard, whatever its age; None where none is kept. The reader judges `received_at`."""
-    quote: Quote | None = cache.get(_key(connection_id, code))
-    return quote
+    packed: Packed | None = cache.get(_key(connection_id, code))
+    return None if packed is None else _unpacked(packed)
 
 
 def latest_of(connection_id: UUID, codes: Iterable[str]) -> dict[str, Quote]:
     """The newest quotes heard, by code; codes without one are absent."""
-    found: Mapping[str, Quote] = cache.get_many([_key(connection_id, code) for code in codes])
-    return {quote.instrument: quote for quote in found.values()}
+    found: Mapping[str, Packed] = cache.get_many([_key(connection_id, code) for code in codes])
+    return {packed[0]: _unpacked(packed) for packed in found.values()}
 
 
 def latest_of_all(codes: Mapping[UUID, Iterable[str]]) -> dict[UUID, dict[str, Quote]]:
     """As `latest_of`, for many connections in one read of the cache."""
     keys = {_key(connection_id, code): connection_id for connection_id, wanted in codes.items() for code in wanted}
     found: dict[UUID, dict[str, Quote]] = {}
-    for key, quote in cache.get_many(list(keys)).items():
-        found.setdefault(keys[key], {})[quote.instrument] = quote
+    for key, packed in cache.get_many(list(keys)).items():
+        found.setdefault(keys[key], {})[packed[0]] = _unpacked(packed)
     return found
 
 
 def keep(connection_id: UUID, quotes: Iterable[Quote]) -> None:
-    """Keep each quote unless a newer one (by the venue's clock) is kept already."""
-    offered = {_key(connection_id, quote.instrument): quote for quote in quotes}
-    kept: Mapping[str, Quote] = cache.get_many(list(offered))
-    newer = {
-        key: quote for key, quote in offered.items() if key not in kept or quote.occurred_at >= kept[key].occurred_at
-    }
+    """Keep each quote that the venue gave when it was asked, unless a newer one (by its clock) is kept already."""
+    _keep([connection_id], {quote.instrument: _packed(quote) for quote in quotes}, asked=True)
+
+
+def keep_told(connection_ids: Sequence[UUID], quotes: Mapping[str, Quote]) -> set[str]:
+    """Keep quotes by instrument that a market told its socket, for every connection to it. The instruments of those
+    that are news on any."""
+    return _keep(connection_ids, {code: _packed(quote) for code, quote in quotes.items()}, asked=False)
+
+
+def _keep(connection_ids: Sequence[UUID], offered: Mapping[str, Packed], *, asked: bool) -> set[str]:
+    keys = {_key(connection_id, code): code for connection_id in connection_ids for code in offered}
+    kept: Mapping[str, Packed] = cache.get_many(list(keys)) if keys else {}
+    newer: dict[str, Packed] = {}
+    for key, code in keys.items():
+        told, known = offered[code], kept.get(key)
+        if known is None or is_news(_moment(told), _moment(known), asked=asked):
+            newer[key] = told if known is None or told[5] is not None else _with_last(told, known)
     if newer:
         cache.set_many(newer, timeout=KEEP_S)
+    return {keys[key] for key in newer}
+
+
+def _with_last(told: Packed, known: Packed) -> Packed:
+    """An answer about the book says nothing of the last trade: what was told of it stays."""
+    return (*told[:5], known[5], known[6], *told[7:])
 
 
 def refresh(connection: "Connection", codes: Sequence[str]) -> Mapping[str, Quote]:

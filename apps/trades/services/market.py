@@ -16,7 +16,9 @@ from apps.common.errors import AikaError, Unavailable
 from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
 from apps.connectors.types import Quote
+from apps.quotes.selectors.feed import feed_states_of
 from apps.quotes.services import quotes
+from apps.quotes.types import FeedWord
 from apps.trades.selectors.watch import known_watched_codes, watched_codes
 
 if TYPE_CHECKING:
@@ -93,10 +95,13 @@ def _older(instant: datetime | None, bound: timedelta, now: datetime) -> bool:
 
 
 def poll_once(connection: "Connection", *, now: datetime) -> None:
-    """One round for one connection: quotes of what is waiting or open, and whatever else has grown old."""
-    codes = watched_codes(connection)
-    if codes:
-        quotes.refresh(connection, sorted(codes))
+    """One round for one connection: quotes of what is waiting or open and not fresh from the feed, and whatever else
+    has grown old."""
+    codes = sorted(watched_codes(connection))
+    if any(feed.state is FeedWord.LIVE for feed in feed_states_of([connection], now=now)):
+        known = quotes.latest_of(connection.pk, codes)
+        codes = [code for code in codes if _any_old(known, [code], now)]
+    quotes.refresh(connection, codes)
     if _older(connection.balances_as_of, BALANCES_AGE_MAX / 2, now):
         sync.refresh_balances(connection, now=now)
 

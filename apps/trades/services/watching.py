@@ -5,10 +5,10 @@ It is asked for by beat, and by `manage.py alarms`, and may run any number of ti
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
@@ -20,8 +20,12 @@ from apps.audit.services.notices import Sender
 from apps.audit.types import Standing
 from apps.common.tasks import publish
 from apps.common.words import clock as time_of_day
-from apps.connectors.selectors import active_connections
+from apps.connectors.selectors import active_connections, market_of
+from apps.connectors.services.streams import has_market_socket
 from apps.trades.selectors.unresolved import near_end, of_trades
+
+if TYPE_CHECKING:
+    from apps.connectors.models import Connection
 
 # Nobody looked for so long: the desk was off, and what it should have done meanwhile counts from when it is on again.
 OFF_AFTER: Final = timedelta(seconds=60)
@@ -125,9 +129,29 @@ def _second_people(now: datetime) -> Iterator[Standing]:
         )
 
 
+def _feeds(rows: "Iterable[Connection]", known: Mapping[str, datetime]) -> Iterator[Standing]:
+    """One per market that can be listened to, since when its feed was last whole and told prices."""
+    created: dict[str, datetime] = {}
+    for row in rows:
+        if has_market_socket(row):
+            market = market_of(row)
+            created[market] = min(created.get(market, row.created_at), row.created_at)
+    for market, created_at in sorted(created.items()):
+        live_at = known.get(pulses.feed(market), created_at)
+        yield Standing(
+            code="FEED_DOWN",
+            subject=pulses.feed(market),
+            message=f"The feed of {market} was last live at {time_of_day(live_at)}.",
+            since=live_at,
+            bound_s=settings.ALARM_FEED_DOWN_S,
+        )
+
+
 def _connections(now: datetime) -> Iterator[Standing]:
     known = audit.pulses()
-    for row in active_connections():
+    rows = list(active_connections())
+    yield from _feeds(rows, known)
+    for row in rows:
         about = f"connection:{row.pk}"
         read_at = min(as_of or row.created_at for as_of in (row.balances_as_of, row.instruments_as_of, row.fees_as_of))
         yield Standing(
@@ -141,7 +165,7 @@ def _connections(now: datetime) -> Iterator[Standing]:
         yield Standing(
             code="PRICES_SILENT",
             subject=about,
-            message=f"The feed last got through to {row.name} at {time_of_day(heard_at)}.",
+            message=f"The poller last got through to {row.name} at {time_of_day(heard_at)}.",
             since=heard_at,
             bound_s=settings.ALARM_PRICES_SILENT_S,
         )

@@ -1,10 +1,13 @@
 """Coinbase's socket messages as our values (coinbase.md 5). Pure; raises `wire.Malformed`."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
+
+import orjson
 
 from apps.connectors.stream_types import (
     Book,
@@ -39,14 +42,18 @@ CHANNELS: Mapping[StreamChannel, str] = {
 _BOOK_SIDES: Mapping[str, Side] = {"bid": Side.BUY, "offer": Side.SELL, "ask": Side.SELL}
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """An enveloped message, its events still as they came."""
 
     channel: str
     sequence: int
-    occurred_at: datetime | None
-    events: tuple[wire.Row, ...]
+    row: wire.Row
+    events: Sequence[wire.Row]
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When it was sent, by the venue's clock. Raises Malformed where it does not say."""
+        return wire.instant(self.row, "timestamp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +64,11 @@ class ErrorFrame:
 
 
 def frame(text: str | bytes) -> Frame | ErrorFrame:
-    """One message of the socket."""
+    """One message of the socket. Amounts are texts; where the user's own would be numbers, they are decimals too."""
     try:
-        row = wire.row_of(json.loads(text, parse_float=Decimal), "the message")
+        row = wire.row_of(orjson.loads(text), "the message")
+        if row.get("channel") == "user":
+            row = wire.row_of(json.loads(text, parse_float=Decimal), "the message")
     except (ValueError, RecursionError) as error:
         if isinstance(error, wire.Malformed):
             raise
@@ -67,14 +76,9 @@ def frame(text: str | bytes) -> Frame | ErrorFrame:
     if row.get("type") == "error":
         return ErrorFrame(wire.text_or_empty(row, "message"))
     number = row.get("sequence_num")
-    if isinstance(number, bool) or not isinstance(number, int):
+    if type(number) is not int:
         raise wire.Malformed("sequence_num is no number")
-    return Frame(
-        channel=wire.text(row, "channel"),
-        sequence=number,
-        occurred_at=wire.instant_or_none(row, "timestamp"),
-        events=tuple(wire.rows(row, "events")),
-    )
+    return Frame(wire.text(row, "channel"), number, row, wire.rows(row, "events"))
 
 
 def subscribed(frame: Frame) -> Mapping[str, object]:
@@ -137,10 +141,13 @@ def order_update(row: wire.Row) -> OrderUpdate:
 
 
 def _tickers(frame: Frame, event: wire.Row, received_at: datetime) -> Tickers:
-    if frame.occurred_at is None:
-        raise wire.Malformed("timestamp is missing")
-    occurred_at = frame.occurred_at
-    return Tickers(tuple(ticker(row, occurred_at, received_at) for row in wire.rows(event, "tickers")))
+    rows = {wire.text(row, "product_id"): row for row in wire.rows(event, "tickers")}
+    return Tickers(rows, _ticker, frame.row, received_at)
+
+
+def _ticker(row: object, of: Tickers) -> Ticker:
+    occurred_at = wire.instant(wire.row_of(of.timestamp, "the message"), "timestamp")
+    return ticker(wire.row_of(row, "tickers"), occurred_at, of.received_at)
 
 
 def ticker(row: wire.Row, occurred_at: datetime, received_at: datetime) -> Ticker:
@@ -158,7 +165,8 @@ def ticker(row: wire.Row, occurred_at: datetime, received_at: datetime) -> Ticke
             occurred_at=occurred_at,
             received_at=received_at,
         )
-    return Ticker(instrument, wire.decimal_or_none(row, "price"), quote, occurred_at, received_at)
+    last, change = wire.decimal_or_none(row, "price"), wire.decimal_or_none(row, "price_percent_chg_24_h")
+    return Ticker(instrument, last, quote, occurred_at, received_at, change)
 
 
 def _trades(frame: Frame, event: wire.Row, received_at: datetime) -> Trades:
@@ -185,8 +193,6 @@ def _candles(frame: Frame, event: wire.Row, received_at: datetime) -> Candles:
 
 
 def _book(frame: Frame, event: wire.Row, received_at: datetime) -> Book:
-    if frame.occurred_at is None:
-        raise wire.Malformed("timestamp is missing")
     levels = tuple(_levels(wire.rows(event, "updates")))
     instrument = wire.text(event, "product_id")
     return Book(instrument, levels, _is_snapshot(event), frame.occurred_at, received_at)

@@ -1,4 +1,4 @@
-"""The feed process of a server installation: the poller that `make run` has as a thread."""
+"""The poller of a server installation, which `make run` has as a thread: the net below the feed (stream_quotes)."""
 
 import signal
 import threading
@@ -15,7 +15,8 @@ class Command(BaseCommand):
     """Run it once per installation: two would ask the venue for everything twice."""
 
     help = (
-        "Keep prices and balances fresh for every instrument with something waiting, open or held: one round a second "
+        "Ask for balances, and for the prices that the feed does not have, of every instrument with something waiting, "
+        "open or held: one round a second "
         "over every active connection, until SIGTERM or Ctrl-C. Run exactly one."
     )
 

@@ -1,0 +1,28 @@
+"""The live feed of a server installation: what `make run` has as a thread."""
+
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from apps.quotes import feed
+
+
+class Command(BaseCommand):
+    """Run as many as wanted: each market is followed by one of them, and taken over within seconds if that dies."""
+
+    help = (
+        "Follow the prices of every instrument of the active connections over their venues' WebSockets, until SIGTERM "
+        "or Ctrl-C. Several may run: a lease in the database lets one follow each market, and another takes over."
+    )
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        """Follow until a signal comes."""
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        self.stdout.write("Following the markets of every active connection. Ctrl-C stops.")
+        self.stdout.flush()
+        feed.run(stop, clock=timezone.now)

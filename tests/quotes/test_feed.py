@@ -1,0 +1,297 @@
+"""The feed at work: real sockets of the real simulator, the cache, and what the states say of it."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apps.connectors.models import Connection
+from apps.connectors.selectors import market_of
+from apps.connectors.services import streams
+from apps.connectors.stream_types import Live, LossReason, Lost, StreamChannel, StreamEvent
+from apps.connectors.types import Quote
+from apps.connectors.venues.coinbase import messages
+from apps.connectors.venues.coinbase.stream import Timing
+from apps.quotes.rules.feed import CONNECTING_MAX, SAID_WITHIN
+from apps.quotes.selectors.feed import feed_record, feed_states, feed_states_of
+from apps.quotes.services import fan_out, feed_board, quotes
+from apps.quotes.services.feed_board import Board, Ear
+from apps.quotes.types import QUOTE_AGE_S_MAX, FeedState, FeedWord, Tick
+from apps.trades.services import market as poller
+from tests.factories.desk import PaperDesk
+
+pytestmark = pytest.mark.django_db
+
+SOON = Timing(silence_s=0.5, ready_s=3.0, backoff_s=0.02, backoff_cap_s=0.1)
+CODES = ("BTC-USD", "ETH-USD")
+EVENTS_MAX = 3_000
+OLD = timedelta(seconds=QUOTE_AGE_S_MAX, milliseconds=1)
+
+
+@dataclass
+class Feed:
+    """One socket of the real simulator in this very thread: between two events the test acts, and flushes."""
+
+    paper: PaperDesk
+    board: Board
+    ear: Ear
+    sent: list[Tick]
+    events: list[StreamEvent] = field(default_factory=list)
+
+    def follow(
+        self,
+        done: Callable[[], bool],
+        *,
+        channels: tuple[StreamChannel, ...] = (StreamChannel.QUOTES,),
+        timing: Timing = SOON,
+    ) -> None:
+        """Listen, flushing after every event, until `done`."""
+        connection = Connection.objects.get(pk=self.paper.connection.pk)
+        stop = threading.Event()
+        listening = streams.market_stream(connection, channels, CODES, timing=timing).listen(stop)
+        try:
+            for count, event in enumerate(listening):
+                self.events.append(event)
+                self.ear.hear(event)
+                self.board.flush(now=timezone.now())
+                assert count < EVENTS_MAX, self.events[-5:]
+                if done():
+                    return
+        finally:
+            stop.set()
+            listening.close()  # type: ignore[attr-defined]  # a generator
+
+    def quote(self, code: str = "BTC-USD") -> Quote | None:
+        return quotes.latest(self.paper.connection.pk, code)
+
+    def state(self, now: datetime | None = None) -> FeedState:
+        (state,) = feed_states(now=now or timezone.now())
+        return state
+
+    def losses(self) -> list[LossReason]:
+        return [event.reason for event in self.events if isinstance(event, Lost)]
+
+    def is_live_after(self, reason: LossReason) -> bool:
+        """Whether the stream was lost for this reason, and has come back since."""
+        kinds = [
+            event.reason if isinstance(event, Lost) else Live for event in self.events if isinstance(event, Lost | Live)
+        ]
+        return reason in kinds and Live in kinds[kinds.index(reason) :]
+
+
+@pytest.fixture
+def feed(paper: PaperDesk, monkeypatch: pytest.MonkeyPatch) -> Feed:
+    paper.simulator.options(heartbeat_ms=50, connects_per_s=1000)
+    sent: list[Tick] = []
+    monkeypatch.setattr(fan_out, "send", sent.extend)
+    # Each flush says how it does: no test waits a second for it.
+    monkeypatch.setattr(feed_board, "SAID_EVERY", timedelta(0))
+    for code in CODES:
+        quotes.cache.delete(f"quote:{paper.connection.pk}:{code}")
+    market = market_of(paper.connection)
+    board = Board(market, [paper.connection.pk], holder="one", now=timezone.now())
+    ear = Ear("test")
+    board.listen_to([ear])
+    return Feed(paper, board, ear, sent)
+
+
+def test_prices_reach_the_cache_and_the_hub(feed: Feed) -> None:
+    feed.follow(lambda: all(feed.quote(code) for code in CODES) and feed.state().state is FeedWord.LIVE)
+    feed.paper.simulator.pin_price("BTC-USD", "50000")
+    feed.follow(lambda: (found := feed.quote()) is not None and found.last == 50_000)
+    found = feed.quote()
+    assert found is not None and found.bid < 50_000 < found.ask and found.change_24h is not None
+    assert found.bid_quantity > 0 and found.received_at - found.occurred_at < timedelta(seconds=2)
+    assert {tick.instrument for tick in feed.sent} == set(CODES)
+    newest = [tick for tick in feed.sent if tick.instrument == "BTC-USD"][-1]
+    assert (newest.last, newest.bid, newest.market) == (50_000, found.bid, market_of(feed.paper.connection))
+    state = feed.state()
+    assert state.connections == (feed.paper.connection.slug,) and set(state.instruments) == set(CODES)
+    assert json.dumps(feed_record(state, timezone.now()))
+
+
+def test_no_message_makes_a_row(feed: Feed, django_assert_num_queries: Any) -> None:
+    connection = Connection.objects.get(pk=feed.paper.connection.pk)
+    stream = streams.market_stream(connection, (StreamChannel.QUOTES,), CODES, timing=SOON)
+    stop = threading.Event()
+    with django_assert_num_queries(0):
+        for event in stream.listen(stop):
+            feed.ear.hear(event)
+            feed.board.flush(now=timezone.now())
+            if feed.quote() is not None:
+                stop.set()
+
+
+def test_a_gap_is_followed_by_a_new_snapshot(feed: Feed) -> None:
+    feed.follow(lambda: feed.quote() is not None)
+    feed.paper.simulator.add_socket_fault("gap", "market", channel="heartbeats")
+    feed.follow(lambda: feed.is_live_after(LossReason.GAP) and feed.state().state is FeedWord.LIVE)
+    assert (feed.state().gaps, feed.state().reconnects) == (1, 1)
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("silence", LossReason.SILENT), ("drop", LossReason.CLOSED)])
+def test_silence_and_resets_are_survived(feed: Feed, kind: str, reason: LossReason) -> None:
+    started: list[bool] = []
+
+    def act() -> bool:
+        if not started and feed.quote() is not None:
+            started.append(True)
+            feed.paper.simulator.add_socket_fault(kind, "market")
+        if feed.losses() and kind == "silence":
+            feed.paper.simulator.clear_socket_faults()
+        return feed.is_live_after(reason)
+
+    feed.follow(act)
+    assert reason in feed.losses() and feed.state().reconnects >= 1
+
+
+def test_a_line_that_stays_lost_is_down_and_its_prices_stale(feed: Feed) -> None:
+    feed.follow(lambda: feed.state().state is FeedWord.LIVE)
+    now = timezone.now()
+    feed.ear.hear(Lost(now, LossReason.CLOSED, "the connection broke", 1))
+    feed.board.flush(now=now)
+    assert feed.state(now).state is FeedWord.CONNECTING and "the connection broke" in feed.state(now).detail
+    later = now + CONNECTING_MAX + timedelta(seconds=1)
+    feed.board.flush(now=later)
+    assert feed.state(later).state is FeedWord.DOWN
+    assert all(tick.is_stale(later) for tick in feed.sent)
+
+
+def test_heartbeats_alone_keep_no_price_fresh(feed: Feed) -> None:
+    feed.follow(lambda: feed.state().state is FeedWord.LIVE)
+    feed.paper.simulator.add_socket_fault("heartbeats-only", "market")
+    known, beats = feed.quote(), feed.state().heard_at
+    assert known is not None and beats is not None
+    feed.paper.simulator.pin_price("BTC-USD", "1234")
+    feed.events.clear()
+    feed.follow(lambda: len(feed.events) >= 10)
+    assert feed.quote() == known, "nothing was told, so nothing is newer"
+    later = known.received_at + OLD + timedelta(seconds=5)
+    feed.board.flush(now=later)
+    state = feed.state(later)
+    assert state.state is FeedWord.STALE and "though the line lives" in state.detail
+    assert state.heard_at is not None and state.heard_at > beats
+
+
+def test_prices_that_stand_still_do_not_look_fresh(feed: Feed) -> None:
+    feed.follow(lambda: feed.quote() is not None)
+    feed.paper.simulator.add_socket_fault("stale-prices", "market")
+    repeated = json.dumps({
+        "channel": "ticker", "sequence_num": 1, "timestamp": _text(_known(feed).occurred_at),
+        "events": [{"type": "update", "tickers": [_row(_known(feed))]}],
+    })  # fmt: skip
+    before = _known(feed)
+    (event,) = messages.events_of(_frame(repeated), timezone.now())
+    feed.ear.hear(event)
+    feed.board.flush(now=timezone.now())
+    assert feed.quote() == before
+
+
+@pytest.mark.parametrize("ahead_s", [60, -20])
+def test_a_wrong_clock_makes_nothing_look_fresh(feed: Feed, ahead_s: int) -> None:
+    now = timezone.now()
+    row = {"product_id": "BTC-USD", "price": "5", "best_bid": "4", "best_ask": "6"}
+
+    def told(at: datetime) -> None:
+        text = json.dumps({
+            "channel": "ticker", "sequence_num": 1, "timestamp": _text(at + timedelta(seconds=ahead_s)),
+            "events": [{"type": "update", "tickers": [row]}],
+        })  # fmt: skip
+        for event in messages.events_of(_frame(text), at):
+            feed.ear.hear(event)
+        feed.ear.hear(Live(at))
+        feed.board.flush(now=at)
+
+    told(now)
+    if ahead_s < 0:
+        assert feed.quote() is None, "late, or told by a wrong clock: it is asked for instead"
+        state = feed.state(now)
+        assert state.state is FeedWord.STALE and "late by the venue's clock" in state.detail
+        assert state.lag_ms == -ahead_s * 1000
+    else:
+        found = _known(feed)
+        assert found.received_at == now, "its age is by our clock"
+        row["best_bid"] = "4.5"
+        told(now + timedelta(seconds=1))
+        assert _known(feed).bid == Decimal("4.5")
+
+
+def test_a_snapshot_of_five_megabytes_is_taken(feed: Feed) -> None:
+    feed.paper.simulator.add_socket_fault("large-snapshot", "market", channel="level2", count=2)
+    feed.follow(lambda: all(feed.quote(code) for code in CODES), channels=(StreamChannel.BOOK,), timing=Timing())
+    assert not feed.losses() and all(_known(feed, code).bid < _known(feed, code).ask for code in CODES)
+
+
+def test_a_ticker_that_cannot_be_read_takes_nothing_else_along(feed: Feed) -> None:
+    good = {"product_id": "ETH-USD", "price": "5", "best_bid": "4", "best_ask": "6"}
+    rows = [{**good, "product_id": "BTC-USD", "best_bid": "a lot"}, good]
+    now = timezone.now()
+    text = json.dumps({
+        "channel": "ticker", "sequence_num": 1, "timestamp": _text(now),
+        "events": [{"type": "update", "tickers": rows}],
+    })  # fmt: skip
+    for event in messages.events_of(_frame(text), now):
+        feed.ear.hear(event)
+    feed.board.flush(now=now)
+    assert feed.quote("BTC-USD") is None and _known(feed, "ETH-USD").bid == 4
+
+
+def test_without_anybody_who_says_so_a_feed_is_down(feed: Feed) -> None:
+    feed.follow(lambda: feed.state().state is FeedWord.LIVE)
+    said = timezone.now()
+    state = feed.state(said + SAID_WITHIN + timedelta(seconds=1))
+    assert state.state is FeedWord.DOWN and state.since is not None and state.messages_per_s == 0
+
+
+def test_a_connection_without_a_socket_has_no_feed(feed: Feed) -> None:
+    sandbox = Connection.objects.get(pk=feed.paper.connection.pk)
+    assert len(feed_states_of([sandbox], now=timezone.now())) == 1
+    sandbox.api_base = "https://api-sandbox.coinbase.com"
+    assert feed_states_of([sandbox], now=timezone.now()) == []
+
+
+def test_the_poller_asks_only_what_the_feed_does_not_have(feed: Feed) -> None:
+    proposal = feed.paper.propose()
+    feed.follow(lambda: all(feed.quote(code) for code in CODES) and feed.state().state is FeedWord.LIVE)
+    asked = len(feed.paper.simulator.requests("best_bid_ask"))
+    newest = max(_known(feed, code).received_at for code in CODES)
+    poller.poll_once(feed.paper.connection, now=newest)
+    products = [row["query"] for row in feed.paper.simulator.requests("best_bid_ask")[asked:]]
+    assert not any(proposal.instrument in query for query in products)
+    # The feed's word is old, and so is its price: the net catches it.
+    later = newest + OLD
+    poller.poll_once(feed.paper.connection, now=later)
+    assert any(proposal.instrument in row["query"] for row in feed.paper.simulator.requests("best_bid_ask")[asked:])
+
+
+def _known(feed: Feed, code: str = "BTC-USD") -> Quote:
+    found = feed.quote(code)
+    assert found is not None
+    return found
+
+
+def _frame(text: str) -> messages.Frame:
+    frame = messages.frame(text)
+    assert isinstance(frame, messages.Frame)
+    return frame
+
+
+def _text(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _row(quote: Quote) -> dict[str, str]:
+    return {
+        "product_id": quote.instrument,
+        "price": str(quote.last),
+        "best_bid": str(quote.bid),
+        "best_ask": str(quote.ask + 1),
+        "best_bid_quantity": "1",
+        "best_ask_quantity": "1",
+    }

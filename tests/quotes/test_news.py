@@ -1,0 +1,58 @@
+"""Which of two prices is kept: the newer one, whatever the source, and nothing that only looks newer."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.quotes.rules.news import LATE, Moment, is_late, is_news
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def moment(occurred_s: float, received_s: float, bid: str = "1") -> Moment:
+    return Moment(NOW + timedelta(seconds=occurred_s), NOW + timedelta(seconds=received_s), (bid, "2"))
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_newer_instant_wins_whatever_the_source(asked: bool) -> None:
+    older, newer = moment(0, 5), moment(1, 2, "1.1")
+    assert is_news(newer, older, asked=asked) and not is_news(older, newer, asked=asked)
+
+
+def test_a_message_that_repeats_an_instant_does_not_look_fresh() -> None:
+    known, repeated = moment(0, 0), moment(0, 8)
+    assert not is_news(repeated, known, asked=False)
+    assert is_news(repeated, known, asked=True), "the venue was asked, and has just said that it is still so"
+
+
+def test_an_answer_confirms_a_quiet_book_and_only_the_same_prices() -> None:
+    told = moment(1, 1)
+    assert is_news(moment(0.5, 60), told, asked=True)
+    assert not is_news(moment(0.5, 60, "1.5"), told, asked=True)
+    assert not is_news(moment(0.5, 60), told, asked=False)
+
+
+def test_a_clock_ahead_keeps_nothing_newer_out_once_it_is_put_right() -> None:
+    ahead, right = moment(60, 0), moment(1, 1, "1.1")
+    assert is_news(right, ahead, asked=False)
+
+
+def test_what_came_late_is_told_from_what_came_in_time() -> None:
+    assert is_late(NOW, NOW + LATE + timedelta(milliseconds=1))
+    assert not is_late(NOW, NOW + LATE) and not is_late(NOW + timedelta(seconds=60), NOW)
+
+
+instants = st.lists(st.integers(0, 50), min_size=1, max_size=4, unique=True)
+
+
+@given(instants)
+def test_in_any_order_the_newest_is_what_stays(at: list[int]) -> None:
+    for order in permutations(at):
+        kept: Moment | None = None
+        for second in order:
+            offered = moment(second, 100, str(second))
+            kept = offered if is_news(offered, kept, asked=bool(second % 2)) else kept
+        assert kept == moment(max(at), 100, str(max(at)))

@@ -1,0 +1,114 @@
+"""`stream_quotes` as processes: one follows, another takes over, and what comes and goes is noticed."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.venues.simulator_process import SimulatorProcess
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 90.0
+Manage = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def manage(tmp_path: Path) -> Iterator[Manage]:
+    """Start a management command on a data folder of its own; what still runs at the end is killed."""
+    home = tmp_path / "home"
+    environment = {**os.environ, "AIKA_DATA_DIR": str(home), "DJANGO_SETTINGS_MODULE": "config.settings.local"}
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        environment.pop(name, None)
+    with ExitStack() as stack:
+
+        def begin(*words: str) -> "subprocess.Popen[bytes]":
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", *words],
+                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            stack.callback(process.communicate)
+            stack.callback(process.kill)
+            return process
+
+        yield begin
+
+
+def done(process: "subprocess.Popen[bytes]") -> str:
+    said, wrong = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, wrong.decode()
+    return said.decode()
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)
+
+
+def seeded(manage: Manage, simulator: SimulatorProcess) -> None:
+    done(manage("migrate", "--noinput"))
+    done(manage("sync_roles"))
+    done(
+        manage(
+            *("seed_demo", "--url", "http://localhost:1", "--simulator-url", simulator.url),
+            *("--simulator-key-file", str(simulator.key_file)),
+        )
+    )
+
+
+def followed(simulator: SimulatorProcess) -> list[set[str]]:
+    """What each market socket gets tickers of."""
+    rows = simulator.sockets()["connections"]
+    return [set(row["subscriptions"]["ticker"]) for row in rows if "ticker" in row["subscriptions"]]
+
+
+def python(manage: Manage, code: str) -> Any:
+    return json.loads(done(manage("shell", "--verbosity", "0", "--command", code)))
+
+
+def test_a_killed_feed_is_replaced_and_two_never_follow(manage: Manage, simulator: SimulatorProcess) -> None:
+    seeded(manage, simulator)
+    simulator.reset()
+    one = manage("stream_quotes")
+    wait_until(lambda: len(followed(simulator)) == 1)
+    two = manage("stream_quotes")
+    time.sleep(3)
+    assert (len(followed(simulator)), simulator.sockets()["connects"]["market"], two.poll()) == (1, 1, None)
+    one.kill()
+    wait_until(lambda: simulator.sockets()["connects"]["market"] == 2 and len(followed(simulator)) == 1)
+    # Instruments and connections that go are let go while it runs.
+    everything = followed(simulator)[0]
+    python(manage, _CODE.format(change="Instrument.objects.filter(code='SOL-USD').update(tradable=False)"))
+    wait_until(lambda: followed(simulator) == [everything - {"SOL-USD"}])
+    python(manage, _CODE.format(change="Instrument.objects.filter(code='SOL-USD').update(tradable=True)"))
+    wait_until(lambda: followed(simulator) == [everything])
+    two.terminate()
+    done(two)
+    wait_until(lambda: followed(simulator) == [])
+
+
+_CODE = "from apps.connectors.models import Instrument; print({change})"
+
+
+def test_a_thousand_instruments_are_followed_over_several_sockets(manage: Manage) -> None:
+    simulator = SimulatorProcess(arguments=("--products", "1000")).start()
+    try:
+        seeded(manage, simulator)
+        process = manage("stream_quotes")
+        wait_until(lambda: sum(map(len, followed(simulator))) >= 1000)
+        shards = followed(simulator)
+        assert max(map(len, shards)) <= 250 and len(set().union(*shards)) == sum(map(len, shards))
+        process.terminate()
+        done(process)
+    finally:
+        simulator.stop()
