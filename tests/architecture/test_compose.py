@@ -179,7 +179,8 @@ def test_what_keeps_data_has_a_volume_and_what_serves_has_a_health_check() -> No
         assert volume in COMPOSE["volumes"], name
     assert {name for name, service in SERVICES.items() if "healthcheck" in service} == set(SERVICES) - {
         "release",  # runs once and ends
-        "feed",  # says itself how old its quotes are, on every page
+        "feed",  # says itself how it does: in /readyz, in /metrics, on the pages
+        "poller",  # as old as the prices and balances it asks for, on every page
         "order-stream",  # says itself how it does, on the page of each connection
         "alarms",  # beside beat's own sweeps: /metrics says how long ago the last one was
     }
