@@ -1,5 +1,6 @@
 """Watching a real desk: the one command in a process of its own, its sockets, and a browser that nobody reloads."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser.conftest import PHONE, WIDE
 from tests.browser.test_look import barriers, sideways
 from tests.scenarios.callers import eventually
-from tests.scenarios.test_embedded_run import Desk
+from tests.scenarios.test_embedded_run import Desk, processes_of
 
 pytestmark = pytest.mark.browser
 
@@ -37,16 +38,18 @@ def watch(browser: Browser, running: Desk) -> Iterator[Open]:
     """`watch("approver", viewport=PHONE)`: the page of one of the desk's people, signed in, live."""
     contexts: list[BrowserContext] = []
 
-    def enter(part: str = "approver", *, viewport: dict[str, int] = WIDE, scheme: str = "light") -> Page:
-        person = running.person(part)
+    def enter(
+        part: str = "approver", *, viewport: dict[str, int] = WIDE, scheme: str = "light", desk: Desk = running
+    ) -> Page:
+        person = desk.person(part)
         cookies = [
-            {"name": cookie.name, "value": cookie.value, "url": running.url}
+            {"name": cookie.name, "value": cookie.value, "url": desk.url}
             for cookie in person.browser.cookies.jar
             if cookie.value
         ]
         person.close()
         context = browser.new_context(
-            base_url=running.url,
+            base_url=desk.url,
             viewport=viewport,
             color_scheme=scheme,  # type: ignore[arg-type]
             reduced_motion="reduce",
@@ -181,6 +184,42 @@ def test_a_server_that_falls_silent_greys_every_number_and_it_all_comes_back(
     expect(page.locator("#watch-said")).to_contain_text("Back")
     assert "CUT OFF" not in page.title()
     assert is_the_same_window(page)
+
+
+def test_a_venue_that_falls_silent_leaves_old_prices_and_nothing_that_follows_from_them(
+    watch: Open, running: Desk
+) -> None:
+    """Aika answers, the venue does not: no number is cut off, and what is old says so."""
+    page = watch()
+    expect(page.locator("[data-total]")).not_to_have_text("Not known")
+    (venue,) = processes_of(running.home) - {running.process.pid}
+    os.kill(venue, signal.SIGSTOP)
+    try:
+        expect(page.locator(f"{BTC} [data-age].stale-tag")).to_contain_text(" s old", timeout=PATIENCE_MS)
+        expect(page.locator("[data-total]")).to_have_text("Not known")
+        expect(page.locator("[data-position] [data-unrealised]").first).to_have_text("Not known")
+        expect(page.locator("[data-board-says]")).to_contain_text("No price is live", timeout=PATIENCE_MS)
+        expect(page.locator("#watch-cut")).to_be_hidden()
+    finally:
+        os.kill(venue, signal.SIGCONT)
+    expect(page.locator("[data-total]")).not_to_have_text("Not known", timeout=60_000)
+    assert is_the_same_window(page)
+
+
+def test_a_desk_that_was_killed_and_started_again_is_watched_on(watch: Open, tmp_path: Path) -> None:
+    first = Desk(tmp_path)
+    first.wait_until_ready()
+    page = watch(desk=first)
+    first.end(signal.SIGKILL)
+    expect(page.locator("#watch-cut")).to_contain_text("cut off from Aika since", timeout=PATIENCE_MS)
+    second = Desk(tmp_path, first.port)
+    try:
+        second.wait_until_ready()
+        expect(page.locator("#watch-cut")).to_be_hidden(timeout=60_000)
+        expect(page.locator(f"{BTC}:not(.is-stale)")).to_be_visible(timeout=PATIENCE_MS)
+        assert is_the_same_window(page)
+    finally:
+        second.end(signal.SIGKILL)
 
 
 def test_it_fits_and_nothing_bars_it_and_nothing_comes_from_elsewhere(

@@ -83,9 +83,13 @@ export function shown(quote) {
   return quote.last === null ? quote.mid : quote.last;
 }
 
+// Whole minutes and hours: beside a number there is room for no more.
 export function ageWords(seconds) {
   if (seconds === Infinity) return "no price yet";
-  return seconds < 10 ? `${(Math.floor(seconds * 10) / 10).toFixed(1)} s` : span(Math.floor(seconds));
+  if (seconds < 10) return `${(Math.floor(seconds * 10) / 10).toFixed(1)} s`;
+  if (seconds < 60) return span(Math.floor(seconds));
+  if (seconds < 5400) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : span(Math.floor(seconds));
 }
 
 export function showAge(node, seconds, fresh) {
@@ -103,7 +107,7 @@ export function showAge(node, seconds, fresh) {
 export function showChange(node, change, fresh) {
   if (!node) return;
   if (change === null || !fresh) {
-    setText(node, change === null ? "no change known" : "unknown");
+    setText(node, "unknown");
     return;
   }
   const words = `${signed(change, 2)} %`;
