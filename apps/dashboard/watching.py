@@ -53,6 +53,7 @@ OUTCOMES_MAX: Final = 5
 WAITING_MAX: Final = 5
 ALARMS_MAX: Final = 3
 MARKS_BACK: Final = timedelta(days=30)
+ORDERS_BACK: Final = timedelta(days=30)
 ASKED_BACK: Final = timedelta(days=30)
 
 
@@ -129,7 +130,7 @@ def watch_page(person: "User", *, chosen: str, now: datetime) -> WatchPage:
     desk = _Desk(person)
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     held = watching.held(desk.ids, since=day)
-    orders = watching.recent_orders(desk.ids, limit=ORDERS_MAX)
+    orders = watching.recent_orders(desk.ids, since=now - ORDERS_BACK, limit=ORDERS_MAX)
     lines = [line for line in waiting_lines(viewer=person, now=now) if line.connection_id in desk.by_id]
     used = {(row.connection_id, row.instrument) for row in held if row.quantity}
     used |= {(row.connection_id, row.instrument) for row in orders if row.closed_at is None}

@@ -100,12 +100,6 @@ def instant(value: datetime) -> str:
 
 
 @register.filter
-def instant_or_none(value: datetime | None) -> str:
-    """The same where there may be none: empty."""
-    return "" if value is None else instant_text(value)
-
-
-@register.filter
 def plain(value: Decimal | None) -> str:
     """A number for scripts; empty where it is not known."""
     return "" if value is None else decimal_text(value)

@@ -1,5 +1,6 @@
 """What somebody who watches sees of their connections: what is held, what works, what closed, what asks. Rows only."""
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,15 +8,17 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from django.core.cache import cache
 from django.db.models import Count, Q, Sum
 
 from apps.common.money import from_minor
 from apps.trades.models import Fill, Order, Outcome, Position, Proposal
-from apps.trades.types import LIVE_ORDER_STATES, ProposalState
+from apps.trades.types import CLOSED_ORDER_STATES, LIVE_ORDER_STATES, ProposalState
 
 MARKS_MAX: Final = 200
 LIVE_MAX: Final = 20
 CODES_MAX: Final = 200
+CODES_KEPT_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +69,13 @@ def closed_since(connection_ids: Collection[UUID], since: datetime) -> list[Clos
     )
 
 
-def recent_orders(connection_ids: Collection[UUID], *, limit: int) -> list[Order]:
-    """Every order that still lives (at most 20), then those that ended last, newest first; `limit` in all at most,
-    unless more live. Each with its proposal."""
+def recent_orders(connection_ids: Collection[UUID], *, since: datetime, limit: int) -> list[Order]:
+    """Every order that still lives (at most 20), then the newest of those made since `since` that have ended; `limit`
+    in all at most, unless more live. Each with its proposal."""
     rows = Order.objects.filter(connection_id__in=connection_ids).select_related("proposal")
     live = list(rows.filter(state__in=sorted(LIVE_ORDER_STATES)).order_by("-created_at")[:LIVE_MAX])
-    ended = rows.exclude(state__in=sorted(LIVE_ORDER_STATES)).order_by("-created_at")[:limit]
-    return [*live, *list(ended)[: max(limit - len(live), 0)]]
+    ended = rows.filter(state__in=sorted(CLOSED_ORDER_STATES), created_at__gte=since).order_by("-created_at")
+    return [*live, *list(ended[:limit])[: max(limit - len(live), 0)]]
 
 
 def recent_outcomes(connection_ids: Collection[UUID], *, limit: int) -> list[Outcome]:
@@ -95,7 +98,13 @@ def marks(connection_ids: Collection[UUID], instrument: str, *, since: datetime,
 
 
 def asked_codes(connection_ids: Collection[UUID], since: datetime) -> Sequence[tuple[UUID, str]]:
-    """Connection and instrument of what was asked since, in the order of the alphabet."""
+    """Connection and instrument of what was asked since, in the order of the alphabet; as of at most a minute ago."""
+    digest = hashlib.sha256(" ".join(sorted(map(str, connection_ids))).encode()).hexdigest()
+    kept: list[tuple[UUID, str]] | None = cache.get(f"asked-codes:{digest}")
+    if kept is not None:
+        return kept
     rows = Proposal.objects.filter(connection_id__in=connection_ids, created_at__gte=since)
     found = rows.order_by("instrument").values_list("connection_id", "instrument").distinct()
-    return list(found[:CODES_MAX])
+    asked = list(found[:CODES_MAX])
+    cache.set(f"asked-codes:{digest}", asked, timeout=CODES_KEPT_S)
+    return asked

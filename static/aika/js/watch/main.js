@@ -1,6 +1,6 @@
 // The page of those who watch. Two sockets: prices, and what happens at the desk. What is cut off greys within two
 // seconds and says so; when the socket is back, everything is read anew by itself.
-import { secondsSince, serverNow, setIcon, setText, span, tellServerTime } from "../words.js";
+import { secondsSince, serverNow, setIcon, setText, tellServerTime } from "../words.js";
 import { Chart } from "./chart.js";
 import { boardSays, drawDrift, drawPositions } from "./derived.js";
 import { drawFeeds } from "./feed.js";
@@ -168,10 +168,6 @@ function drawAges() {
     const className = cut ? "stale-tag" : "age";
     if (node.className !== className) node.className = className;
     setText(node, cut ? `${ageWords(seconds)} old` : ageWords(seconds));
-  }
-  for (const node of root.querySelectorAll("[data-ago]")) {
-    const ago = secondsSince(node.dataset.ago);
-    if (node.dataset.ago) setText(node, ago < 1 ? "just now" : `${span(Math.floor(ago))} ago`);
   }
 }
 
