@@ -109,4 +109,10 @@ SCHEDULE: tuple[Periodic, ...] = (
         every_s=15,
         why="Stops: balances, instruments and fees grow too old to decide on, and every proposal is denied.",
     ),
+    Periodic(
+        name="Keep candles current",
+        task="quotes.keep_candles",
+        every_s=60,
+        why="Stops: the feed's own minutes are never corrected by the venue's, and what the feed missed stays a gap.",
+    ),
 )
