@@ -12,6 +12,7 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
     path("admin/decide/", include("apps.approvals.urls")),
+    path("admin/keys/", include("apps.connectors.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("config.api_urls")),
     path("accounts/", include("apps.accounts.urls")),

@@ -12,6 +12,7 @@ from apps.accounts.models import ApiKey, User
 from apps.accounts.services import api_keys
 from apps.accounts.types import Principal
 from apps.common.api import rates
+from apps.common.client_address import client_address
 from apps.common.errors import Forbidden
 
 
@@ -22,7 +23,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
-        """The owner and the key, or None without the header. Raises `Unauthenticated` (see `api_keys`).
+        """The owner and the key, or None without the header. Raises `Unauthenticated` and `Forbidden` (see `api_keys`).
 
         Failures are counted per key and per address, and refused as `RateExceeded` beyond their bounds. The right key
         from an address that others fail from still works.
@@ -30,10 +31,11 @@ class ApiKeyAuthentication(BaseAuthentication):
         header = request.headers.get("Authorization")
         if header is None:
             return None
+        address = client_address(request.META)
         try:
-            key = api_keys.authenticate(header=header, now=timezone.now())
+            key = api_keys.authenticate(header=header, address=address, now=timezone.now())
         except Unauthenticated:
-            rates.count_failure(address=str(request.META.get("REMOTE_ADDR", "")), name=api_keys.prefix_in(header))
+            rates.count_failure(address=address, name=api_keys.prefix_in(header))
             raise
         return key.owner, key
 

@@ -7,7 +7,7 @@ from django import forms
 from django.contrib.auth.forms import AdminUserCreationForm
 
 from apps.accounts.models import User
-from apps.accounts.services.api_keys import KEY_LIFETIME_MAX, NAME_LENGTH_MAX
+from apps.accounts.services.api_keys import KEY_LIFETIME_MAX, NAME_LENGTH_MAX, RATE_MAX
 from apps.accounts.types import Scope
 
 SCOPE_WORDS = {
@@ -36,6 +36,21 @@ class IssueKeyForm(forms.Form):
     name = forms.CharField(max_length=NAME_LENGTH_MAX, help_text="The program that will hold the key.")
     scopes = forms.MultipleChoiceField(choices=list(SCOPE_WORDS.items()), widget=forms.CheckboxSelectMultiple)
     days = forms.IntegerField(label="Valid for (days)", min_value=1, max_value=KEY_LIFETIME_MAX.days, initial=90)
+    networks = forms.CharField(
+        required=False,
+        max_length=2000,
+        help_text="Networks the program calls from, such as 203.0.113.0/24, with blanks between. Empty: from anywhere.",
+    )
+    requests_per_minute = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=RATE_MAX,
+        help_text="Reads, and writes, a minute. Empty: what the installation allows.",
+    )
+
+    def clean_networks(self) -> list[str]:
+        """The networks one by one."""
+        return list(self.cleaned_data["networks"].replace(",", " ").split())
 
     @property
     def lifetime(self) -> timedelta:

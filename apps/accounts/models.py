@@ -1,6 +1,7 @@
 """People, the desks they sit at, the keys of their programs, and the acts that need a second person."""
 
 import uuid
+from datetime import datetime
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
@@ -80,7 +81,19 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=16, unique=True, editable=False)
     secret_hash = models.CharField(max_length=64, editable=False)
     scopes = models.JSONField(default=list)
+    networks = models.JSONField(
+        default=list, blank=True, help_text="Networks (CIDR) the program calls from; empty: from anywhere."
+    )
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Reads, and writes, a minute; empty: what the installation allows."
+    )
+    rotated_from = models.OneToOneField(
+        "self", on_delete=models.PROTECT, related_name="successor", null=True, blank=True, editable=False
+    )
     expires_at = models.DateTimeField()
+    ends_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a key with a successor ends, at the latest; only ever sooner."
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="Written at most once a minute.")
     created_at = models.DateTimeField()
@@ -89,9 +102,28 @@ class ApiKey(models.Model):
         ordering: ClassVar = ["-created_at"]
         default_permissions = ("add", "change", "view")
         verbose_name = "API key"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(ends_at__isnull=True) | models.Q(ends_at__lte=models.F("expires_at")),
+                name="api_key_ends_by_its_expiry",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix})"
+
+    @property
+    def over_at(self) -> datetime:
+        """When it ends by the clock: at its expiry, or sooner where a successor took over."""
+        return self.ends_at or self.expires_at
+
+    def state_at(self, now: datetime) -> str:
+        """`in use`, `in use, successor made`, `expired` or `revoked`."""
+        if self.revoked_at:
+            return "revoked"
+        if self.over_at <= now:
+            return "expired"
+        return "in use, successor made" if self.ends_at else "in use"
 
 
 class IdempotencyRecord(models.Model):

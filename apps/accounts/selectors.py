@@ -47,6 +47,11 @@ def key_of(prefix: str) -> ApiKey | None:
     return key
 
 
+def key_by_id(key_id: UUID) -> ApiKey | None:
+    """The key with its owner, ended or not."""
+    return ApiKey.objects.select_related("owner").filter(pk=key_id).first()
+
+
 def roles_of(user: User) -> frozenset[str]:
     """The names of the groups this person belongs to, active or not."""
     return frozenset(user.groups.values_list("name", flat=True))

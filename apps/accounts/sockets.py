@@ -29,6 +29,7 @@ from apps.accounts.services import api_keys, sessions
 from apps.accounts.types import Principal, Scope
 from apps.common import sockets
 from apps.common.api import rates
+from apps.common.client_address import client_address
 from apps.common.errors import AikaError, Forbidden, Unavailable
 from apps.common.sockets import Ending, Frame, Outlet, Rate, Send
 
@@ -129,10 +130,11 @@ def authenticate(request: ASGIRequest, *, now: datetime) -> Caller:
     header = request.headers.get("Authorization")
     if header is None:
         return standing(Credential(session=request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")), now=now)
+    address = client_address(request.META)
     try:
-        key = api_keys.authenticate(header=header, now=now)
+        key = api_keys.authenticate(header=header, address=address, now=now)
     except Unauthenticated:
-        rates.count_failure(address=str(request.META.get("REMOTE_ADDR", "")), name=api_keys.prefix_in(header))
+        rates.count_failure(address=address, name=api_keys.prefix_in(header))
         raise
     return standing(Credential(key_id=key.pk), now=now)
 

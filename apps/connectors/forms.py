@@ -1,9 +1,11 @@
-"""The form of a connection. A secret goes in and never comes out."""
+"""The forms of this app. A secret goes in and never comes out."""
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 
+from apps.accounts.services.api_keys import KEY_LIFETIME_MAX, OVERLAP_MAX
 from apps.common.errors import AikaError
 from apps.connectors.models import Connection
 from apps.connectors.services.venue import check_address, check_key
@@ -62,3 +64,28 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in t
             except AikaError as error:
                 _refuse(self, error, "api_base")
         return cleaned
+
+
+class RotateKeyForm(forms.Form):
+    """How long both keys work, and how long the new one lives. The rest is the old key's."""
+
+    overlap_hours = forms.IntegerField(
+        label="Old key works on (hours)",
+        min_value=0,
+        max_value=OVERLAP_MAX // timedelta(hours=1),
+        initial=24,
+        help_text="0 ends it at once.",
+    )
+    days = forms.IntegerField(
+        label="New key valid for (days)", min_value=1, max_value=KEY_LIFETIME_MAX.days, initial=90
+    )
+
+    @property
+    def overlap(self) -> timedelta:
+        """How long both work, from the cleaned form."""
+        return timedelta(hours=self.cleaned_data["overlap_hours"])
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long the new key lives, from the cleaned form."""
+        return timedelta(days=self.cleaned_data["days"])

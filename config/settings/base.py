@@ -280,6 +280,9 @@ ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 
+# How many proxies of ours stand before the web server: what they say of a visitor's address is believed.
+TRUSTED_PROXY_COUNT = 0
+
 # A working day. Scripts never need the CSRF token from the cookie: every form carries its own.
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True

@@ -17,8 +17,9 @@ CSRF_TRUSTED_ORIGINS = list(env.words("CSRF_TRUSTED_ORIGINS", default=_origins))
 # The proxy in front must set this header itself and drop a visitor's own, or anybody could claim to use TLS.
 if env.flag("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    # Sign-in attempts are counted per visitor, not per proxy.
-    ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    # Failed attempts are counted per visitor and not per proxy, and a key may name its networks: the last address that
+    # the proxy put into X-Forwarded-For.
+    ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT = 1
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https"
 SECURE_SSL_REDIRECT = True
 SECURE_HSTS_SECONDS = 31_536_000

@@ -37,7 +37,7 @@ def test_a_key_is_shown_once_and_works(operator: User, trader: User) -> None:
     found = SECRET.search(issue_page(client, trader))
 
     assert found
-    key = api_keys.authenticate(header=f"Bearer {found[0]}", now=timezone.now())
+    key = api_keys.authenticate(header=f"Bearer {found[0]}", address="127.0.0.1", now=timezone.now())
     assert (key.owner, key.scopes) == (trader, ["propose", "read"])
     pages = (
         reverse("admin:accounts_apikey_changelist"),
@@ -239,7 +239,7 @@ def test_a_stolen_prefix_opens_nothing(operator: User, trader: User) -> None:
     found = SECRET.search(issue_page(client_of(operator), trader))
     assert found
     with pytest.raises(Unauthenticated):
-        api_keys.authenticate(header=f"Bearer {found[0][:18]}_{'0' * 64}", now=timezone.now())
+        api_keys.authenticate(header=f"Bearer {found[0][:18]}_{'0' * 64}", address="127.0.0.1", now=timezone.now())
 
 
 def _group(name: str) -> int:

@@ -15,7 +15,7 @@ from tests.factories.accounts import UserFactory, issue_key
 def test_an_issued_key_authenticates_its_owner(trader: User, now: datetime) -> None:
     key, header = issue_key(owner=trader, now=now)
 
-    found = api_keys.authenticate(header=header, now=now)
+    found = api_keys.authenticate(header=header, address="127.0.0.1", now=now)
 
     assert (found, found.owner) == (key, trader)
     assert header.startswith(f"Bearer aika_{key.prefix}_")
@@ -37,16 +37,16 @@ def test_authenticating_asks_once_and_writes_at_most_once_a_minute(
     key, header = issue_key(owner=trader, now=now)
     asked = 1 if connection.vendor == "postgresql" else 2
     with django_assert_num_queries(asked + 1):  # type: ignore[operator]
-        api_keys.authenticate(header=header, now=now)
+        api_keys.authenticate(header=header, address="127.0.0.1", now=now)
     with django_assert_num_queries(asked):  # type: ignore[operator]
-        found = api_keys.authenticate(header=header, now=now + timedelta(seconds=59))
+        found = api_keys.authenticate(header=header, address="127.0.0.1", now=now + timedelta(seconds=59))
         assert found.owner.username
         assert selectors.holds(found.owner, "propose_trade")
         assert not selectors.holds(found.owner, "decide_proposal")
     key.refresh_from_db()
     assert key.last_used_at == now
 
-    api_keys.authenticate(header=header, now=now + timedelta(seconds=60))
+    api_keys.authenticate(header=header, address="127.0.0.1", now=now + timedelta(seconds=60))
 
     key.refresh_from_db()
     assert key.last_used_at == now + timedelta(seconds=60)
@@ -68,7 +68,7 @@ def test_authenticating_asks_once_and_writes_at_most_once_a_minute(
 )
 def test_a_header_of_another_form_is_malformed(db: None, now: datetime, header: str) -> None:
     with pytest.raises(Unauthenticated) as refused:
-        api_keys.authenticate(header=header, now=now)
+        api_keys.authenticate(header=header, address="127.0.0.1", now=now)
     assert refused.value.code == "KEY_MALFORMED"
 
 
@@ -77,7 +77,7 @@ def test_a_wrong_secret_reads_like_an_unknown_key(trader: User, now: datetime) -
     messages = set()
     for prefix in (key.prefix, "0" * 12):
         with pytest.raises(Unauthenticated) as refused:
-            api_keys.authenticate(header=f"Bearer aika_{prefix}_{'0' * 64}", now=now)
+            api_keys.authenticate(header=f"Bearer aika_{prefix}_{'0' * 64}", address="127.0.0.1", now=now)
         messages.add((refused.value.code, refused.value.message, refused.value.fix))
     assert {code for code, _, _ in messages} == {"KEY_UNKNOWN"}
     assert len(messages) == 1
@@ -85,7 +85,7 @@ def test_a_wrong_secret_reads_like_an_unknown_key(trader: User, now: datetime) -
 
 def test_an_ended_key_or_owner_is_refused(trader: User, now: datetime) -> None:
     key, header = issue_key(owner=trader, now=now, days=1)
-    assert api_keys.authenticate(header=header, now=now + timedelta(hours=23))
+    assert api_keys.authenticate(header=header, address="127.0.0.1", now=now + timedelta(hours=23))
 
     assert _code(header, now + timedelta(days=1)) == "KEY_EXPIRED"
     trader.is_active = False
@@ -195,5 +195,5 @@ def test_an_inactive_person_gets_no_key(trader: User, now: datetime) -> None:
 
 def _code(header: str, now: datetime) -> str:
     with pytest.raises(Unauthenticated) as refused:
-        api_keys.authenticate(header=header, now=now)
+        api_keys.authenticate(header=header, address="127.0.0.1", now=now)
     return refused.value.code

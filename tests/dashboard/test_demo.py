@@ -68,7 +68,7 @@ def test_the_file_says_where_to_go_and_whom_to_sign_in_as(home: Path) -> None:
         assert set(user) == {"username", "password"}
         assert User.objects.get(username=user["username"]).check_password(user["password"])
     assert len({user["password"] for user in found["users"].values()}) == 5
-    key = api_keys.authenticate(header=f"Bearer {found['api_key']}", now=timezone.now())
+    key = api_keys.authenticate(header=f"Bearer {found['api_key']}", address="127.0.0.1", now=timezone.now())
     assert key.owner.username == "trader"
     assert list(home.iterdir()) == [file]
 

@@ -30,15 +30,21 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     list_select_related = ("owner",)
     list_filter = ("revoked_at",)
     search_fields = ("^prefix", "name", "owner__username")
-    search_help_text = "Name, owner, or the prefix: the part of a key between the first two underscores."
+    search_help_text = (
+        "Name, owner, or the prefix: the part of a key between the first two underscores. Never type the rest of a key."
+    )
     fields = (
         "name",
         "owner",
         "prefix",
         "scopes_in_words",
+        "networks_in_words",
+        "requests_per_minute",
         "status",
         "created_at",
+        "rotated_from",
         "expires_at",
+        "ends_at",
         "revoked_at",
         "last_used_at",
     )
@@ -50,9 +56,15 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
     @admin.display(description="State")
     def status(self, key: ApiKey) -> str:
-        if key.revoked_at:
-            return "revoked"
-        return "expired" if key.expires_at <= timezone.now() else "in use"
+        return key.state_at(timezone.now())
+
+    @admin.display(description="From")
+    def networks_in_words(self, key: ApiKey) -> str:
+        return ", ".join(key.networks) or "anywhere"
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """`aika_<prefix>`, as a leak shows it, is found too."""
+        return super().get_search_results(request, queryset, search_term.strip().lower().removeprefix("aika_"))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("accounts.add_apikey")
@@ -89,6 +101,8 @@ class ApiKeyAdmin(ReadOnlyAdmin):
                 name=values["name"],
                 scopes=values["scopes"],
                 expires_at=now + form.lifetime,
+                networks=values["networks"],
+                requests_per_minute=values["requests_per_minute"],
                 actor=people.actor_of(person_of(request)),
                 now=now,
             )

@@ -1,15 +1,19 @@
-"""Keys of programs: `Authorization: Bearer aika_<prefix>_<secret>`."""
+"""Keys of programs: `Authorization: Bearer aika_<prefix>_<secret>`. Made and rotated by people, never by a key."""
 
 import hashlib
 import hmac
+import ipaddress
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NoReturn
 from uuid import UUID
 
+from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from apps.accounts import selectors
 from apps.accounts.errors import Unauthenticated
@@ -17,56 +21,115 @@ from apps.accounts.models import ApiKey, User
 from apps.accounts.types import Scope
 from apps.audit.services import events
 from apps.audit.types import Actor
-from apps.common.errors import Conflict, Invalid, NotFound
+from apps.common.client_address import is_within
+from apps.common.errors import Conflict, Forbidden, Invalid, NotFound
 
 KEY_LIFETIME_MAX = timedelta(days=366)
 KEYS_PER_OWNER_MAX = 20
 NAME_LENGTH_MAX = 80
 LAST_USED_INTERVAL = timedelta(minutes=1)
+NETWORKS_MAX = 20
+RATE_MAX = 1_000_000
+OVERLAP_MAX = timedelta(days=30)
+ADDRESS_REFUSED_EVERY_S = 600
 
 _PREFIX_BYTES = 6
 _SECRET_BYTES = 32
 _HEADER = re.compile(r"Bearer aika_([0-9a-f]{12})_([0-9a-f]{64})", re.IGNORECASE | re.ASCII)
+_FOUND = re.compile(r"(?:aika_)?(?<![0-9a-f])([0-9a-f]{12})(?:_([0-9a-f]{64}))?(?![0-9a-f])", re.IGNORECASE | re.ASCII)
 
 
 @transaction.atomic
 def issue(
-    *, owner: User, name: str, scopes: Collection[str], expires_at: datetime, actor: Actor, now: datetime
+    *,
+    owner: User,
+    name: str,
+    scopes: Collection[str],
+    expires_at: datetime,
+    actor: Actor,
+    now: datetime,
+    networks: Sequence[str] = (),
+    requests_per_minute: int | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key for a program of `owner`; returns the row and the whole key, which cannot be shown again.
 
-    A key never has a scope its owner could not use. Raises `Invalid` OWNER_INACTIVE, KEY_NAME_MISSING,
-    KEY_NAME_TOO_LONG, SCOPE_MISSING, SCOPE_UNKNOWN, SCOPE_EXCEEDS_OWNER, EXPIRY_OUT_OF_RANGE or KEY_LIMIT_REACHED.
+    A key never has a scope its owner could not use. With `networks` (CIDR) it is refused from anywhere else, with
+    `requests_per_minute` it is slower than the installation allows. Raises `Invalid` OWNER_INACTIVE, KEY_NAME_MISSING,
+    KEY_NAME_TOO_LONG, SCOPE_MISSING, SCOPE_UNKNOWN, SCOPE_EXCEEDS_OWNER, EXPIRY_OUT_OF_RANGE, NETWORK_MALFORMED,
+    RATE_OUT_OF_RANGE or KEY_LIMIT_REACHED.
     """
-    wanted = _checked_scopes(owner, scopes)
+    made = ApiKey(
+        owner=owner,
+        name=name.strip(),
+        scopes=[scope.value for scope in _checked_scopes(owner, scopes)],
+        networks=_checked_networks(networks),
+        requests_per_minute=requests_per_minute,
+        expires_at=expires_at,
+        created_at=now,
+    )
     _check_name_and_expiry(name, expires_at, now)
-    live = ApiKey.objects.filter(owner=owner, revoked_at=None, expires_at__gt=now).count()
-    if live >= KEYS_PER_OWNER_MAX:
+    _check_rate(requests_per_minute)
+    return _made(made, actor, now)
+
+
+@transaction.atomic
+def rotate(
+    *, key_id: UUID, expires_at: datetime, overlap: timedelta, actor: Actor, now: datetime
+) -> tuple[ApiKey, str]:
+    """Make a successor that may exactly what the key may; the old key works on for `overlap` at most, and then ends.
+
+    Returns the successor and its whole key, which cannot be shown again. `apps.connectors.services.key_rotation` also
+    hands on the connections. Raises `NotFound` KEY_NOT_FOUND, `Conflict` KEY_ALREADY_REVOKED, KEY_ENDED or
+    KEY_ALREADY_ROTATED, `Invalid` OVERLAP_OUT_OF_RANGE, and as `issue`: a role may have been lost meanwhile.
+    """
+    old = ApiKey.objects.select_for_update(of=("self",)).select_related("owner").filter(pk=key_id).first()
+    if old is None:
+        raise NotFound("KEY_NOT_FOUND", "There is no such key.")
+    _refuse_rotation(old, overlap, now)
+    _check_name_and_expiry(old.name, expires_at, now)
+    made = ApiKey(
+        owner=old.owner,
+        name=old.name,
+        scopes=[scope.value for scope in _checked_scopes(old.owner, old.scopes)],
+        networks=old.networks,
+        requests_per_minute=old.requests_per_minute,
+        rotated_from=old,
+        expires_at=expires_at,
+        created_at=now,
+    )
+    key, secret = _made(made, actor, now, within=KEYS_PER_OWNER_MAX + 1)
+    old.ends_at = min(now + overlap, old.over_at)
+    old.save(update_fields=["ends_at"])
+    _record("api_key.rotated", old, actor, {"prefix": old.prefix, "successor": key.prefix, "ends_at": old.ends_at}, now)
+    return key, secret
+
+
+def _made(made: ApiKey, actor: Actor, now: datetime, within: int = KEYS_PER_OWNER_MAX) -> tuple[ApiKey, str]:
+    owner = made.owner
+    over_at = Coalesce("ends_at", "expires_at")
+    live = ApiKey.objects.alias(over=over_at).filter(owner=owner, revoked_at=None, over__gt=now).count()
+    if live >= within:
         raise Invalid(
             "KEY_LIMIT_REACHED",
             f"This person already has {live} keys; at most {KEYS_PER_OWNER_MAX} are allowed.",
             fix="Revoke a key that is not used.",
             field="owner",
         )
-    prefix, secret = secrets.token_hex(_PREFIX_BYTES), secrets.token_hex(_SECRET_BYTES)
-    key = ApiKey.objects.create(
-        owner=owner,
-        name=name.strip(),
-        prefix=prefix,
-        secret_hash=_hash(secret),
-        scopes=[scope.value for scope in wanted],
-        expires_at=expires_at,
-        created_at=now,
-    )
+    secret = secrets.token_hex(_SECRET_BYTES)
+    made.prefix, made.secret_hash = secrets.token_hex(_PREFIX_BYTES), _hash(secret)
+    made.save(force_insert=True)
     payload = {
-        "name": key.name,
-        "prefix": prefix,
+        "name": made.name,
+        "prefix": made.prefix,
         "owner": owner.pk,
-        "scopes": key.scopes,
-        "expires_at": expires_at,
+        "scopes": made.scopes,
+        "networks": made.networks,
+        "requests_per_minute": made.requests_per_minute,
+        "expires_at": made.expires_at,
+        "rotated_from": made.rotated_from.prefix if made.rotated_from else None,
     }
-    _record("api_key.issued", key, actor, payload, now)
-    return key, f"aika_{prefix}_{secret}"
+    _record("api_key.issued", made, actor, payload, now)
+    return made, f"aika_{made.prefix}_{secret}"
 
 
 @transaction.atomic
@@ -88,12 +151,25 @@ def prefix_in(header: str) -> str | None:
     return match[1].lower() if match else None
 
 
-def authenticate(*, header: str, now: datetime) -> ApiKey:
-    """The live key a request carries, with its owner and what their roles allow: one round trip, and at most one
-    small write a minute.
+def found_in(text: str) -> tuple[ApiKey, bool | None] | None:
+    """The key whose prefix, or whole key, stands first in `text`, such as a line of a leak; None where none is ours.
+
+    Beside it whether the secret found there is the key's own: None where the text has only a prefix.
+    """
+    for match in _FOUND.finditer(text):
+        key = selectors.key_of(match[1].lower())
+        if key is not None:
+            return key, None if match[2] is None else hmac.compare_digest(_hash(match[2].lower()), key.secret_hash)
+    return None
+
+
+def authenticate(*, header: str, address: str, now: datetime) -> ApiKey:
+    """The live key a request from `address` carries, with its owner and what their roles allow: one round trip, and at
+    most one small write a minute.
 
     Raises `Unauthenticated` KEY_MALFORMED, KEY_UNKNOWN (a wrong secret too: which prefixes exist stays unknown),
-    and, only to who holds the whole secret, KEY_REVOKED, KEY_EXPIRED or OWNER_INACTIVE.
+    and, only to who holds the whole secret, KEY_REVOKED, KEY_EXPIRED or OWNER_INACTIVE, and `Forbidden`
+    KEY_ADDRESS_REFUSED from outside its networks: that is no failure to count, it would lock out the key's own program.
     """
     match = _HEADER.fullmatch(header)
     if match is None:
@@ -108,6 +184,8 @@ def authenticate(*, header: str, now: datetime) -> ApiKey:
     if not hmac.compare_digest(_hash(secret), key.secret_hash if key else _hash(prefix)) or key is None:
         raise Unauthenticated("KEY_UNKNOWN", "This API key is not known.", fix="Ask an operator for a new key.")
     _refuse_ended(key, now)
+    if key.networks and not is_within(address, key.networks):
+        _refuse_address(key, address, now)
     if key.last_used_at is None or now - key.last_used_at >= LAST_USED_INTERVAL:
         stale = Q(last_used_at=None) | Q(last_used_at__lte=now - LAST_USED_INTERVAL)
         ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
@@ -128,12 +206,55 @@ def still_valid(*, key_id: UUID, now: datetime) -> ApiKey:
 def _refuse_ended(key: ApiKey, now: datetime) -> None:
     ended = {
         "KEY_REVOKED": (key.revoked_at is not None, "This API key was revoked."),
-        "KEY_EXPIRED": (key.expires_at <= now, "This API key has expired."),
+        "KEY_EXPIRED": (key.over_at <= now, "This API key has expired."),
         "OWNER_INACTIVE": (not key.owner.is_active, "The owner of this API key is no longer active."),
     }
     for code, (is_so, message) in ended.items():
         if is_so:
             raise Unauthenticated(code, message, fix="Ask an operator for a new key.")
+
+
+def _refuse_address(key: ApiKey, address: str, now: datetime) -> NoReturn:
+    """A whole secret from elsewhere is likely a leak: written down, at most every ten minutes a key."""
+    if cache.add(f"api_key:address_refused:{key.pk}", 1, timeout=ADDRESS_REFUSED_EVERY_S):
+        with transaction.atomic():
+            payload = {"prefix": key.prefix, "address": address[:64], "networks": key.networks}
+            _record("api_key.address_refused", key, Actor.system("api_keys"), payload, now)
+    raise Forbidden(
+        "KEY_ADDRESS_REFUSED",
+        "This API key is not accepted from this address.",
+        fix="Call from a network the key names, or ask an operator for a key that names yours.",
+    )
+
+
+def _refuse_rotation(old: ApiKey, overlap: timedelta, now: datetime) -> None:
+    if old.revoked_at is not None:
+        raise Conflict("KEY_ALREADY_REVOKED", f"The key {old.prefix} was revoked before.", fix="Issue a new key.")
+    if ApiKey.objects.filter(rotated_from=old).exists():
+        raise Conflict("KEY_ALREADY_ROTATED", f"The key {old.prefix} has a successor.", fix="Rotate the successor.")
+    if old.over_at <= now:
+        raise Conflict("KEY_ENDED", f"The key {old.prefix} has ended.", fix="Issue a new key.")
+    if not timedelta(0) <= overlap <= OVERLAP_MAX:
+        raise Invalid("OVERLAP_OUT_OF_RANGE", f"Both keys work for at most {OVERLAP_MAX.days} days.", field="overlap")
+
+
+def _checked_networks(networks: Sequence[str]) -> list[str]:
+    if len(networks) > NETWORKS_MAX:
+        raise Invalid("NETWORK_MALFORMED", f"A key names at most {NETWORKS_MAX} networks.", field="networks")
+    try:
+        return sorted({str(ipaddress.ip_network(text)) for text in networks})
+    except ValueError as error:
+        raise Invalid(
+            "NETWORK_MALFORMED",
+            f"Not a network: {error}.",
+            fix="Write networks as 203.0.113.0/24 or 2001:db8::/32, one address without a slash.",
+            field="networks",
+        ) from error
+
+
+def _check_rate(requests_per_minute: int | None) -> None:
+    if requests_per_minute is not None and not 1 <= requests_per_minute <= RATE_MAX:
+        raise Invalid("RATE_OUT_OF_RANGE", f"A rate is 1 to {RATE_MAX:,} a minute.", field="requests_per_minute")
 
 
 def _checked_scopes(owner: User, scopes: Collection[str]) -> list[Scope]:

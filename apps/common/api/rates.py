@@ -10,6 +10,7 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
 from apps.common.cache import SharedCache
+from apps.common.client_address import parse_address
 from apps.common.errors import AikaError
 
 if TYPE_CHECKING:
@@ -65,8 +66,9 @@ class CallerRate(BaseThrottle):
     """A sliding count over two fixed minutes: one atomic increment of the cache per request, and one read of it
     per minute, caller and process, besides one per second and key for its failures.
 
-    Rates are REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], `read` and `write`. Refused requests count too. A key under
-    whose name too many have failed is refused here and not where it is recognised: whoever halts is not asked.
+    Rates are REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], `read` and `write`; a key may have a lower one of its own, for
+    each of the two. Refused requests count too. A key under whose name too many have failed is refused here and not
+    where it is recognised: whoever halts is not asked.
     """
 
     def __init__(self) -> None:
@@ -76,6 +78,7 @@ class CallerRate(BaseThrottle):
         """Whether this request is within the rate of its caller. Raises RateExceeded AUTHENTICATION_FAILURES."""
         verb = "read" if request.method in READS else "write"
         allowed = int(str(api_settings.DEFAULT_THROTTLE_RATES[verb]).partition("/")[0])
+        allowed = min(allowed, getattr(request.auth, "requests_per_minute", None) or allowed)
         minute, caller = _Minute.now(), getattr(request.auth, "pk", None) or request.user.pk
         prefix = getattr(request.auth, "prefix", None)
         if prefix is not None and _failures_heard(str(prefix), minute) >= FAILURES_PER_NAME_MAX:
@@ -129,15 +132,10 @@ def _too_many_failures(minute: _Minute) -> RateExceeded:
 
 
 def _network(address: str) -> str:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    parsed = parse_address(address)
+    if not isinstance(parsed, ipaddress.IPv6Address):
         # A unix socket has no address: who comes through it shares one bound.
-        return "none"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        parsed = parsed.ipv4_mapped or parsed
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
+        return "none" if parsed is None else str(parsed)
     return str(ipaddress.ip_network((parsed, _IPV6_NETWORK_BITS), strict=False).network_address)
 
 

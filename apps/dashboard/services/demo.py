@@ -104,7 +104,7 @@ def _program(team: DemoPeople, books: "list[Connection]", secret: str, now: date
     """The trader's program: its key from an earlier run while that still works, else a new one."""
     trader = team.users["trader"]
     if secret:
-        key = api_keys.authenticate(header=f"Bearer {secret}", now=now)
+        key = api_keys.authenticate(header=f"Bearer {secret}", address="127.0.0.1", now=now)
     else:
         key, secret = demo_people.trader_key(trader, now=now)
         for book in books:
