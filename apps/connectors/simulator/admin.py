@@ -58,10 +58,10 @@ def routes(app: "VenueApp") -> list[Route]:
         ("POST", "/sockets", door.add_socket_fault),
         ("DELETE", "/sockets", door.clear_socket_faults),
     ]
-    return [Route(f"/simulator{path}", _local(handler), methods=[method]) for method, path, handler in table]
+    return [Route(f"/simulator{path}", local(handler), methods=[method]) for method, path, handler in table]
 
 
-def _local(handler: Handler) -> Handler:
+def local(handler: Handler) -> Handler:
     """Refuse whatever a browser page could send: an Origin header, or a host name that is not this machine's."""
 
     async def checked(request: Request) -> Response:

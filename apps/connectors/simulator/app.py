@@ -12,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from apps.connectors.simulator import admin, mischief, rest
+from apps.connectors.simulator import admin, mischief, oauth_rest, rest
 from apps.connectors.simulator.clock import Clock
 from apps.connectors.simulator.errors import ApiError, Unauthorized
 from apps.connectors.simulator.exchange import Exchange
 from apps.connectors.simulator.faults import MODIFIERS, Faults, Kind, endpoint_of
 from apps.connectors.simulator.keys import ApiKey
+from apps.connectors.simulator.oauth import OAuthServer
 from apps.connectors.simulator.socket_faults import SocketFaults
 from apps.connectors.simulator.sockets import Sockets
 from apps.connectors.simulator.traffic import LoggedRequest, Traffic
@@ -45,6 +46,7 @@ class VenueApp:
         faults: Faults,
         latency_ms: int = 0,
         socket_faults: SocketFaults | None = None,
+        oauth: OAuthServer | None = None,
     ) -> None:
         self.exchange = exchange
         self.key = key
@@ -52,9 +54,14 @@ class VenueApp:
         self.latency_ms = latency_ms
         self.traffic = Traffic()
         self.sockets = Sockets(exchange, key, socket_faults or SocketFaults([]))
+        self.oauth = oauth or OAuthServer(None)
         self._late: list[_Late] = []
         self._inner = Starlette(
-            routes=[*rest.routes(self.exchange, key), *admin.routes(self)],
+            routes=[
+                *rest.routes(self.exchange, key, self.oauth),
+                *oauth_rest.routes(self.oauth, admin.local),
+                *admin.routes(self),
+            ],
             exception_handlers={
                 ApiError: _api_error,
                 Unauthorized: _unauthorized,
@@ -68,6 +75,7 @@ class VenueApp:
         self.faults.clear()
         self.traffic.clear()
         self.sockets.reset()
+        self.oauth.reset()
         self._late.clear()
 
     async def release(self) -> int:

@@ -34,7 +34,15 @@ ENDPOINTS: tuple[tuple[str, str, str], ...] = (
     ("GET", r"portfolios", "portfolios"),
     ("GET", r"time", "time"),
 )
-NAMES = frozenset(name for _, _, name in ENDPOINTS) | {"any"}
+OAUTH_ENDPOINTS = {
+    ("GET", "/oauth2/auth"): "oauth-auth",
+    ("POST", "/oauth2/auth"): "oauth-decide",
+    ("POST", "/oauth2/token"): "oauth-token",
+    ("POST", "/oauth2/revoke"): "oauth-revoke",
+    ("GET", "/v2/user"): "user",
+    ("GET", "/v2/user/auth"): "user-auth",
+}
+NAMES = frozenset(name for _, _, name in ENDPOINTS) | frozenset(OAUTH_ENDPOINTS.values()) | {"any"}
 PREFIX = "/api/v3/brokerage/"
 _PATTERNS = [(method, re.compile(pattern), name) for method, pattern, name in ENDPOINTS]
 
@@ -42,7 +50,7 @@ _PATTERNS = [(method, re.compile(pattern), name) for method, pattern, name in EN
 def endpoint_of(method: str, path: str) -> str:
     """The short name of the endpoint, or "" for what is none of the venue's (the admin endpoints among it)."""
     if not path.startswith(PREFIX):
-        return ""
+        return OAUTH_ENDPOINTS.get((method, path), "")
     rest = path.removeprefix(PREFIX)
     return next((name for verb, pattern, name in _PATTERNS if verb == method and pattern.fullmatch(rest)), "")
 

@@ -6,25 +6,30 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from apps.connectors.simulator import keys
+from apps.connectors.simulator import keys, oauth_rest
 from apps.connectors.simulator.account_rest import AccountRest
 from apps.connectors.simulator.exchange import Exchange
 from apps.connectors.simulator.keys import ApiKey
 from apps.connectors.simulator.market_rest import MarketRest
+from apps.connectors.simulator.oauth import OAuthServer
 from apps.connectors.simulator.order_rest import OrderRest
 
 PREFIX = "/api/v3/brokerage"
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def routes(exchange: Exchange, key: ApiKey) -> list[Route]:
+def routes(exchange: Exchange, key: ApiKey, oauth: OAuthServer) -> list[Route]:
     """All REST routes of the venue."""
 
     def private(handler: Handler) -> Handler:
         async def checked(request: Request) -> Response:
             authorization = request.headers.get("authorization", "")
             host = request.headers.get("host", "")
-            keys.verify(key, authorization, request.method, host, request.url.path)
+            bearer = authorization.partition(" ")[2]
+            if oauth.is_ours(bearer):
+                oauth_rest.check_bearer(oauth, bearer, request.method, request.url.path.removeprefix(PREFIX))
+            else:
+                keys.verify(key, authorization, request.method, host, request.url.path)
             return await handler(request)
 
         return checked

@@ -28,6 +28,7 @@ from apps.connectors.simulator.errors import StartError
 from apps.connectors.simulator.exchange import DUPLICATE_MODES, Exchange, Options
 from apps.connectors.simulator.keys import load_or_create
 from apps.connectors.simulator.market import Market
+from apps.connectors.simulator.oauth import ACCESS_S, SCOPES, Client, OAuthServer
 from apps.connectors.simulator.playback import Playback, Speed
 from apps.connectors.simulator.products import FILLERS_MAX, OPENING_BALANCES, PRODUCTS, fillers
 from apps.connectors.simulator.store import Store
@@ -61,8 +62,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--products", type=_fillers, default=0, metavar="N", help="list N further products")
     parser.add_argument("--clock-skew", type=int, default=0, metavar="S", help="the venue's clock is S seconds off")
+    _add_oauth(parser)
     _add_replay(parser)
     parser.add_argument("--parent-pid", type=int, help="stop when this process is gone")
+
+
+def _add_oauth(parser: argparse.ArgumentParser) -> None:
+    oauth = parser.add_argument_group("OAuth", "One application; without an id nobody can authorise anything.")
+    oauth.add_argument("--oauth-client-id", default="", metavar="ID")
+    oauth.add_argument("--oauth-client-secret", default="", metavar="SECRET")
+    oauth.add_argument("--oauth-redirect-uri", default="", metavar="URI", help="compared letter by letter")
+    oauth.add_argument("--oauth-access-s", type=_seconds, default=ACCESS_S, metavar="S", help="life of a bearer")
+    oauth.add_argument(
+        "--oauth-withhold", action="append", choices=sorted(SCOPES), default=[], metavar="SCOPE",
+        help="never granted, whatever is asked; may be repeated",
+    )  # fmt: skip
+
+
+def _oauth_of(options: argparse.Namespace) -> OAuthServer:
+    client = None
+    if options.oauth_client_id:
+        if not (options.oauth_client_secret and options.oauth_redirect_uri):
+            raise StartError("an OAuth application needs --oauth-client-secret and --oauth-redirect-uri too")
+        client = Client(options.oauth_client_id, options.oauth_client_secret, options.oauth_redirect_uri)
+    return OAuthServer(client, access_s=options.oauth_access_s, withheld=frozenset(options.oauth_withhold))
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +122,12 @@ def _cash(text: str) -> Decimal:
     if value is None:
         raise argparse.ArgumentTypeError("an amount like 100000 or 2500.50")
     return value
+
+
+def _seconds(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a whole number of seconds, 1 or more")
+    return int(text)
 
 
 def _milliseconds(text: str) -> int:
@@ -165,6 +194,7 @@ def build(options: argparse.Namespace) -> Opened:
             faults.Faults(options.seed, options.fault),
             options.latency_ms,
             socket_faults.SocketFaults(options.socket_fault),
+            _oauth_of(options),
         )
         return Opened(app, sock, held.pop_all())
 

@@ -11,7 +11,7 @@ DOORS = [
     ("GET", "/health"), ("POST", "/faults"), ("DELETE", "/faults"), ("POST", "/price"), ("POST", "/clock"),
     ("POST", "/reset"), ("POST", "/product"), ("POST", "/fills/correction"), ("GET", "/requests"), ("GET", "/orders"),
     ("GET", "/creates"), ("POST", "/options"), ("POST", "/release"), ("GET", "/sockets"), ("POST", "/sockets"),
-    ("DELETE", "/sockets"),
+    ("DELETE", "/sockets"), ("GET", "/replay"), ("POST", "/replay"), ("GET", "/oauth"), ("POST", "/oauth"),
 ]  # fmt: skip
 
 

@@ -1,0 +1,205 @@
+"""The venue's own OAuth server, by itself: what it gives, and what it refuses beside it."""
+
+import base64
+import hashlib
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from tests.connectors.simulator.client import PREFIX, Client, MakeClient
+
+REDIRECT = "http://localhost:8000/oauth/coinbase/callback"
+CLIENT = {"client_id": "aika-test", "client_secret": "a secret of the tests"}
+VERIFIER = "v" * 43
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+SCOPES = "wallet:user:read wallet:accounts:read wallet:buys:create wallet:trades:read offline_access"
+ASKED = {
+    "client_id": CLIENT["client_id"],
+    "redirect_uri": REDIRECT,
+    "response_type": "code",
+    "scope": SCOPES,
+    "state": "0123456789",
+    "code_challenge": CHALLENGE,
+    "code_challenge_method": "S256",
+}
+ARGUMENTS = (
+    *("--oauth-client-id", CLIENT["client_id"], "--oauth-client-secret", CLIENT["client_secret"]),
+    *("--oauth-redirect-uri", REDIRECT),
+)
+
+
+@pytest.fixture
+def venue(make_venue: MakeClient) -> Client:
+    return make_venue(*ARGUMENTS)
+
+
+def decide(venue: Client, decision: str = "allow", granted: str = SCOPES, **changed: str) -> httpx.Response:
+    pairs = {**ASKED, **changed, "decision": decision, "granted": granted.split()}
+    return venue.http.post("/oauth2/auth", data=pairs)
+
+
+def sent_back(reply: httpx.Response) -> dict[str, str]:
+    assert reply.status_code == 302 and reply.headers["location"].startswith(f"{REDIRECT}?")
+    return {name: values[0] for name, values in parse_qs(urlsplit(reply.headers["location"]).query).items()}
+
+
+def a_code(venue: Client, **changed: str) -> str:
+    return sent_back(decide(venue, **changed))["code"]
+
+
+def exchange(venue: Client, code: str, /, **changed: str) -> httpx.Response:
+    form = {
+        **CLIENT,
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": REDIRECT,
+        "code_verifier": VERIFIER,
+    }
+    return venue.http.post("/oauth2/token", data={**form, **changed})
+
+
+def refresh(venue: Client, token: str) -> httpx.Response:
+    return venue.http.post("/oauth2/token", data={**CLIENT, "grant_type": "refresh_token", "refresh_token": token})
+
+
+def tokens(venue: Client, **changed: str) -> dict[str, Any]:
+    reply = exchange(venue, a_code(venue, **changed))
+    assert reply.status_code == 200
+    return dict(reply.json())
+
+
+def with_bearer(venue: Client, token: str, path: str, method: str = "GET", **options: Any) -> httpx.Response:
+    return venue.http.request(method, path, headers={"authorization": f"Bearer {token}"}, **options)
+
+
+def test_the_page_says_what_is_asked_and_both_answers_go_back_with_the_state(venue: Client) -> None:
+    page = venue.http.get("/oauth2/auth", params=ASKED)
+    assert page.status_code == 200
+    assert set(re.findall(r"<code>([^<]+)</code>", page.text)) == set(SCOPES.split())
+    assert sent_back(decide(venue, "refuse")) == {
+        "error": "access_denied",
+        "error_description": "The person refused.",
+        "state": ASKED["state"],
+    }
+    answer = sent_back(decide(venue))
+    assert answer["state"] == ASKED["state"] and answer["code"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "error"),
+    [
+        ({"client_id": "somebody else"}, 400, ""),
+        ({"redirect_uri": REDIRECT + "/"}, 400, ""),
+        ({"redirect_uri": "https://evil.example/"}, 400, ""),
+        ({"response_type": "token"}, 302, "unsupported_response_type"),
+        ({"state": "short"}, 302, "invalid_request"),
+        ({"scope": "wallet:everything"}, 302, "invalid_scope"),
+        ({"code_challenge_method": "S512"}, 302, "invalid_request"),
+    ],
+)
+def test_what_is_asked_wrongly_shows_no_page(venue: Client, changed: dict[str, str], status: int, error: str) -> None:
+    for reply in (venue.http.get("/oauth2/auth", params={**ASKED, **changed}), decide(venue, **changed)):
+        assert reply.status_code == status
+        assert not error or sent_back(reply)["error"] == error
+
+
+def test_a_code_gives_tokens_as_documented_to_who_knows_its_verifier(venue: Client, make_venue: MakeClient) -> None:
+    reply = tokens(venue)
+    assert reply["token_type"] == "bearer" and reply["expires_in"] == 3600
+    assert set(reply["scope"].split()) == set(SCOPES.split()) and reply["refresh_token"]
+    assert "refresh_token" not in tokens(venue, granted=SCOPES.replace(" offline_access", ""))
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"client_secret": "wrong"}, "invalid_client"),
+        ({"redirect_uri": REDIRECT + "/"}, "invalid_grant"),
+        ({"code_verifier": "w" * 43}, "invalid_grant"),
+        ({"code_verifier": CHALLENGE}, "invalid_grant"),
+        ({"code_verifier": ""}, "invalid_grant"),
+        ({"code": "simcode-none"}, "invalid_grant"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+    ],
+)
+def test_a_code_gives_nothing_to_who_asks_wrongly(venue: Client, changed: dict[str, str], error: str) -> None:
+    code = a_code(venue)
+    reply = exchange(venue, code, **changed)
+    assert reply.status_code in {400, 401} and reply.json()["error"] == error
+    assert exchange(venue, code).status_code == 200
+
+
+def test_plain_is_what_no_method_means(venue: Client) -> None:
+    code = a_code(venue, code_challenge=VERIFIER, code_challenge_method="")
+    assert exchange(venue, code).status_code == 200
+
+
+def test_a_code_used_twice_ends_what_it_gave(venue: Client) -> None:
+    code = a_code(venue)
+    first = exchange(venue, code).json()
+    assert with_bearer(venue, first["access_token"], f"{PREFIX}/accounts").status_code == 200
+    assert exchange(venue, code).json()["error"] == "invalid_grant"
+    assert with_bearer(venue, first["access_token"], f"{PREFIX}/accounts").status_code == 401
+    assert refresh(venue, first["refresh_token"]).status_code == 401
+
+
+def test_a_refresh_token_rotates_and_used_twice_ends_the_family(venue: Client) -> None:
+    first = tokens(venue)
+    second = refresh(venue, first["refresh_token"]).json()
+    assert second["refresh_token"] != first["refresh_token"]
+    assert with_bearer(venue, second["access_token"], f"{PREFIX}/accounts").status_code == 200
+    assert refresh(venue, first["refresh_token"]).json()["error"] == "invalid_grant"
+    assert with_bearer(venue, second["access_token"], f"{PREFIX}/accounts").status_code == 401
+    assert refresh(venue, second["refresh_token"]).status_code == 401
+    state = venue.admin("GET", "/oauth")
+    assert (state["exchanges"], state["refreshes"], state["reuses"]) == (1, 1, 1)
+
+
+def test_revoking_ends_the_family_and_says_200_whatever_comes(venue: Client) -> None:
+    given = tokens(venue)
+    wrong = venue.http.post("/oauth2/revoke", data={**CLIENT, "client_secret": "x", "token": given["access_token"]})
+    assert wrong.status_code == 200
+    assert with_bearer(venue, given["access_token"], "/v2/user").status_code == 200
+    assert venue.http.post("/oauth2/revoke", data={**CLIENT, "token": given["access_token"]}).status_code == 200
+    refused = with_bearer(venue, given["access_token"], "/v2/user")
+    assert (refused.status_code, refused.json()["errors"][0]["id"]) == (401, "revoked_token")
+
+
+def test_a_bearer_does_what_its_scopes_say(venue: Client) -> None:
+    token = tokens(venue, granted="wallet:user:read wallet:accounts:read")["access_token"]
+    assert with_bearer(venue, token, f"{PREFIX}/accounts").status_code == 200
+    assert with_bearer(venue, token, "/v2/user").json()["data"]["name"] == "Sim Trader"
+    assert with_bearer(venue, token, "/v2/user/auth").json()["data"]["scopes"] == [
+        "wallet:user:read",
+        "wallet:accounts:read",
+    ]
+    for method, path in (("POST", "/orders"), ("GET", "/orders/historical/batch"), ("GET", "/key_permissions")):
+        reply = with_bearer(venue, token, PREFIX + path, method, json={})
+        assert (reply.status_code, reply.json()["error_details"]) == (403, "Missing required scopes")
+
+
+def test_a_bearer_expires_and_scopes_are_withheld_when_told(venue: Client) -> None:
+    venue.admin("POST", "/oauth", {"access_s": 60, "withheld": ["wallet:buys:create"]})
+    given = tokens(venue)
+    assert given["expires_in"] == 60 and "wallet:buys:create" not in given["scope"]
+    venue.admin("POST", "/oauth", {"expire": True})
+    refused = with_bearer(venue, given["access_token"], "/v2/user")
+    assert (refused.status_code, refused.json()["errors"][0]["id"]) == (401, "expired_token")
+    assert with_bearer(venue, refresh(venue, given["refresh_token"]).json()["access_token"], "/v2/user").is_success
+
+
+def test_a_lost_reply_rotates_all_the_same(venue: Client) -> None:
+    given = tokens(venue)
+    venue.admin("POST", "/faults", {"endpoint": "oauth-token", "kind": "5xx-after"})
+    assert refresh(venue, given["refresh_token"]).status_code == 502
+    assert venue.admin("GET", "/oauth")["refreshes"] == 1
+    assert refresh(venue, given["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+def test_without_an_application_nobody_authorises_anything(make_venue: MakeClient) -> None:
+    bare = make_venue()
+    assert bare.http.get("/oauth2/auth", params=ASKED).status_code == 400
+    assert exchange(bare, "simcode-x").json()["error"] == "invalid_client"
