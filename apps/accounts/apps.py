@@ -5,3 +5,7 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
     name = "apps.accounts"
     verbose_name = "People and access"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from apps.accounts import checks  # noqa: F401  importing registers them

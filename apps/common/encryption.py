@@ -82,6 +82,29 @@ def fingerprint(secret: str) -> str:
     return salted_hmac("aika.fingerprint", secret, algorithm="sha256").hexdigest()[:FINGERPRINT_CHARS]
 
 
+def seal_text(text: str, *, purpose: str) -> str:
+    """Encrypt a secret whose row belongs to a library and cannot be known here; it opens for the same purpose only."""
+    return SEALED_PREFIX + _fernet().encrypt(f"{purpose}\n{text}".encode()).decode()
+
+
+def open_text(sealed: str, *, purpose: str) -> str:
+    """What `seal_text` sealed. Raises Misconfigured SECRET_UNREADABLE or SECRET_MOVED."""
+    try:
+        plain = _fernet().decrypt(sealed.removeprefix(SEALED_PREFIX).encode()).decode()
+    except InvalidToken:
+        raise Misconfigured(
+            "SECRET_UNREADABLE",
+            f"No key opens a secret of {purpose}.",
+            fix="Put the key it was written with back into TOKEN_ENCRYPTION_KEY.",
+        ) from None
+    found, _, text = plain.partition("\n")
+    if found != purpose:
+        raise Misconfigured(
+            "SECRET_MOVED", f"This ciphertext is not one of {purpose}.", fix="Find out who copied it; set it up again."
+        )
+    return text
+
+
 def check_keys() -> list[checks.CheckMessage]:
     """An error (common.E001) for a missing or malformed key; empty when every key can be used."""
     try:

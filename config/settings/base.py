@@ -11,6 +11,7 @@ from config.beat import SCHEDULE
 from config.databases import is_owner_command
 from config.env import env
 from config.settings.alarms import *  # noqa: F403  a list of its own, of settings like these
+from config.settings.sign_in import *  # noqa: F403  likewise
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 DATA_DIR = Path(env.text("AIKA_DATA_DIR", str(BASE_DIR / "var"))).resolve()
@@ -101,6 +102,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "channels",
     "django_celery_beat",
     "rest_framework",
@@ -116,6 +118,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "apps.accounts.middleware.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

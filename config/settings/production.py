@@ -20,6 +20,7 @@ if env.flag("BEHIND_TLS_PROXY", default=False):
     # Failed attempts are counted per visitor and not per proxy, and a key may name its networks: the last address that
     # the proxy put into X-Forwarded-For.
     ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT = 1
+SECOND_FACTOR_REQUIRED = env.flag("SECOND_FACTOR_REQUIRED", default=True)
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https"
 SECURE_SSL_REDIRECT = True
 SECURE_HSTS_SECONDS = 31_536_000

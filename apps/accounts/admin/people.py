@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from allauth.mfa.admin import Authenticator
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
@@ -21,6 +22,8 @@ else:  # Django's class is generic in its stubs only
 
 # What a role may do is the table in services/roles.py, not a form.
 admin.site.unregister(Group)
+# Second factors belong to who has them. An administrator may only take all of them away.
+admin.site.unregister(Authenticator)
 
 
 @admin.register(User)

@@ -8,13 +8,17 @@ from django.conf import settings
 from django.contrib.auth import get_user
 
 from apps.accounts.models import User
+from apps.accounts.services import second_factors
 
 
 def person_of_session(session_key: str) -> User | None:
-    """Who is signed in with this session now; None after a sign-out, its end, a new password, or a deactivation.
+    """Who is signed in with this session now; None after a sign-out, its end, a new password, or a deactivation,
+    and before a second factor that their roles need.
 
     Asks as Django's own middleware does for a request.
     """
     store = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     person = get_user(cast(Any, SimpleNamespace(session=store)))
-    return person if isinstance(person, User) and person.is_active else None
+    if not isinstance(person, User) or not person.is_active:
+        return None
+    return person if second_factors.is_settled(store, person) else None

@@ -1,0 +1,161 @@
+"""Second factors: shown at sign-in, set up and taken away. allauth's own views, with the event each of them leaves."""
+
+import json
+from typing import Any, cast
+
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.login import record_authentication
+from allauth.account.views import reauthenticate as by_password
+from allauth.mfa.base import views as base
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView
+from allauth.mfa.totp.views import ActivateTOTPView, DeactivateTOTPView
+from allauth.mfa.webauthn import views as webauthn
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.accounts.services import second_factors
+
+_KEY, _APP, _CODES = Authenticator.Type.WEBAUTHN, Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES
+
+
+@login_required
+def reauthenticate_by_password(request: HttpRequest) -> HttpResponse:
+    """By password only where there is no second factor."""
+    first = get_adapter().get_reauthentication_methods(request.user)
+    if first and first[0]["id"] != "reauthenticate":
+        query = request.META.get("QUERY_STRING", "")
+        return HttpResponseRedirect(first[0]["url"] + (f"?{query}" if query else ""), status=303)
+    response: HttpResponse = by_password(request)
+    return response
+
+
+def _with_options(context: dict[str, Any], name: str) -> dict[str, Any]:
+    """What the browser asks a key, as text: a data attribute holds it, where an inline script may not stand."""
+    data = context.get("js_data")
+    if data:
+        context["key_options"] = json.dumps(data[name], cls=DjangoJSONEncoder)
+    return context
+
+
+class AuthenticateView(base.AuthenticateView):  # type: ignore[misc]  # allauth is not typed
+    """The second step of signing in."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """allauth's, with the options of a key as text."""
+        context = _with_options(super().get_context_data(**kwargs), "request_options")
+        context["has_key"] = Authenticator.objects.filter(user=self.stage.login.user, type=_KEY).exists()
+        return context
+
+
+class ReauthenticateByKeyView(webauthn.ReauthenticateWebAuthnView):  # type: ignore[misc]  # as above
+    """Shown again before factors are changed."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """allauth's, with the options of a key as text."""
+        return _with_options(super().get_context_data(**kwargs), "request_options")
+
+
+class IndexView(base.IndexView):  # type: ignore[misc]  # as above
+    """What one has, and what can be added."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """allauth's, and whether this person is only here because they must set one up."""
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        person = _person(self.request)
+        context["is_needed"] = second_factors.is_required_of(person) and not second_factors.has_one(person)
+        return context
+
+
+class AddAppView(ActivateTOTPView):  # type: ignore[misc]  # as above
+    """An authenticator app. The code that confirms it counts as shown for this sign-in, too."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """The factor, its event, and the sign-in that used it: one act."""
+        with transaction.atomic():
+            response: HttpResponse = super().form_valid(form)
+            _added(self.request, _APP)
+        return response
+
+
+class RemoveAppView(DeactivateTOTPView):  # type: ignore[misc]  # as above
+    """Not the last one of somebody who must have one: the form refuses that."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Gone, with its event."""
+        with transaction.atomic():
+            response: HttpResponse = super().form_valid(form)
+            _record(self.request, "removed", _APP)
+        return response
+
+
+class RenewCodesView(GenerateRecoveryCodesView):  # type: ignore[misc]  # as above
+    """New recovery codes; the old ones stop."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Renewed, with their event."""
+        with transaction.atomic():
+            response: HttpResponse = super().form_valid(form)
+            _record(self.request, "renewed", _CODES)
+        return response
+
+
+class AddKeyView(webauthn.AddWebAuthnView):  # type: ignore[misc]  # as above
+    """A security key, or what a device has instead of one."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """allauth's, with the options of a key as text."""
+        return _with_options(super().get_context_data(**kwargs), "creation_options")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Added, with its event."""
+        with transaction.atomic():
+            response: HttpResponse = super().form_valid(form)
+            _added(self.request, _KEY)
+        return response
+
+
+class RemoveKeyView(webauthn.RemoveWebAuthnView):  # type: ignore[misc]  # as above
+    """One key. The last one of somebody who must have one stays."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Gone, with its event; or a message why not."""
+        key = self.get_object()
+        if not second_factors.may_go_without(key):
+            messages.error(self.request, "It is your last second factor, and your roles need one. Add another first.")
+            return HttpResponseRedirect(reverse("mfa_list_webauthn"), status=303)
+        with transaction.atomic():
+            response: HttpResponse = super().form_valid(form)
+            _record(self.request, "removed", _KEY)
+        return response
+
+
+def _person(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def _added(request: HttpRequest, kind: str) -> None:
+    _record(request, "added", kind)
+    record_authentication(request, _person(request), "mfa", type=str(kind), reauthenticated=True)
+
+
+def _record(request: HttpRequest, what: str, kind: str) -> None:
+    second_factors.record(person=_person(request), what=what, kind=str(kind), now=timezone.now())
+
+
+authenticate = AuthenticateView.as_view()
+reauthenticate = base.reauthenticate
+reauthenticate_by_key = ReauthenticateByKeyView.as_view()
+index = IndexView.as_view()
+add_app = AddAppView.as_view()
+remove_app = RemoveAppView.as_view()
+renew_codes = RenewCodesView.as_view()
+keys = webauthn.list_webauthn
+add_key = AddKeyView.as_view()
+remove_key = RemoveKeyView.as_view()
