@@ -235,12 +235,12 @@ def marks_of(found: "Marks") -> tuple[Mark, ...]:
     """Fills as points, live orders and waiting proposals as lines at their limit (without one there is no line)."""
     marks = [_fill(fill) for fill in found.fills]
     marks += [
-        _line("order", order.proposal, at=instant_text(order.created_at), label="Working")
+        _line("order", order.proposal, at=instant_text(order.created_at))
         for order in found.orders
         if order.proposal.limit_price is not None
     ]
     marks += [
-        _line("waiting", proposal, at=instant_text(proposal.created_at), label="Waits")
+        _line("waiting", proposal, at=instant_text(proposal.created_at))
         for proposal in found.waiting
         if proposal.limit_price is not None
     ]
@@ -260,7 +260,7 @@ def _fill(fill: "Fill") -> Mark:
     )
 
 
-def _line(kind: str, proposal: "Proposal", *, at: str, label: str) -> Mark:
+def _line(kind: str, proposal: "Proposal", *, at: str) -> Mark:
     price = proposal.limit_price
     assert price is not None  # noqa: S101  both callers leave out those without a limit
     size = words.grouped(proposal.quantity) if proposal.quantity is not None else ""
@@ -271,6 +271,6 @@ def _line(kind: str, proposal: "Proposal", *, at: str, label: str) -> Mark:
         side=proposal.side,
         price=decimal_text(price),
         at=at,
-        label=f"{label}: {verb} {size}".strip(),
+        label=f"{verb} {size}".strip(),
         words=f"{verb.capitalize()} {size} {_limit(proposal)} {state} ({proposal.label})",
     )

@@ -1,8 +1,10 @@
 """Watching a real desk: the one command in a process of its own, its sockets, and a browser that nobody reloads."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -103,6 +105,21 @@ def test_prices_move_without_reload(watch: Open) -> None:
 
 def test_the_chart_holds_the_candles_of_the_api_and_our_own_marks(watch: Open) -> None:
     page = watch()
+
+    def told_now() -> dict[str, list[str]]:
+        """The candles that are final, as the API tells them: prices with two decimals, volume as it is."""
+        answer = page.request.get(
+            "/api/v1/candles",
+            params={"connection": "coinbase-paper", "instrument": "ETH-USD", "granularity": "1m", "limit": "300"},
+        )
+        names = ("open", "high", "low", "close")
+        return {
+            item["start"][:19]: [*(f"{Decimal(item[name]):.2f}" for name in names), item["volume"]]
+            for item in answer.json()["items"]
+            if item["final"]
+        }
+
+    assert eventually(lambda: len(told_now()) > 200, seconds=60), "the demo's past was not filled in"
     draw(page, "ETH-USD", "1m")
     expect(page.locator("#chart")).to_have_attribute("data-arrows", "1")
     page.locator("#chart-table summary").click()
@@ -114,22 +131,18 @@ def test_the_chart_holds_the_candles_of_the_api_and_our_own_marks(watch: Open) -
         )
         return {row[0]: [text.replace(",", "") for text in row[1:]] for row in rows}
 
-    answer = page.request.get(
-        "/api/v1/candles",
-        params={"connection": "coinbase-paper", "instrument": "ETH-USD", "granularity": "1m", "limit": "300"},
-    )
-    told = {
-        item["start"][:19]: [f"{float(item[name]):.2f}" for name in ("open", "high", "low", "close")] + [item["volume"]]
-        for item in answer.json()["items"]
-        if item["final"]
-    }
-    assert told, "no candle was told"
-    assert eventually(lambda: told.keys() <= {start[:19] for start in drawn()}, seconds=40)
-    seen = {start[:19]: cells for start, cells in drawn().items()}
-    assert {start: seen[start] for start in told} == told
+    told = told_now()
+
+    def differing() -> dict[str, object]:
+        seen = {start[:19]: cells for start, cells in drawn().items()}
+        return {start: (cells, seen.get(start)) for start, cells in told.items() if seen.get(start) != cells}
+
+    eventually(lambda: not differing(), seconds=40)
+    assert differing() == {}
     draw(page, "BTC-USD", "1m")
-    assert int(page.locator("#chart").get_attribute("data-lines") or 0) >= 1
-    assert "waiting proposals" in (page.locator("#chart").get_attribute("aria-label") or "")
+    expect(page.locator("#chart")).to_have_attribute("data-lines", "2")
+    expect(page.locator("#chart")).to_have_attribute("data-arrows", "0")
+    expect(page.locator("#chart")).to_have_attribute("aria-label", re.compile("2 waiting proposals, listed below"))
     assert page.troubles == []  # type: ignore[attr-defined]
 
 

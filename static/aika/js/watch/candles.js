@@ -4,6 +4,7 @@ import { number } from "./figures.js";
 export const SECONDS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400 };
 const SHOWN = 300;
 const TAIL = 3;
+const WHOLE_MS = 300000;
 
 export class Candles {
   constructor(url, connection, instrument, granularity) {
@@ -12,6 +13,7 @@ export class Candles {
     this.instrument = instrument;
     this.granularity = granularity;
     this.bars = new Map();
+    this.wholeAt = 0;
   }
 
   get step() {
@@ -22,19 +24,22 @@ export class Candles {
     return [...this.bars.values()].sort((one, other) => one.time - other.time);
   }
 
-  // All of them the first time, then the last few: what was still forming is final now. Says whether there are any.
+  // All of them until there are as many as fit, and now and then, for a past that was filled in or corrected; else the
+  // last few: what was still forming is final now. Says whether there are any.
   async read(serverNow, shown = SHOWN) {
     const sofar = this.bars.size ? Math.max(...this.bars.keys()) : 0;
     const missed = Math.ceil((serverNow / 1000 - sofar) / this.step) + TAIL;
+    const whole = this.bars.size < shown || serverNow - this.wholeAt > WHOLE_MS;
     const query = new URLSearchParams({
       connection: this.connection,
       instrument: this.instrument,
       granularity: this.granularity,
-      limit: String(Math.min(missed, shown)),
+      limit: String(whole ? shown : Math.min(missed, shown)),
     });
     const answer = await fetch(`${this.url}?${query}`, { headers: { Accept: "application/json" }, cache: "no-store" });
     if (!answer.ok) throw new Error(`candles: ${answer.status}`);
     const { items } = await answer.json();
+    if (whole) this.wholeAt = serverNow;
     for (const item of items) {
       const time = Math.floor(Date.parse(item.start) / 1000);
       this.bars.set(time, {

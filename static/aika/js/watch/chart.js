@@ -47,7 +47,7 @@ export class Chart {
       handleScroll: { mouseWheel: false, vertTouchDrag: false },
       handleScale: { mouseWheel: false },
       crosshair: { mode: CrosshairMode.Normal },
-      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 4 },
+      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 9 },
       layout: { attributionLogo: false, fontSize: 12 },
     });
     this.series = this.chart.addSeries(CandlestickSeries, { priceLineStyle: LineStyle.Solid });
@@ -129,7 +129,6 @@ export class Chart {
     this.hold.dataset.drawn = `${this.candles.connection}|${this.candles.instrument}|${this.candles.granularity}`;
     this.hold.dataset.count = String(list.length);
     this.empty.hidden = true;
-    this.describe(list);
     this.drawMarks();
     this.tabulate();
   }
@@ -139,7 +138,7 @@ export class Chart {
     const first = list[0];
     const last = list[list.length - 1];
     const moved = last.close >= first.open ? "up" : "down";
-    const marks = [...this.root.querySelectorAll("[data-mark]")].map((node) => node.dataset.mark);
+    const marks = this.marks().map((node) => node.dataset.mark);
     const count = (kind) => marks.filter((mark) => mark === kind).length;
     this.hold.setAttribute(
       "aria-label",
@@ -157,12 +156,18 @@ export class Chart {
     this.hold.setAttribute("aria-label", sentence);
   }
 
+  // What the server wrote of our own on this instrument; until it did, nothing: never another's.
+  marks() {
+    const here = this.root.querySelector('[data-part="marks"]');
+    return this.row && here.dataset.chart === this.row.dataset.price ? [...here.querySelectorAll("[data-mark]")] : [];
+  }
+
   // Fills as arrows at their candle; what may still trade as a line at its limit.
   drawMarks() {
     for (const line of this.lines) this.series.removePriceLine(line);
     this.lines = [];
     const list = this.candles ? this.candles.list : [];
-    const marks = list.length ? [...this.root.querySelectorAll("[data-mark]")] : [];
+    const marks = list.length ? this.marks() : [];
     const arrows = [];
     for (const node of marks) {
       const { mark, side, label } = node.dataset;
@@ -181,6 +186,7 @@ export class Chart {
     }
     arrows.sort((one, other) => one.time - other.time);
     this.markers.setMarkers(arrows);
+    if (list.length) this.describe(list);
     this.hold.dataset.arrows = String(arrows.length);
     this.hold.dataset.lines = String(this.lines.length);
   }

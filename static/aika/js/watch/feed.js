@@ -19,6 +19,11 @@ function name(feed, root) {
   return names.length ? names.join(", ") : String(feed.market || "").split("|")[0];
 }
 
+function count(value, word) {
+  const many = number(value) || 0;
+  return `${many} ${word}${many === 1 ? "" : "s"}`;
+}
+
 function facts(feed) {
   const words = [];
   const heard = feed.heard_at ? Math.max(secondsSince(feed.heard_at), 0) : Infinity;
@@ -27,7 +32,7 @@ function facts(feed) {
   if (rate !== null) words.push(`${grouped(rate, rate < 10 ? 1 : 0)} messages/s`);
   const lag = number(feed.lag_ms);
   if (lag !== null) words.push(`lag ${grouped(lag, 0)} ms`);
-  words.push(`${number(feed.gaps) || 0} gaps, ${number(feed.reconnects) || 0} reconnects`);
+  words.push(count(feed.gaps, "gap"), count(feed.reconnects, "reconnect"));
   return words;
 }
 

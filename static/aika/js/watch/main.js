@@ -254,6 +254,6 @@ document.addEventListener("visibilitychange", () => {
 tellServerTime(root.dataset.now);
 markChosen();
 chart.choose(prices.row(chosen.key), granularity);
-sparks.read();
+sparks.read(() => true);
 setInterval(step, STEP_MS);
 step();

@@ -4,6 +4,8 @@ import { Candles } from "./candles.js";
 import { shown } from "./prices.js";
 
 const AGAIN_MS = 300000;
+const FEW = 8;
+const FEW_MS = 20000;
 const QUARTERS = 96;
 const WIDE = 74;
 const HIGH = 24;
@@ -14,15 +16,16 @@ export class Sparks {
     this.root = root;
     this.prices = prices;
     this.closes = new Map();
-    setInterval(() => this.read(), AGAIN_MS);
+    setInterval(() => this.read(() => true), AGAIN_MS);
+    setInterval(() => this.read((key) => (this.closes.get(key) || []).length < FEW), FEW_MS);
   }
 
   // One after the other: a board of many rows must not crowd out what the reader waits for.
-  async read() {
+  async read(wanted) {
     if (this.running) return;
     this.running = true;
-    for (const row of this.prices.rows()) {
-      const { price: key, connection, instrument } = row.dataset;
+    const rows = this.prices.rows().map((row) => ({ ...row.dataset }));
+    for (const { price: key, connection, instrument } of rows.filter((row) => wanted(row.price))) {
       const candles = new Candles(this.root.dataset.candlesUrl, connection, instrument, "15m");
       try {
         await candles.read(serverNow(), QUARTERS);
@@ -30,7 +33,8 @@ export class Sparks {
       } catch {
         break;
       }
-      this.draw(row);
+      const row = this.prices.row(key); // the board may have been written anew meanwhile
+      if (row) this.draw(row);
     }
     this.running = false;
   }
