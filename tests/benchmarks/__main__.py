@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks [NAME ...]`: run the benchmarks and write docs/benchmarks.md.
 
-`audit` and `intake` need PostgreSQL and Redis: BENCH_DATABASE_URL (a database they may create and drop) and
+`audit`, `intake` and `backfill` need PostgreSQL and Redis: BENCH_DATABASE_URL (a database they may create and drop) and
 BENCH_REDIS_URL.
 """
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 DATABASE_URL = os.environ.get("BENCH_DATABASE_URL", "postgres://root@127.0.0.1/aika_bench")
 REDIS_URL = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/7")
-NAMES = ("policy", "audit", "intake", "approve")
+NAMES = ("policy", "audit", "intake", "approve", "backfill")
 PACKAGES = (
     "django",
     "djangorestframework",
@@ -73,6 +73,14 @@ def audit() -> object:
     return benchmark.measure()
 
 
+def backfill() -> object:
+    """Candles, in tables of their own."""
+    prepare()
+    from tests.benchmarks import backfill as benchmark
+
+    return benchmark.measure()
+
+
 def intake() -> object:
     """Prepare a desk on PostgreSQL whose limits do not get in the way, then measure."""
     prepare()
@@ -120,8 +128,9 @@ def roomy_rules(*kinds: object) -> list[object]:
 def run(name: str) -> object:
     """One benchmark by name."""
     say(f"{name} ...")
-    if name in ("audit", "intake"):
-        return audit() if name == "audit" else intake()
+    on_postgresql = {"audit": audit, "backfill": backfill, "intake": intake}
+    if name in on_postgresql:
+        return on_postgresql[name]()
     if name == "policy":
         from tests.benchmarks import policy
 
@@ -139,8 +148,8 @@ def main(names: list[str]) -> int:
     if unknown:
         say(f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(NAMES)}.")
         return 2
-    # The last two set Django up on PostgreSQL for the rest of the process.
-    order = [name for name in ("policy", "approve", "audit", "intake") if not names or name in names]
+    # The last three set Django up on PostgreSQL for the rest of the process.
+    order = [name for name in ("policy", "approve", "audit", "backfill", "intake") if not names or name in names]
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.benchmarks.settings")
     found = [one for name in order if isinstance(one := run(name), Found)]
     text = page(found, PACKAGES)

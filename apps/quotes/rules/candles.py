@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from enum import IntEnum
-from itertools import groupby
 from typing import Final
 
 from apps.connectors.stream_types import PublicTrade, StreamEvent, Ticker, Tickers, Trades
@@ -65,10 +64,17 @@ def joined(parts: Iterable[Candle], start: datetime) -> Candle:
 def derive(candles: Iterable[Candle], seconds: int) -> list[Candle]:
     """Candles of that length out of shorter ones, which are in order. No interval is made up for a gap."""
     step = timedelta(seconds=seconds)
-    return [
-        joined(parts, EPOCH + number * step)
-        for number, parts in groupby(candles, lambda one: (one.start - EPOCH) // step)
-    ]
+    found: list[Candle] = []
+    parts: list[Candle] = []
+    start = end = EPOCH
+    for one in candles:
+        if one.start >= end:
+            if parts:
+                found.append(joined(parts, start))
+            start = floor(one.start, seconds)
+            end, parts = start + step, []
+        parts.append(one)
+    return [*found, joined(parts, start)] if parts else found
 
 
 def overlay(stored: Iterable[Kept], offered: Iterable[Kept]) -> dict[datetime, Kept]:

@@ -6,12 +6,15 @@ decimals are not summed in SQL. Where somebody backfilled a longer length itself
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from django.core.cache import cache
+from django.db import connection
 from django.db.models import Q, QuerySet
 
+from apps.common.decimals import decimal_text
 from apps.connectors.types import Candle as CandleValue
 from apps.quotes.models import Candle, CandleCover, CandleSeries
 from apps.quotes.rules.candles import HOUR_S, MINUTE_S, Kept, Source, derive, overlay
@@ -19,6 +22,7 @@ from apps.quotes.rules.spans import Span, ceil, covers, floor, union
 from apps.quotes.types import Length
 
 LIMIT_MAX: Final = 1_000
+_SOURCES: Final = {source.value: source for source in Source}
 _COLUMNS: Final = ("start", "open", "high", "low", "close", "volume", "source", "is_final")
 
 
@@ -107,11 +111,37 @@ def candles(
 
 
 def _rows(series_id: int | None, span: Q, newest_first: bool, count: int) -> list[Kept]:
+    """Rows oldest first, their numbers as the driver gives them: a page of days is made of thousands of rows, and only
+    what is shown is put into normal form."""
     if series_id is None:
         return []
     found = Candle.objects.filter(span, series=series_id).order_by("-start" if newest_first else "start")
-    rows = [_kept(columns) for columns in found.values_list(*_COLUMNS)[:count]]
+    sql, params = found.values_list(*_COLUMNS)[:count].query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        raw = cursor.fetchall()
+    read = _of_postgresql if connection.vendor == "postgresql" else _of_sqlite
+    rows = list(map(read, raw))
     return rows[::-1] if newest_first else rows
+
+
+def _of_postgresql(row: Sequence[Any]) -> Kept:
+    start, first, high, low, close, volume, source, final = row
+    return Kept(CandleValue(start, first, high, low, close, volume), _SOURCES[source], final)
+
+
+def _of_sqlite(row: Sequence[Any]) -> Kept:
+    start, first, high, low, close, volume, source, final = row
+    at = start.replace(tzinfo=UTC)  # kept naive, in UTC
+    numbers = (Decimal(first), Decimal(high), Decimal(low), Decimal(close), Decimal(volume))
+    return Kept(CandleValue(at, *numbers), _SOURCES[source], bool(final))
+
+
+def _plain(kept: Kept) -> Kept:
+    """Its numbers in normal form, as every exact decimal is read."""
+    one = kept.candle
+    numbers = (Decimal(decimal_text(number)) for number in (one.open, one.high, one.low, one.close, one.volume))
+    return Kept(CandleValue(one.start, *numbers), kept.source, kept.final)
 
 
 def _kept(columns: Sequence[Any]) -> Kept:
@@ -146,6 +176,6 @@ def _sorted(found: Mapping[datetime, Kept]) -> list[Kept]:
 
 
 def _cut(items: list[Kept], newest_first: bool, limit: int) -> CandlePage:
-    if newest_first:
-        return CandlePage(items[-limit:], None)
-    return CandlePage(items[:limit], items[limit].candle.start if len(items) > limit else None)
+    shown = [_plain(one) for one in (items[-limit:] if newest_first else items[:limit])]
+    more = not newest_first and len(items) > limit
+    return CandlePage(shown, items[limit].candle.start if more else None)

@@ -1,6 +1,7 @@
 """Candles into rows, in bulk. What corrects what is decided by the database, in the statement that writes."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -8,10 +9,12 @@ from typing import Any, Final
 from django.db import connection
 
 from apps.common.decimals import decimal_text, parse_decimal
-from apps.quotes.rules.candles import Kept
+from apps.connectors.types import Candle
+from apps.quotes.rules.candles import Source
 
 # Below it, a temporary table costs more than it saves.
 COPIED_FROM: Final = 200
+WRITTEN_AT_ONCE: Final = 1_000
 # Texts of so many characters have fewer digits than a column on either side of the point.
 _FITS_CHARS: Final = 18
 
@@ -32,63 +35,93 @@ AND (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume
     quotes_candle.source, quotes_candle.is_final)
 """
 _INSERT: Final = f"INSERT INTO quotes_candle ({_COLUMNS}) "
+_MERGE: Final = f"{_INSERT} SELECT {_COLUMNS} FROM candle_staged {_CORRECT.format(differs='IS DISTINCT FROM')}"  # noqa: S608  constants only
 _VALUES: Final = "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
-Row = tuple[int, Kept]
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Candles of one series, no two of one start. `fresh`: none of these starts is a row yet, and nobody else writes
+    this series before the transaction ends."""
+
+    series_id: int
+    candles: Sequence[Candle]
+    source: Source
+    final: bool
+    fresh: bool = False
 
 
-def put(rows: Sequence[Row]) -> None:
+def put(blocks: Sequence[Block]) -> None:
     """Write these, no two of one series and start; inside a transaction.
 
     Raises Invalid DECIMAL_TOO_PRECISE, DECIMAL_TOO_LARGE or ValueError for a number that no column holds exactly:
     PostgreSQL would round it and say nothing.
     """
-    if not rows:
-        return
     if connection.vendor != "postgresql":
-        _insert(rows, connection.ops.adapt_datetimefield_value, differs="IS NOT")
-    elif len(rows) < COPIED_FROM:
-        _insert(rows, datetime.isoformat, differs="IS DISTINCT FROM")
-    else:
-        _copy(rows)
-
-
-def _insert(rows: Sequence[Row], instant: Callable[[datetime], Any], *, differs: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            _INSERT + _VALUES + _CORRECT.format(differs=differs),
-            [
-                (series_id, instant(kept.candle.start), *map(exact_text, _numbers(kept)), kept.source.value, kept.final)
-                for series_id, kept in rows
-            ],
-        )
-
-
-def _copy(rows: Sequence[Row]) -> None:
+        _insert(blocks, connection.ops.adapt_datetimefield_value, differs="IS NOT")
+        return
+    copied = [block for block in blocks if block.fresh and len(block.candles) >= COPIED_FROM]
+    if copied:
+        with connection.cursor() as cursor:
+            _copy(cursor, "quotes_candle", copied)
+    rest = [block for block in blocks if block not in copied] if copied else blocks
+    if sum(len(block.candles) for block in rest) < COPIED_FROM:
+        _insert(rest, datetime.isoformat, differs="IS DISTINCT FROM")
+        return
     with connection.cursor() as cursor:
         cursor.execute(_STAGED)
-        with cursor.copy(f"COPY candle_staged ({_COLUMNS}) FROM STDIN") as copy:
-            copy.write("".join(copy_lines(rows)))
-        cursor.execute(
-            f"{_INSERT} SELECT {_COLUMNS} FROM candle_staged {_CORRECT.format(differs='IS DISTINCT FROM')}"  # noqa: S608
-        )
+        _copy(cursor, "candle_staged", rest)
+        cursor.execute(_MERGE)
         cursor.execute("TRUNCATE candle_staged")
 
 
-def copy_lines(rows: Iterable[Row]) -> Iterable[str]:
-    """Each row as a line of COPY."""
-    for series_id, kept in rows:
-        one = kept.candle
-        yield (
-            f"{series_id}\t{one.start.isoformat()}\t{exact_text(one.open)}\t{exact_text(one.high)}\t"
-            f"{exact_text(one.low)}\t{exact_text(one.close)}\t{exact_text(one.volume)}\t{kept.source.value}\t"
-            f"{kept.final}\n"
+def _insert(blocks: Iterable[Block], instant: Callable[[datetime], Any], *, differs: str) -> None:
+    rows = [
+        (
+            block.series_id,
+            instant(one.start),
+            *map(exact_text, (one.open, one.high, one.low, one.close, one.volume)),
+            block.source.value,
+            block.final,
         )
+        for block in blocks
+        for one in block.candles
+    ]
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.executemany(_INSERT + _VALUES + _CORRECT.format(differs=differs), rows)
 
 
-def _numbers(kept: Kept) -> tuple[Decimal, ...]:
-    one = kept.candle
-    return one.open, one.high, one.low, one.close, one.volume
+def _copy(cursor: Any, table: str, blocks: Iterable[Block]) -> None:
+    with cursor.copy(f"COPY {table} ({_COLUMNS}) FROM STDIN") as copy:
+        for block in blocks:
+            for at in range(0, len(block.candles), WRITTEN_AT_ONCE):
+                copy.write(copy_text(block, block.candles[at : at + WRITTEN_AT_ONCE]))
+
+
+def copy_text(block: Block, candles: Sequence[Candle]) -> str:
+    """These candles of a block as lines of COPY. Raises as `put`."""
+    before, after = f"{block.series_id}\t", f"\t{block.source.value}\t{block.final}\n"
+    lines = []
+    for one in candles:
+        first, high, low = str(one.open), str(one.high), str(one.low)
+        close, volume = str(one.close), str(one.volume)
+        if (
+            len(first) > _FITS_CHARS
+            or len(high) > _FITS_CHARS
+            or len(low) > _FITS_CHARS
+            or len(close) > _FITS_CHARS
+            or len(volume) > _FITS_CHARS
+        ):
+            first, high, low = exact_text(one.open), exact_text(one.high), exact_text(one.low)
+            close, volume = exact_text(one.close), exact_text(one.volume)
+        lines.append(f"{before}{one.start.isoformat()}\t{first}\t{high}\t{low}\t{close}\t{volume}{after}")
+    text = "".join(lines)
+    if "E" in text or "N" in text or "I" in text:  # an exponent, NaN, Infinity
+        numbers = [number for one in candles for number in (one.open, one.high, one.low, one.close, one.volume)]
+        for number in numbers:
+            exact_text(number)
+    return text
 
 
 def exact_text(value: Decimal) -> str:

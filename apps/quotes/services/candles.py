@@ -6,9 +6,10 @@ minutes say. Writers of one series wait for each other.
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import lt
 from typing import Final
 
 from django.core.cache import cache
@@ -18,9 +19,9 @@ from apps.connectors.stream_types import StreamEvent
 from apps.connectors.types import Candle
 from apps.quotes.models import CandleCover, CandleSeries
 from apps.quotes.rules.candles import HOUR_S, MINUTE_S, CandleBuilder, Kept, Source, derive, overlay
-from apps.quotes.rules.spans import Span, ceil, covers, floor, union
+from apps.quotes.rules.spans import Span, covers, floor, union
 from apps.quotes.selectors.candles import covers_of, kept_between, open_key, series_of
-from apps.quotes.services.candle_rows import Row, put
+from apps.quotes.services.candle_rows import Block, put
 
 OPEN_SAID_EVERY: Final = timedelta(seconds=1)
 OPEN_KEPT_S: Final = 180
@@ -124,25 +125,51 @@ def series_for(market: str, instruments: Iterable[str], seconds: int) -> dict[st
 
 
 def keep(told: Sequence[Told]) -> None:
-    """Write candles and what is known to be complete; inside a transaction, which holds the series to its end."""
-    ids = sorted({one.series.pk for one in told})
+    """Write candles and what is known to be complete; inside a transaction, which holds the series to its end. No two
+    of one series."""
+    hours = _hour_series(told)
+    ids = sorted({one.series.pk for one in told} | {row.pk for row in hours.values()})
     list(CandleSeries.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
     for one in told:
         if one.span is not None:
             _cover(one.series, one.span)
-    rows = [(one.series.pk, kept) for one in told for kept in _kept(one)]
-    put([*rows, *_hours([one for one in told if one.series.seconds == MINUTE_S])])
+    given = [(one, _ordered(one.candles)) for one in told]
+    spans = {one.series.pk: span for one, values in given if (span := _span(one, values)) is not None}
+    if not spans:
+        return
+    whole = (min(since for since, _ in spans.values()), max(until for _, until in spans.values()))
+    stored, known = kept_between(list(spans), whole), covers_of(spans, near=whole)
+    blocks = []
+    for one, values in given:
+        key, is_final = one.series.pk, one.source is Source.VENUE
+        near = [kept for kept in stored.get(key, ()) if spans[key][0] <= kept.candle.start < spans[key][1]]
+        blocks.append(Block(key, values, one.source, is_final, fresh=not near))
+        if (target := hours.get(key)) is not None:
+            minutes, open_hours = _minutes(near, values, one.source, is_final)
+            blocks += _hours(target, minutes, open_hours, known.get(key, ()))
+    put(blocks)
+
+
+def _hour_series(told: Sequence[Told]) -> dict[int, CandleSeries]:
+    """By series of minutes, that of its hours."""
+    minutes = [one.series for one in told if one.series.seconds == MINUTE_S]
+    if not minutes:
+        return {}
+    found = series_of(minutes[0].market, {row.instrument for row in minutes}, [HOUR_S])
+    return {row.pk: found[row.instrument, HOUR_S] for row in minutes}
 
 
 def _beside(seconds: int) -> tuple[int, ...]:
     return (MINUTE_S, HOUR_S) if seconds == MINUTE_S else (seconds,)
 
 
-def _kept(told: Told) -> list[Kept]:
-    """No two of one start: the later one counts."""
-    return [
-        Kept(one, told.source, told.source is Source.VENUE) for one in {one.start: one for one in told.candles}.values()
-    ]
+def _ordered(candles: Sequence[Candle]) -> Sequence[Candle]:
+    """In order and no two of one start: the later one counts."""
+    starts = [one.start for one in candles]
+    if all(map(lt, starts, starts[1:])):
+        return candles
+    by_start = {one.start: one for one in candles}
+    return [by_start[start] for start in sorted(by_start)]
 
 
 def _cover(series: CandleSeries, span: Span) -> None:
@@ -155,38 +182,37 @@ def _cover(series: CandleSeries, span: Span) -> None:
     CandleCover.objects.create(series=series, since=since, until=until)
 
 
-def _hours(told: Sequence[Told]) -> list[Row]:
-    """The hours that these minutes belong to, of what is stored and what is about to be."""
-    spans = {one.series.pk: span for one in told if (span := _span(one)) is not None}
-    if not spans:
-        return []
-    whole = (min(since for since, _ in spans.values()), max(until for _, until in spans.values()))
-    stored, known = kept_between(list(spans), whole), covers_of(spans, near=whole)
-    series = {one.series.pk: one.series for one in told}
-    hours = series_of(told[0].series.market, {one.instrument for one in series.values()}, [HOUR_S])
-    rows: list[Row] = []
-    for one in told:
-        if (span := spans.get(one.series.pk)) is None:
-            continue
-        near = [kept for kept in stored[one.series.pk] if span[0] <= kept.candle.start < span[1]]
-        minutes = overlay(near, _kept(one)) if near else {kept.candle.start: kept for kept in _kept(one)}
-        target = hours[one.series.instrument, HOUR_S].pk
-        rows += [(target, hour) for hour in _of_minutes(minutes, known[one.series.pk])]
-    return rows
-
-
-def _span(told: Told) -> Span | None:
-    """The whole hours that may have changed."""
-    starts = [one.start for one in told.candles]
+def _span(told: Told, candles: Sequence[Candle]) -> Span | None:
+    """The whole hours that may change. `candles` are in order."""
+    ends = [(candles[0].start, candles[-1].start)] if candles else []
     if told.span is not None:
-        starts += [told.span[0], told.span[1] - timedelta(seconds=MINUTE_S)]
-    return (floor(min(starts), HOUR_S), ceil(max(starts) + timedelta(seconds=1), HOUR_S)) if starts else None
+        ends.append((told.span[0], told.span[1] - timedelta(seconds=MINUTE_S)))
+    if not ends:
+        return None
+    first, last = min(since for since, _ in ends), max(until for _, until in ends)
+    return floor(first, HOUR_S), floor(last, HOUR_S) + _HOUR
 
 
-def _of_minutes(minutes: Mapping[datetime, Kept], known: Sequence[Span]) -> list[Kept]:
-    open_hours = {floor(start, HOUR_S) for start, kept in minutes.items() if not kept.final}
-    made = derive((minutes[start].candle for start in sorted(minutes)), HOUR_S)
-    return [
-        Kept(hour, Source.DERIVED, hour.start not in open_hours and covers(known, (hour.start, hour.start + _HOUR)))
-        for hour in made
-    ]
+def _minutes(
+    near: Sequence[Kept], candles: Sequence[Candle], source: Source, is_final: bool
+) -> tuple[Sequence[Candle], set[datetime]]:
+    """The minutes there will be, in order, and the hours of which some are not final."""
+    if not near:
+        return candles, set() if is_final else {floor(one.start, HOUR_S) for one in candles}
+    after = overlay(near, (Kept(one, source, is_final) for one in candles))
+    starts = sorted(after)
+    return [after[at].candle for at in starts], {floor(at, HOUR_S) for at in starts if not after[at].final}
+
+
+def _hours(
+    series: CandleSeries, minutes: Sequence[Candle], open_hours: set[datetime], known: Sequence[Span]
+) -> Iterator[Block]:
+    """The hours of these minutes; final where every part is and the venue has told all of their time."""
+    hours = derive(minutes, HOUR_S)
+    final = {
+        one.start for one in hours if one.start not in open_hours and covers(known, (one.start, one.start + _HOUR))
+    }
+    for is_final in (True, False):
+        chosen = [one for one in hours if (one.start in final) is is_final]
+        if chosen:
+            yield Block(series.pk, chosen, Source.DERIVED, is_final)
