@@ -236,6 +236,18 @@ def test_a_desk_that_was_killed_and_started_again_is_watched_on(watch: Open, tmp
         second.end(signal.SIGKILL)
 
 
+def test_who_signs_out_elsewhere_is_told_so_here(watch: Open) -> None:
+    page = watch("operator")
+    other = page.context.new_page()
+    other.goto("/admin/")
+    other.get_by_role("button", name="Sign out").click()
+    expect(page.locator("#watch-cut")).to_contain_text("You are signed out", timeout=60_000)
+    expect(page.locator("#watch-cut").get_by_role("link", name="Sign in")).to_be_visible()
+    expect(page.locator("[data-price]:not(.is-stale)")).to_have_count(0)
+    expect(page.locator("[data-source]:not(.is-cut)")).to_have_count(0)
+    expect(page.locator("#watch-said")).to_contain_text("signed out")
+
+
 def test_it_fits_and_nothing_bars_it_and_nothing_comes_from_elsewhere(
     watch: Open, running: Desk, shots: Path | None
 ) -> None:

@@ -48,8 +48,11 @@ const parts = new Parts(root, {
     draw();
   },
   onSignedOut: () => {
+    if (!signedOut) announce("You are signed out. No number on this page is live.");
     signedOut = true;
+    prices.isCut = true;
     showCut();
+    draw();
   },
 });
 
@@ -121,14 +124,14 @@ function announce(words) {
 }
 
 function cutChanged(socket) {
-  prices.isCut = quotes ? quotes.isCut : true;
+  prices.isCut = quotes.isCut || signedOut;
   if (!socket.isCut) {
-    signedOut = false;
     parts.soon();
     chart.read();
   }
   const any = quotes.isCut || desk.isCut;
-  announce(any ? "Cut off from Aika. No number on this page is live." : "Back. Every number is live again.");
+  if (socket.isSignedOut) parts.onSignedOut();
+  else announce(any ? "Cut off from Aika. No number on this page is live." : "Back. Every number is live again.");
   showCut();
   draw();
 }
@@ -153,7 +156,8 @@ function showCut() {
   const from = Number.isFinite(since) ? ` since ${new Date(since + serverNow() - Date.now()).toISOString().slice(11, 19)} UTC` : "";
   if (out) {
     setText(box.querySelector("[data-cut-sentence]"), "You are signed out: nothing on this page is live.");
-    setText(box.querySelector("[data-cut-help]"), "Sign in again in this window, and it goes on.");
+    setText(box.querySelector("[data-cut-help]"), "It goes on once you are back:");
+    box.querySelector("[data-sign-in]").hidden = false;
     return;
   }
   setText(box.querySelector("[data-cut-sentence]"), `${what} cut off from Aika${from}. Grey numbers are as of then.`);

@@ -24,7 +24,7 @@ export class Parts {
 
   soon() {
     this.asked = true;
-    if (this.timer || this.running) return;
+    if (this.isOver || this.timer || this.running) return;
     const wait = Math.max(GATHER_MS, this.lastEnd + GAP_MS - performance.now());
     this.timer = setTimeout(() => {
       this.timer = null;
@@ -47,8 +47,11 @@ export class Parts {
         headers: { Accept: "text/html" },
         cache: "no-store",
       });
-      if (answer.redirected || answer.status === 401 || answer.status === 403) this.onSignedOut();
-      else if (answer.ok) {
+      if (answer.redirected || answer.status === 401 || answer.status === 403) {
+        this.isOver = true;
+        this.onSignedOut();
+      }
+      if (answer.ok && !this.isOver) {
         this.take(new DOMParser().parseFromString(await answer.text(), "text/html"));
         done = true;
       }
