@@ -6,6 +6,7 @@ from django.urls import include, path
 from apps.dashboard.views.health import healthz, readyz
 from apps.dashboard.views.metrics import metrics
 from apps.dashboard.views.watch import home, parts
+from apps.trades.api.hooks import HookView
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
@@ -15,6 +16,7 @@ urlpatterns = [
     path("admin/keys/", include("apps.connectors.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("config.api_urls")),
+    path("hooks/<slug:name>", HookView.as_view(), name="hook"),
     path("accounts/", include("apps.accounts.urls")),
     path("", home, name="home"),
     path("watch/parts", parts, name="watch_parts"),

@@ -101,6 +101,11 @@ def may_use_scope(user: User, scope: Scope) -> bool:
     return holds(user, SCOPE_PERMISSIONS[scope])
 
 
+def active_people() -> QuerySet[User]:
+    """Everybody who is active, by user name: whom a program may act for."""
+    return User.objects.filter(is_active=True).order_by("username")
+
+
 def desks_of(user_id: UUID) -> QuerySet[Desk]:
     """The desks this person sits at."""
     return Desk.objects.filter(members=user_id)

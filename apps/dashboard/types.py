@@ -17,6 +17,7 @@ _WORK: Final = {
     "policies.budget": "watch",
     "policies.reservation": "look_back",
     "policies.decision": "look_back",
+    "trades.hook": "set_up",
     "accounts.idempotencyrecord": "look_back",
 }
 _SET_UP_APPS: Final = frozenset({"accounts", "auth", "connectors", "policies", "django_celery_beat"})

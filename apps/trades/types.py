@@ -90,6 +90,24 @@ class CancelAnswer(StrEnum):
     ALREADY_CANCELED = "ALREADY_CANCELED"
 
 
+class HookMode(StrEnum):
+    """How a sender of a hook proves who it is."""
+
+    SIGNED = "signed"
+    """By an HMAC over time and body: what is overheard is of no use to anybody."""
+    BODY_SECRET = "body_secret"  # noqa: S105  the name of a way
+    """By a secret inside the body, for senders that cannot sign. Weaker: who sees one body can send others."""
+
+
+class HookOutcome(StrEnum):
+    """What a call of a hook came to."""
+
+    PROPOSED = "PROPOSED"
+    REPEATED = "REPEATED"
+    """A delivery that was made before: it got the first answer again, and nothing was done."""
+    REFUSED = "REFUSED"
+
+
 class WithdrawAnswer(StrEnum):
     """What taking a proposal back came to."""
 

@@ -30,6 +30,12 @@ EXEMPT: dict[str, str] = {
     "apps/trades/tasks.py refresh_market_facts: venue": "A sweep that reads; it decides nothing.",
     "apps/trades/services/proposals.py _unasked: transaction": "A savepoint inside the proposal, for want of room.",
     "apps/trades/services/market.py _refresh_old: venue": "Called by make_fresh alone, inside its place.",
+    "apps/trades/services/hook_intake.py record_refusal: transaction": "Keeps that nothing came of a call.",
+    "apps/trades/services/hook_intake.py _keep_repeated: transaction": "Keeps that a call was one answered before.",
+    **{
+        f"apps/trades/services/hooks.py {name}: transaction": "Sets up a door; no order waits for it."
+        for name in ("create", "change", "rotate", "enable", "request_enable", "disable")
+    },
 }
 # Rows without a point, and what tests them instead.
 ROWS_ELSEWHERE: dict[int, str] = {}

@@ -31,6 +31,7 @@ LEDGERS = {
     "trades_reconciliationrun",
     "trades_difference",
     "trades_inquiry",
+    "trades_hookcall",
     "approvals_vote",
 }
 

@@ -139,7 +139,7 @@ def test_a_key_makes_one_proposal(paper: PaperDesk) -> None:
 
 
 def test_what_goes_along_commits_along(paper: PaperDesk) -> None:
-    def refuse(proposal: Proposal) -> None:
+    def refuse(proposal: Proposal) -> tuple[Proposal, ...]:
         raise Conflict("NO", "The caller's own record could not be written.")
 
     with pytest.raises(Conflict):

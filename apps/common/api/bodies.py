@@ -40,8 +40,9 @@ Schema = dict[str, Any]
 Ref = Callable[["type[Table]"], Schema]
 
 
-def parse_json(raw: bytes) -> object:
-    """What the bytes say, as strictly as RFC 8259 allows.
+def parse_json(raw: bytes, *, number: Callable[[str], object] | None = None) -> object:
+    """What the bytes say, as strictly as RFC 8259 allows. `number` makes something of a number that is no small
+    integer, from its digits; without it such a number has no value.
 
     Raises Invalid: JSON_MALFORMED, JSON_KEY_TWICE, JSON_TOO_DEEP, NUMBER_NOT_FINITE, TEXT_WITH_NUL.
     """
@@ -52,8 +53,8 @@ def parse_json(raw: bytes) -> object:
         found: object = json.loads(
             text,
             object_pairs_hook=_no_key_twice,
-            parse_float=_number,
-            parse_int=_integer,
+            parse_float=number or _number,
+            parse_int=lambda digits: _integer(digits, number or _number),
             parse_constant=_not_finite,
         )
     except RecursionError:
@@ -86,8 +87,8 @@ def _number(text: str) -> JsonNumber:
     return _NUMBER
 
 
-def _integer(text: str) -> int | JsonNumber:
-    return int(text) if len(text) <= _INTEGER_CHARS_MAX else _NUMBER
+def _integer(text: str, number: Callable[[str], object]) -> object:
+    return int(text) if len(text) <= _INTEGER_CHARS_MAX else number(text)
 
 
 def _not_finite(text: str) -> NoReturn:

@@ -107,6 +107,18 @@ def count_failure(*, address: str, name: str | None) -> None:
         raise _too_many_failures(minute)
 
 
+def count_use(name: str, *, allowed: int) -> None:
+    """Count one use of what has a rate of its own. Raises RateExceeded RATE_EXCEEDED beyond `allowed` a minute."""
+    minute = _Minute.now()
+    if minute.counted(f"use:{name}") > allowed:
+        raise RateExceeded(
+            "RATE_EXCEEDED",
+            f"At most {allowed} requests a minute are taken here.",
+            fix="Wait as long as Retry-After says.",
+            retry_after=str(max(int(minute.wait_s), 1)),
+        )
+
+
 def _failures_heard(name: str, minute: _Minute) -> float:
     """How many failed under the name lately. What other processes counted is heard within a second."""
     second = int(minute.into_s)

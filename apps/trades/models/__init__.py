@@ -1,6 +1,7 @@
 """Rows of trades: the life of a trade, what was compared with the venue, and what a halt cleared there."""
 
 from apps.trades.models.halting import HaltClearing
+from apps.trades.models.hooks import Hook, HookCall
 from apps.trades.models.marks import EquityMark
 from apps.trades.models.reconciliation import Difference, Inquiry, ReconciliationRun
 from apps.trades.models.trade import (
@@ -20,6 +21,8 @@ __all__ = [
     "EquityMark",
     "Fill",
     "HaltClearing",
+    "Hook",
+    "HookCall",
     "Inquiry",
     "Order",
     "OrderQuerySet",

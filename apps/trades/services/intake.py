@@ -31,9 +31,10 @@ def propose_once(
     claim: Claim,
     word: Callable[[Proposal], bytes],
     now: datetime,
+    beside: Callable[[Proposal], tuple[Model, ...]] = lambda proposal: (),
 ) -> Answer:
     """Propose, and keep the answer `word` makes of the proposal in the same transaction. An answer that is kept already
-    is given again, and nothing is done.
+    is given again, and nothing is done. `beside` gives more rows to store in that transaction.
 
     Raises as `proposals.propose` and `idempotency.settled`; then nothing is kept, and the key is free for a corrected
     request.
@@ -46,9 +47,9 @@ def propose_once(
     faults.point(places.RECEIVED.label)
     answers: list[Answer] = []
 
-    def keep(proposal: Proposal) -> Model:
+    def keep(proposal: Proposal) -> tuple[Model, ...]:
         answers.append(Answer(status=CREATED, body=word(proposal)))
-        return idempotency.kept(claim, status=CREATED, body=answers[0].body, now=now)
+        return (idempotency.kept(claim, status=CREATED, body=answers[0].body, now=now), *beside(proposal))
 
     try:
         proposals.propose(

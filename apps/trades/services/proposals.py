@@ -174,12 +174,12 @@ def propose(
     idempotency_key: str,
     now: datetime,
     supersedes: UUID | None = None,
-    also: Callable[[Proposal], Model] | None = None,
+    also: Callable[[Proposal], tuple[Model, ...]] | None = None,
     door: Door | None = None,
 ) -> Proposal:
     """Judge an intent and store it with the decision: DENIED, AWAITING_APPROVAL, or APPROVED where no person is asked.
 
-    `also` gives a row to store in the same transaction: a caller's own record commits with the proposal or not at all.
+    `also` gives rows to store in the same transaction: a caller's own records commit with the proposal or not at all.
     `door` is given where it was read already. Raises as `judge`, Invalid for a narrative beyond its bounds, and
     KeyUsed.
     """
@@ -278,7 +278,7 @@ def _store(
     principal: Principal,
     idempotency_key: str,
     supersedes: Proposal | None,
-    also: Callable[[Proposal], Model] | None,
+    also: Callable[[Proposal], tuple[Model, ...]] | None,
     waived_by: approval.Judgement | None = None,
 ) -> Proposal:
     # The moment it was judged at, which may be later than the request: another one would not replay.
@@ -328,7 +328,7 @@ def _store(
         store(*rows)
         approval.approve_unasked(proposal, judgement=waived_by, now=now)
         rows = ()
-    store(*rows, *(() if also is None else (also(proposal),)))
+    store(*rows, *(() if also is None else also(proposal)))
     if denied:
         latches.keep_losses(judged.connection.pk, evaluation, now)
     return proposal
