@@ -143,8 +143,8 @@ class Tickers:
 
     unread: Mapping[str, object]
     read_one: Callable[[object, "Tickers"], Ticker]
-    timestamp: object
     received_at: datetime
+    envelope: object = None
 
     def read(self, instrument: str) -> Ticker:
         """One of `unread`. Raises Unreadable."""

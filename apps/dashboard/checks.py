@@ -73,6 +73,7 @@ def memory_is_shared(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     """config.E004"""
     private = {
         "django.core.cache.backends.locmem.LocMemCache": "quote cache",
+        "apps.common.cache.LocalCache": "quote cache",
         "channels.layers.InMemoryChannelLayer": "channel layer",
     }
     used = [settings.CACHES["default"]["BACKEND"], settings.CHANNEL_LAYERS["default"]["BACKEND"]]

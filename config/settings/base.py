@@ -180,7 +180,7 @@ CACHES: dict[str, Any] = {
         {"BACKEND": "apps.common.cache.SharedCache", "LOCATION": REDIS_URL}
         if REDIS_URL
         else {
-            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "BACKEND": "apps.common.cache.LocalCache",
             "LOCATION": "aika",
             "OPTIONS": {"MAX_ENTRIES": 200_000},
         }

@@ -191,6 +191,7 @@ def test_nothing_fires_where_nothing_is_wrong() -> None:
         ("config.E003", {"CELERY_BROKER_URL": "filesystem://localhost"}),
         ("config.E003", {"CELERY_BROKER_URL": "memory://"}),
         ("config.E004", {"CACHES": LOCMEM}),
+        ("config.E004", {"CACHES": {"default": {"BACKEND": "apps.common.cache.LocalCache"}}}),
         ("config.E004", {"CHANNEL_LAYERS": IN_MEMORY}),
         ("config.E007", {"COINBASE_API_BASE": "http://localhost:9000"}),
         ("config.E007", {"COINBASE_API_BASE": "https://127.0.0.1:9000"}),

@@ -177,7 +177,7 @@ def test_a_snapshot_does_not_bring_a_part_of_an_old_minute_back() -> None:
 def told(*tickers: Ticker) -> Tickers:
     """Tickers that are read already."""
     by_instrument = {ticker.instrument: ticker for ticker in tickers}
-    return Tickers(by_instrument, lambda row, of: by_instrument[row.instrument], None, DAY)  # type: ignore[attr-defined]
+    return Tickers(by_instrument, lambda row, of: by_instrument[row.instrument], DAY)  # type: ignore[attr-defined]
 
 
 def test_a_ticker_counts_only_where_no_trades_are_told() -> None:

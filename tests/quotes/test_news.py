@@ -13,7 +13,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def moment(occurred_s: float, received_s: float, bid: str = "1") -> Moment:
-    return Moment(NOW + timedelta(seconds=occurred_s), NOW + timedelta(seconds=received_s), (bid, "2"))
+    return Moment(int(occurred_s * 1_000_000), int(received_s * 1_000_000), (bid, "2"))
 
 
 @pytest.mark.parametrize("asked", [False, True])

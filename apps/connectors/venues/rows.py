@@ -13,6 +13,8 @@ Row = Mapping[str, object]
 # Go's zero time: the venue's word for "none" (coinbase.md 3.1).
 _ZERO_TIME = "0001-01-01T00:00:00"
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:?\d\d)", re.ASCII)
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6,9}Z", re.ASCII)
+_PLAIN = re.compile(r"-?\d{1,39}(?:\.\d{1,39})?", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
 
 
@@ -88,6 +90,8 @@ def flag(row: Row, key: str, *, default: bool | None = None) -> bool:
 def decimal_or_none(row: Row, key: str) -> Decimal | None:
     """A number, as text (the rule) or as a JSON number (transaction_summary); "" and null are None."""
     value = row.get(key)
+    if type(value) is str and _PLAIN.fullmatch(value):
+        return Decimal(value)  # as nearly all are: finite, and small enough
     if value is None or value == "":
         return None
     if isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
@@ -128,6 +132,11 @@ def instant_or_none(row: Row, key: str) -> datetime | None:
         raise Malformed(f"{key} is no time")
     if value.startswith(_ZERO_TIME):
         return None
+    if _UTC.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value)  # which cuts to microseconds itself
+        except ValueError:
+            raise Malformed(f"{key} is no time") from None
     match = _INSTANT.fullmatch(value)
     if match is None:
         raise Malformed(f"{key} is no time")

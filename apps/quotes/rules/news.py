@@ -1,20 +1,18 @@
 """Of two prices of one instrument from two sources, which is the one to keep."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 LATE: Final = timedelta(seconds=2)
 """A price told by a socket is not taken when it is older than this by the venue's clock: either what is told is old, or
 that clock is wrong, and the two cannot be told apart. The venue is asked instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When a price was so by the venue's clock, when we heard it, and what it was, as text."""
+class Moment(NamedTuple):
+    """When a price was so by the venue's clock and when we heard it, in microseconds since 1970, and what it was."""
 
-    occurred_at: datetime
-    received_at: datetime
+    occurred: int
+    received: int
     prices: tuple[str, str]
 
 
@@ -33,13 +31,8 @@ def is_news(offered: Moment, known: Moment | None, *, asked: bool) -> bool:
     """
     if known is None:
         return True
-    if offered.occurred_at == known.occurred_at:
-        return asked and offered.received_at >= known.received_at
-    if _when(offered) > _when(known):
+    if offered.occurred == known.occurred:
+        return asked and offered.received >= known.received
+    if min(offered.occurred, offered.received) > min(known.occurred, known.received):
         return True
-    still_so = asked and offered.prices == known.prices
-    return still_so and offered.received_at >= known.received_at
-
-
-def _when(moment: Moment) -> datetime:
-    return min(moment.occurred_at, moment.received_at)
+    return asked and offered.prices == known.prices and offered.received >= known.received

@@ -4,12 +4,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+from apps.quotes.selectors.feed import feed_record, feed_states
+
 Record = dict[str, Any]
 
 
 def feed_records(*, now: datetime) -> list[Record]:
     """Every feed's state as JSON."""
-    return []
+    return [feed_record(state, now) for state in feed_states(now=now)]
 
 
 def feeds_for(connections: Collection[str], records: Sequence[Record]) -> list[Record]:

@@ -62,9 +62,9 @@ class Ear:
         if isinstance(event, Tickers):
             self.messages += 1
             self.heard_at = event.received_at
-            told = dict.fromkeys(event.unread, event)
             with self._lock:
-                self._tickers.update(told)
+                for code in event.unread:
+                    self._tickers[code] = event
         elif isinstance(event, Trades | Candles):
             self.messages += 1
             self.heard_at = event.received_at
@@ -175,9 +175,7 @@ class Board:
                 self._unreadable = str(error)
                 logger.warning("%s: a ticker of %s cannot be read (%s).", self.market, code, error)
             return None
-        if ticker.quote is None:
-            return None
-        return replace(ticker.quote, last=ticker.last, change_24h=ticker.change_24h)
+        return ticker.quote
 
     def _pass_on(self, told: dict[str, Quote]) -> None:
         newest = max(told.values(), key=lambda quote: quote.received_at)

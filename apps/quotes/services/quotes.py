@@ -62,8 +62,7 @@ def _unpacked(packed: Packed) -> Quote:
 
 
 def _moment(packed: Packed) -> Moment:
-    occurred, received = (_EPOCH + timedelta(microseconds=number) for number in packed[7:])
-    return Moment(occurred, received, (packed[1], packed[2]))
+    return Moment(packed[7], packed[8], (packed[1], packed[2]))
 
 
 def latest(connection_id: UUID, code: str) -> Quote | None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.connectors.stream_types import BookLevel, Candles, Orders, StreamEvent, Tickers, Trades
+from apps.connectors.stream_types import BookLevel, Candles, Orders, StreamEvent, Tickers, Trades, Unreadable
 from apps.connectors.types import Side, VenueOrderState
 from apps.connectors.venues.coinbase import messages, wire
 from tests.venues.coinbase.payloads import raw
@@ -163,3 +163,51 @@ def test_numbers_accept_each_at_most_once_and_own_up_to_every_gap(numbers: list[
     assert accepted == sorted(set(accepted))
     if accepted:
         assert lost + len(accepted) == accepted[-1] - accepted[0] + 1
+
+
+def ticker_text(number: int = 4, *rows: dict[str, str], spaces: bool = False, **more: object) -> str:
+    rows = rows or ({"type": "ticker", "product_id": "BTC-USD", "price": "5", "best_bid": "4", "best_ask": "6"},)
+    envelope = {
+        "channel": "ticker", "client_id": "", "timestamp": "2023-02-09T20:30:37.167359596Z", "sequence_num": number,
+        "events": [{"type": "update", "tickers": list(rows)}], **more,
+    }  # fmt: skip
+    return json.dumps(envelope, separators=(", ", ": ") if spaces else (",", ":"))
+
+
+@pytest.mark.parametrize("spaces", [False, True])
+def test_a_ticker_read_late_is_the_one_read_at_once(spaces: bool) -> None:
+    text, numbers = ticker_text(spaces=spaces), messages.Numbers(3)
+    late = messages.unread_ticker(text, numbers, NOW)
+    assert late is not None and numbers.last == 4
+    frame = messages.frame(text)
+    assert isinstance(frame, messages.Frame)
+    (at_once,) = messages.events_of(frame, NOW)
+    assert isinstance(at_once, Tickers) and late.tickers == at_once.tickers
+
+
+def test_only_a_next_message_with_one_whole_ticker_is_left_unread() -> None:
+    other = {"type": "ticker", "product_id": "ETH-USD", "price": "5"}
+    for text in (
+        ticker_text(5),
+        ticker_text(3),
+        ticker_text(4, other, {**other, "product_id": "BTC-USD"}),
+        ticker_text()[:-1],
+        ticker_text(4, {"product_id": "BTC-USD", "type": "ticker"}),
+        ticker_text(channel="heartbeats"),
+        "[]",
+    ):
+        numbers = messages.Numbers(3)
+        assert messages.unread_ticker(text, numbers, NOW) is None and numbers.last == 3
+    assert messages.unread_ticker(ticker_text(0), messages.Numbers(), NOW) is None, "which number is next is not known"
+
+
+@pytest.mark.parametrize("text", [
+    ticker_text(4, {"type": "ticker", "product_id": "BTC-USD", "price": "a lot"}),
+    ticker_text().replace('"price"', '"price'),
+    ticker_text().replace('"5"', '5}]}]}'),
+])  # fmt: skip
+def test_what_turns_out_unreadable_says_so(text: str) -> None:
+    late = messages.unread_ticker(text, messages.Numbers(3), NOW)
+    assert late is not None
+    with pytest.raises(Unreadable):
+        late.read("BTC-USD")

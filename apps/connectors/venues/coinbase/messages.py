@@ -1,6 +1,7 @@
 """Coinbase's socket messages as our values (coinbase.md 5). Pure; raises `wire.Malformed`."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +39,13 @@ CHANNELS: Mapping[StreamChannel, str] = {
     StreamChannel.CANDLES: "candles",
     StreamChannel.BOOK: "level2",
 }
+_PRODUCT = '"product_id"'
+_TICKER = re.compile(
+    r'\{"channel": ?"ticker", ?"client_id": ?"[^"\\]*", ?"timestamp": ?"[^"\\]+", ?"sequence_num": ?(\d{1,18}), ?'
+    r'"events": ?\[\{"type": ?"(?:update|snapshot)", ?"tickers": ?\[\{"type": ?"ticker", ?"product_id": ?"([^"\\]+)"',
+    re.ASCII,
+)
+_TICKER_END = "}]}]}"
 # The documentation says offer; the word of the REST book is taken too.
 _BOOK_SIDES: Mapping[str, Side] = {"bid": Side.BUY, "offer": Side.SELL, "ask": Side.SELL}
 
@@ -79,6 +87,32 @@ def frame(text: str | bytes) -> Frame | ErrorFrame:
     if type(number) is not int:
         raise wire.Malformed("sequence_num is no number")
     return Frame(wire.text(row, "channel"), number, row, wire.rows(row, "events"))
+
+
+def unread_ticker(text: str, numbers: "Numbers", received_at: datetime) -> Tickers | None:
+    """The next message's one ticker, its text not even parsed: of most, a newer one comes before anybody looks.
+
+    None where the message looks otherwise than tickers mostly do, or is not the next one: read it as any other then.
+    """
+    found = _TICKER.match(text)
+    if found is None or text.find(_PRODUCT, found.end()) >= 0 or not text.endswith(_TICKER_END):
+        return None
+    number, instrument = found.group(1, 2)
+    if numbers.last is None or int(number) != numbers.last + 1:
+        return None
+    numbers.last += 1
+    return Tickers({instrument: text}, _ticker_in, received_at)
+
+
+def _ticker_in(text: object, of: Tickers) -> Ticker:
+    """The ticker of `unread_ticker`, which must be of the instrument that was seen in its text."""
+    whole = frame(str(text))
+    if isinstance(whole, Frame) and whole.channel == "ticker":
+        for event in whole.events:
+            for row in wire.rows(event, "tickers"):
+                if row.get("product_id") in of.unread:
+                    return ticker(row, whole.occurred_at, of.received_at)
+    raise wire.Malformed("the ticker is another than it seemed")
 
 
 def subscribed(frame: Frame) -> Mapping[str, object]:
@@ -142,11 +176,11 @@ def order_update(row: wire.Row) -> OrderUpdate:
 
 def _tickers(frame: Frame, event: wire.Row, received_at: datetime) -> Tickers:
     rows = {wire.text(row, "product_id"): row for row in wire.rows(event, "tickers")}
-    return Tickers(rows, _ticker, frame.row, received_at)
+    return Tickers(rows, _ticker, received_at, frame.row)
 
 
 def _ticker(row: object, of: Tickers) -> Ticker:
-    occurred_at = wire.instant(wire.row_of(of.timestamp, "the message"), "timestamp")
+    occurred_at = wire.instant(wire.row_of(of.envelope, "the message"), "timestamp")
     return ticker(wire.row_of(row, "tickers"), occurred_at, of.received_at)
 
 
@@ -154,6 +188,7 @@ def ticker(row: wire.Row, occurred_at: datetime, received_at: datetime) -> Ticke
     """A ticker has no time of its own: the message's is its."""
     instrument = wire.text(row, "product_id")
     bid, ask = wire.decimal_or_none(row, "best_bid"), wire.decimal_or_none(row, "best_ask")
+    last, change = wire.decimal_or_none(row, "price"), wire.decimal_or_none(row, "price_percent_chg_24_h")
     quote = None
     if bid and ask and bid > 0 and ask > 0:
         quote = Quote(
@@ -164,8 +199,9 @@ def ticker(row: wire.Row, occurred_at: datetime, received_at: datetime) -> Ticke
             ask_quantity=wire.decimal_or_zero(row, "best_ask_quantity"),
             occurred_at=occurred_at,
             received_at=received_at,
+            last=last,
+            change_24h=change,
         )
-    last, change = wire.decimal_or_none(row, "price"), wire.decimal_or_none(row, "price_percent_chg_24_h")
     return Ticker(instrument, last, quote, occurred_at, received_at, change)
 
 

@@ -225,6 +225,11 @@ class _Session:
         self._heard_at = time.monotonic()
         self._check_patience()
         try:
+            if self._live and type(text) is str:
+                tickers = messages.unread_ticker(text, self._numbers, self._now())
+                if tickers is not None:
+                    yield tickers
+                    return
             yield from self._told(messages.frame(text))
         except wire.Malformed as error:
             raise _Ended(LossReason.UNREADABLE, str(error)) from error

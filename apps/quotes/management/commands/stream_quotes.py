@@ -1,5 +1,6 @@
 """The live feed of a server installation: what `make run` has as a thread."""
 
+import gc
 import signal
 import threading
 from typing import Any
@@ -23,6 +24,9 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        # What was imported stays: collecting garbage need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         self.stdout.write("Following the markets of every active connection. Ctrl-C stops.")
         self.stdout.flush()
         feed.run(stop, clock=timezone.now)
