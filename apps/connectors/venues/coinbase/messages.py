@@ -40,11 +40,11 @@ CHANNELS: Mapping[StreamChannel, str] = {
     StreamChannel.BOOK: "level2",
 }
 _PRODUCT = '"product_id"'
-_TICKER = re.compile(
+_looks_like_a_ticker = re.compile(
     r'\{"channel": ?"ticker", ?"client_id": ?"[^"\\]*", ?"timestamp": ?"[^"\\]+", ?"sequence_num": ?(\d{1,18}), ?'
     r'"events": ?\[\{"type": ?"(?:update|snapshot)", ?"tickers": ?\[\{"type": ?"ticker", ?"product_id": ?"([^"\\]+)"',
     re.ASCII,
-)
+).match
 _TICKER_END = "}]}]}"
 # The documentation says offer; the word of the REST book is taken too.
 _BOOK_SIDES: Mapping[str, Side] = {"bid": Side.BUY, "offer": Side.SELL, "ask": Side.SELL}
@@ -94,13 +94,13 @@ def unread_ticker(text: str, numbers: "Numbers", received_at: datetime) -> Ticke
 
     None where the message looks otherwise than tickers mostly do, or is not the next one: read it as any other then.
     """
-    found = _TICKER.match(text)
+    found = _looks_like_a_ticker(text)
     if found is None or text.find(_PRODUCT, found.end()) >= 0 or not text.endswith(_TICKER_END):
         return None
-    number, instrument = found.group(1, 2)
-    if numbers.last is None or int(number) != numbers.last + 1:
+    number, instrument = int(found[1]), found[2]
+    if numbers.last is None or number != numbers.last + 1:
         return None
-    numbers.last += 1
+    numbers.last = number
     return Tickers({instrument: text}, _ticker_in, received_at)
 
 
