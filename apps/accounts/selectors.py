@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Permission
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -74,6 +75,12 @@ def page_desks_of(viewer: User) -> tuple[UUID, ...]:
 def is_active_in_roles(user_id: UUID, roles: Collection[str]) -> bool:
     """True if this person is active and now belongs to at least one of `roles`. No roles: False."""
     return User.objects.filter(pk=user_id, is_active=True, groups__name__in=list(roles)).exists()
+
+
+def second_factors_of(user: User) -> frozenset[str]:
+    """The kinds of second factor this person has: `totp`, `webauthn`. Recovery codes stand in at sign-in only."""
+    kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+    return frozenset(Authenticator.objects.filter(user=user, type__in=kinds).values_list("type", flat=True))
 
 
 def holds(user: User, permission: str) -> bool:

@@ -29,6 +29,32 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A second factor as it was sent with one act: a code of an app, or what a key signed (JSON of WebAuthn)."""
+
+    code: str = ""
+    assertion: str = ""
+
+    @property
+    def is_given(self) -> bool:
+        return bool(self.code or self.assertion)
+
+
+NO_PROOF = Proof()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A second factor that was accepted for one act: `totp` or `webauthn`, and a fingerprint of which."""
+
+    method: str
+    credential: str
+
+    def __str__(self) -> str:
+        return f"{self.method}:{self.credential}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """Who is calling. For an API key, `user_id` is its owner: people are compared, not keys."""
 

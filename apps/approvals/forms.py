@@ -2,10 +2,12 @@
 
 from django import forms
 
+from apps.accounts.types import Proof
 from apps.approvals.types import Seen
 
 COMMENT_CHARS_MAX = 2_000
 TOKEN_CHARS_MAX = 1_000
+ASSERTION_CHARS_MAX = 8_000
 
 
 class VoteForm(forms.Form):
@@ -15,7 +17,13 @@ class VoteForm(forms.Form):
     signed_quote = forms.CharField(max_length=TOKEN_CHARS_MAX, required=False)
     policy_version = forms.CharField(max_length=80, required=False)
     tier = forms.CharField(max_length=200, required=False)
+    code = forms.CharField(max_length=16, required=False)
+    assertion = forms.CharField(max_length=ASSERTION_CHARS_MAX, required=False)
     comment = forms.CharField(max_length=COMMENT_CHARS_MAX, required=False, strip=True)
+
+    def proof(self) -> Proof:
+        """The second factor that came with it, if any."""
+        return Proof(code=self.cleaned_data["code"], assertion=self.cleaned_data["assertion"])
 
     def seen(self) -> Seen:
         """What the page showed, as it was sent back."""

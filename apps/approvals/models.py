@@ -32,6 +32,9 @@ class Vote(models.Model):
     policy_version = models.ForeignKey("policies.PolicyVersion", on_delete=models.PROTECT, related_name="+")
     quote = models.JSONField(default=dict)
     comment = models.TextField(blank=True)
+    second_factor = models.CharField(
+        max_length=40, blank=True, help_text="Shown for this vote: its kind and a fingerprint. Empty: none was."
+    )
     created_at = models.DateTimeField()
 
     class Meta:

@@ -5,6 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from apps.policies.types import Tier
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenQuote:
@@ -45,6 +47,7 @@ class VoteResult:
     order_id: UUID | None = None
 
 
-def tier_text(needed: int, roles: tuple[str, ...] | list[str]) -> str:
-    """A tier as one comparable text: `2:approver,risk`."""
-    return f"{needed}:{','.join(sorted(roles))}"
+def tier_text(tier: Tier) -> str:
+    """A tier as one comparable text: `2:approver,risk`, and `+second_factor` where each must show one."""
+    shown = "+second_factor" if tier.second_factor else ""
+    return f"{tier.needed}:{','.join(sorted(tier.roles))}{shown}"

@@ -361,6 +361,8 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
+        # It would name the credentials that people sign in with.
+        "fido2": {"level": "WARNING"},
         # A scanner's made-up host is a 400 and not a stack trace; the access log keeps the request.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

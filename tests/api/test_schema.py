@@ -22,6 +22,7 @@ from apps.quotes.rules.candles import Source
 from apps.quotes.services.candles import keep_candles
 from tests.api.conftest import Caller
 from tests.factories.desk import PaperDesk
+from tests.factories.soft_key import SoftKey
 
 Make = Callable[..., dict[str, Any]]
 
@@ -125,6 +126,8 @@ def test_answers_of_real_rows_are_what_the_schema_says(
     keep("POST /api/v1/trades/preview", bot.post("/trades/preview", body(rationale=...)))
     keep("GET /api/v1/approvals", mara.get("/approvals"))
     ballot = keep("GET /api/v1/approvals/{proposal_id}", mara.get(f"/approvals/{first['id']}"))
+    SoftKey().belongs_to(paper.approver)
+    keep("POST /api/v1/approvals/{proposal_id}/challenge", mara.post(f"/approvals/{first['id']}/challenge"))
     keep("POST /api/v1/approvals/{proposal_id}/approve", mara.post(f"/approvals/{first['id']}/approve", ballot["vote"]))
     row = Proposal.objects.get(pk=first["id"])
     paper.execute(row)

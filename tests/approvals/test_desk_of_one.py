@@ -136,6 +136,7 @@ class TestDatabase:
             "policy_version_id": key(desk.version.pk),
             "quote": "{}",
             "comment": "",
+            "second_factor": "",
             "created_at": timezone.now() if native else "2026-03-02 14:46:00",
         }
         names, places = ", ".join(row), ", ".join(["%s"] * len(row))

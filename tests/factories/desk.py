@@ -95,7 +95,7 @@ class PaperDesk:
             "digest": proposal.digest,
             "signed_quote": signed_quotes.sign(live, proposal_id=proposal.pk),
             "policy_version": str(judged.version.version_id) if judged.version else "",
-            "tier": tier_text(tier.needed, tier.roles) if tier else "",
+            "tier": tier_text(tier) if tier else "",
         }
         return Seen(**(values | changes))
 

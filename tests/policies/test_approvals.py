@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import pytest
 
+from apps.common.errors import Invalid
+from apps.policies.rules.kinds import build
 from apps.policies.types import Tier, Verdict
 from tests.policies.cases import ask, judged, rule
 
@@ -60,3 +62,29 @@ def test_nobody_is_needed_only_on_paper_and_only_where_switched_off(
 def test_a_tier_that_needs_somebody_is_never_waived() -> None:
     somebody = rule("r", "approvals_required", tiers=[{"needed": "1", "roles": ["approver"]}])
     assert judged(somebody, waived=True).outcome == Verdict.NEEDS_APPROVAL
+
+
+def test_a_tier_may_ask_for_a_second_factor() -> None:
+    tiers = [{"up_to": "200", "needed": "1", "roles": ["approver"]}, {"needed": "1", "roles": ["approver"]}]
+    strict = [tiers[0], {**tiers[1], "second_factor": True}]
+    for quantity, shown in (("2", False), ("2.0001", True)):
+        found = judged(rule("r", "approvals_required", tiers=strict), of=ask(quantity=quantity))
+        assert found.tier == Tier(1, ("approver",), second_factor=shown)
+        both = judged(
+            rule("r", "approvals_required", tiers=strict),
+            rule("s", "approvals_required", tiers=tiers),
+            of=ask(quantity=quantity),
+        )
+        assert both.tier == found.tier
+
+
+@pytest.mark.parametrize("wrong", ["true", 1, "yes"])
+def test_a_second_factor_is_asked_for_by_true_alone(wrong: object) -> None:
+    tiers = [{"needed": "1", "roles": ["approver"], "second_factor": wrong}]
+    with pytest.raises(Invalid, match="must be true or false"):
+        build(rule("r", "approvals_required", tiers=tiers))
+
+
+def test_nobody_cannot_show_a_second_factor() -> None:
+    with pytest.raises(Invalid, match="nobody shows"):
+        build(rule("r", "approvals_required", tiers=[{"needed": "0", "roles": ["risk"], "second_factor": True}]))

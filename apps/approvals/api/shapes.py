@@ -71,6 +71,12 @@ class Ballot(Shape):
     vote = Part(BallotVote, nullable=True)
 
 
+class KeyChallenge(Shape):
+    """The options of `navigator.credentials.get`, as JSON text."""
+
+    options = Words()
+
+
 class VoteResult(Shape):
     """What the vote did. `order_id` is there where it was the last one needed."""
 

@@ -1,5 +1,6 @@
 """Deciding over the API: for signed-in people only. And the one page of a proposal that shows its votes."""
 
+import json
 from functools import partial
 from typing import Final
 
@@ -9,10 +10,10 @@ from rest_framework.request import Request
 
 from apps.accounts.authentication import person_of, principal_of
 from apps.accounts.permissions import HasScope, PersonOnly
-from apps.accounts.types import Scope
+from apps.accounts.types import Proof, Scope
 from apps.approvals.api import bodies, shapes
 from apps.approvals.selectors import ballots
-from apps.approvals.services import decide, signed_quotes
+from apps.approvals.services import challenges, decide, signed_quotes
 from apps.approvals.types import Seen, VoteResult
 from apps.common.api.queries import Query, row_id
 from apps.common.api.schema import documented, id_in_path
@@ -99,8 +100,34 @@ class ApproveView(ApiView):
             seen=Seen(**{name: values[name] for name in ("digest", "signed_quote", "policy_version", "tier")}),
             comment=values["comment"],
             now=timezone.now(),
+            proof=Proof(code=values["code"], assertion=values["assertion"]),
         )
         return answer(_record(result))
+
+
+class ChallengeView(ApiView):
+    """/api/v1/approvals/{id}/challenge"""
+
+    access = {"POST": PersonOnly}
+
+    @documented(
+        operation="approvals_challenge",
+        summary="Ask a security key",
+        tag=APPROVALS,
+        answers={200: shapes.KeyChallenge},
+        problems=(404, 409),
+        parameters=_ID,
+    )
+    def post(self, request: Request, proposal_id: str) -> HttpResponse:
+        """What a security key signs where the tier asks for a second factor: a nonce and the digest of this proposal,
+        for two minutes and one vote."""
+        options = challenges.begin(
+            proposal_id=row_id(proposal_id),
+            approver=person_of(request),
+            host=request.get_host(),
+            now=timezone.now(),
+        )
+        return answer({"options": json.dumps(options)})
 
 
 class DeclineView(ApiView):

@@ -78,7 +78,7 @@ def ballot(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Callable[[
             "digest": proposal.digest,
             "signed_quote": sign(quote),
             "policy_version": version_id,
-            "tier": tier_text(tier.needed, tier.roles),
+            "tier": tier_text(tier),
         }
     return {
         "proposal": records.proposal_record(proposal, now=now),

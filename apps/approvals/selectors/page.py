@@ -91,7 +91,7 @@ def decision_page(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Sig
         statement=_statement(proposal),
         version=_version(known, price),
         policy_version=known.judgement.version_id,
-        tier=tier_text(tier.needed, tier.roles) if tier is not None else "",
+        tier=tier_text(tier) if tier is not None else "",
         callout=callout_of(known, price, is_intact=sent.is_intact),
         follow=page_follow.follow(known.rows, may_cancel=offers_cancel(known.viewer, known.rows.order)),
         gobar=evidence.gobar,
@@ -153,7 +153,7 @@ def _version(known: Gathered, price: Price) -> str:
     if order is not None:
         parts += [order.state, str(order.filled_quantity), str(order.average_fill_price)]
         parts += [str(order.cancel_requested_at)]
-    parts += [known.judgement.version_id, tier_text(tier.needed, tier.roles) if tier else ""]
+    parts += [known.judgement.version_id, tier_text(tier) if tier else ""]
     parts += [line.rule + line.verdict for line in known.judgement.evaluation.lines if _stands_still(line.kind)]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 

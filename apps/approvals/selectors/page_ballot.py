@@ -1,6 +1,6 @@
 """The vote on the page: who said what, what this person's click would do, and why it may be off."""
 
-from apps.accounts.selectors import holds, page_roles_of
+from apps.accounts.selectors import holds, page_roles_of, second_factors_of
 from apps.approvals.models import Vote
 from apps.approvals.selectors import page_follow, page_money, page_words
 from apps.approvals.selectors.page_gather import Gathered
@@ -34,7 +34,8 @@ def ballot_of(known: Gathered, price: Price, *, is_intact: bool) -> Ballot:
     lives = known.is_open or known.proposal.state == ProposalState.APPROVED
     missing = max(known.needed - known.standing - 1, 0)
     may_vote = known.is_open and not why_not
-    off = _off(known, price, is_intact=is_intact) if may_vote else None
+    factors = second_factors_of(viewer) if may_vote and known.tier is not None and known.tier.second_factor else None
+    off = _off(known, price, factors, is_intact=is_intact) if may_vote else None
     lead, rest = page_money.consequence(
         known.rows.terms, known.judgement.quote, is_last=missing == 0, still_needed=missing
     )
@@ -44,6 +45,7 @@ def ballot_of(known: Gathered, price: Price, *, is_intact: bool) -> Ballot:
         votes=_vote_lines(known, may_vote=may_vote),
         is_open=known.is_open,
         is_alone=is_alone and not why_not,
+        second_factors=factors,
         waiver=order.authority.waiver if order is not None else "",
         may_vote=may_vote,
         off=off,
@@ -77,7 +79,7 @@ def _vote_lines(known: Gathered, *, may_vote: bool) -> tuple[VoteLine, ...]:
     return tuple(lines)
 
 
-def _off(known: Gathered, price: Price, *, is_intact: bool) -> Off | None:
+def _off(known: Gathered, price: Price, factors: frozenset[str] | None, *, is_intact: bool) -> Off | None:
     """Why Approve is off for this person now. The services refuse for the same reasons."""
     evaluation, tier = known.judgement.evaluation, known.tier
     if not is_intact:
@@ -102,6 +104,9 @@ def _off(known: Gathered, price: Price, *, is_intact: bool) -> Off | None:
         moved = "not known" if drift is None else f"{words.signed(drift)} bps, and at most {tier.drift_bps:f} may pass"
         help_ = "It comes back by itself if the price does. An approval now would void the proposal."
         return Off(code="DRIFTED", sentence=f"Approve is off: the price has moved {moved}.", help=help_)
+    if factors is not None and not factors:
+        help_ = "Add an app or a key under Second factors, at the top of the page. You may decline now."
+        return Off(code="SECOND_FACTOR_MISSING", sentence="Approve is off: you have no second factor.", help=help_)
     return None
 
 

@@ -69,9 +69,15 @@ class Gathered:
 
     @property
     def standing(self) -> int:
-        """Approvals that were not taken back."""
+        """Approvals that were not taken back, and had the second factor that is asked for now."""
+        needs_factor = self.is_open and self.tier is not None and self.tier.second_factor
         revoked = {vote.approver_id for vote in self.votes if vote.verb == Vote.Verb.REVOKE}
-        return sum(vote.verb == Vote.Verb.APPROVE and vote.approver_id not in revoked for vote in self.votes)
+        return sum(
+            vote.verb == Vote.Verb.APPROVE
+            and vote.approver_id not in revoked
+            and (not needs_factor or bool(vote.second_factor))
+            for vote in self.votes
+        )
 
     @property
     def asked_mid(self) -> Decimal | None:

@@ -211,7 +211,8 @@ def _asks(evaluation: Evaluation) -> str:
         return "Policy asks no person about this."
     roles, needed = words.listed(list(evaluation.tier.roles), word="or"), evaluation.tier.needed
     people = "One person" if needed == 1 else f"{words.count(needed).capitalize()} people"
-    return f"{people} must approve: {roles}. The price may move {evaluation.tier.drift_bps:f} bps until then."
+    shown = ", with a second factor" if evaluation.tier.second_factor else ""
+    return f"{people} must approve{shown}: {roles}. The price may move {evaluation.tier.drift_bps:f} bps until then."
 
 
 def tightest(evaluation: Evaluation) -> RuleLine | None:

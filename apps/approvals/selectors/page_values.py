@@ -192,6 +192,7 @@ class Ballot:
     """The vote: who has said what, what is still needed, what this person's click would do.
 
     `waiver` says, where no person was asked, what waived that. `is_alone`: a desk of one decides what its own key asks.
+    `second_factors`: where each voter must show one, those this person has (`totp`, `webauthn`).
     """
 
     have: int
@@ -202,10 +203,19 @@ class Ballot:
     off: Off | None
     why_no_vote: str = ""
     waiver: str = ""
+    second_factors: frozenset[str] | None = None
     is_alone: bool = False
     may_revoke: bool = False
     consequence: str = ""
     consequence_lead: str = ""
+
+    @property
+    def has_app(self) -> bool:
+        return "totp" in (self.second_factors or ())
+
+    @property
+    def has_key(self) -> bool:
+        return "webauthn" in (self.second_factors or ())
 
     @property
     def may_approve(self) -> bool:

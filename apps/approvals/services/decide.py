@@ -9,7 +9,9 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from apps.accounts.selectors import desks_of, holds, is_active_in_roles
+from apps.accounts.services import step_up
 from apps.accounts.services.people import actor_of
+from apps.accounts.types import NO_PROOF, Proof, Shown
 from apps.approvals.models import Vote
 from apps.approvals.services import signed_quotes
 from apps.approvals.types import Seen, SeenQuote, VoteResult, tier_text
@@ -41,23 +43,34 @@ class Refused:
     error: AikaError
 
 
-def approve(*, proposal_id: UUID, approver: "User", seen: Seen, comment: str, now: datetime) -> VoteResult:
+def approve(
+    *,
+    proposal_id: UUID,
+    approver: "User",
+    seen: Seen,
+    comment: str,
+    now: datetime,
+    proof: Proof = NO_PROOF,
+) -> VoteResult:
     """Count one approval; the one that completes the quorum writes the authority and the order.
 
-    Raises Forbidden for who may not, Conflict for what moved since the page was drawn (state, digest, policy version,
-    tier, price), Denied where policy says no now, Unavailable where the venue does not answer.
+    Raises Forbidden for who may not (SECOND_FACTOR_* where the tier asks for one, shown for this very digest), Conflict
+    for what moved since the page was drawn (state, digest, policy version, tier, price), Denied where policy says no
+    now, Unavailable where the venue does not answer.
     """
     _check_comment(comment)
-    proposal = _found(proposal_id, approver)
+    proposal = found(proposal_id, approver)
     now = market.make_fresh(proposal.connection, [proposal.instrument], now=now)
     with faults.commit(places.VOTE):
-        outcome = _approve(proposal_id, approver, seen, comment, now)
+        outcome = _approve(proposal_id, approver, seen, comment, proof, now)
     if isinstance(outcome, Refused):
         raise outcome.error
     return outcome
 
 
-def _approve(proposal_id: UUID, approver: "User", seen: Seen, comment: str, now: datetime) -> VoteResult | Refused:
+def _approve(
+    proposal_id: UUID, approver: "User", seen: Seen, comment: str, proof: Proof, now: datetime
+) -> VoteResult | Refused:
     proposal = _waiting(proposal_id, approver, now)
     _same_digest(proposal, seen.digest)
     quote = signed_quotes.read(seen.signed_quote, proposal_id=proposal.pk)
@@ -69,14 +82,17 @@ def _approve(proposal_id: UUID, approver: "User", seen: Seen, comment: str, now:
         return Refused(error=_denied(proposal, judgement))
     if str(version.version_id) != seen.policy_version:
         raise _moved("POLICY_CHANGED", "Another policy version has become active since this page was drawn.")
-    if tier_text(tier.needed, tier.roles) != seen.tier:
+    if tier_text(tier) != seen.tier:
         raise _moved("TIER_CHANGED", "It needs other approvals now than this page said.")
     _may_vote(proposal, approver, tier)
     if drifted := _drifted(proposal, judgement, quote, tier, now):
         return drifted
+    shown = _shown_for(proposal, approver, tier, proof, now)
+    if isinstance(shown, Refused):
+        return shown
     try:
         with transaction.atomic():
-            return _count(proposal, approver, judgement, tier, quote, comment, now)
+            return _count(proposal, approver, judgement, tier, quote, shown, comment, now)
     except BudgetExhausted as exhausted:
         return _no_room(proposal, exhausted, now)
 
@@ -87,12 +103,13 @@ def _count(
     judgement: approval.Judgement,
     tier: Tier,
     quote: SeenQuote,
+    shown: Shown | None,
     comment: str,
     now: datetime,
 ) -> VoteResult:
     """The vote, and what it completes. Raises BudgetExhausted; then neither has happened."""
     version_id = _version_id(judgement)
-    _cast(proposal, approver, Vote.Verb.APPROVE, version_id, quote, comment, now)
+    _cast(proposal, approver, Vote.Verb.APPROVE, version_id, quote, comment, now, shown)
     approvers = _standing(proposal, version_id, tier)
     if len(approvers) < tier.needed:
         return VoteResult(proposal_id=proposal.pk, state=proposal.state, approvals=len(approvers), needed=tier.needed)
@@ -135,7 +152,7 @@ def decline(*, proposal_id: UUID, approver: "User", digest: str, comment: str, n
             field="comment",
         )
     _check_comment(comment)
-    _found(proposal_id, approver)
+    found(proposal_id, approver)
     with faults.commit(places.VOTE):
         proposal = _waiting(proposal_id, approver, now)
         _same_digest(proposal, digest)
@@ -164,7 +181,7 @@ def revoke(*, proposal_id: UUID, approver: "User", comment: str, now: datetime) 
     return VoteResult(proposal_id=proposal_id, state=ended.state, approvals=0, needed=ended.needed)
 
 
-def _found(proposal_id: UUID, approver: "User") -> "Proposal":
+def found(proposal_id: UUID, approver: "User") -> "Proposal":
     """The proposal, for somebody who sits at its desk; for others there is none."""
     proposal = proposal_with_connection(proposal_id)
     if proposal is None or not desks_of(approver.pk).filter(pk=proposal.connection.desk_id).exists():
@@ -198,6 +215,27 @@ def _may_vote(proposal: "Proposal", approver: "User", tier: Tier) -> None:
     if not is_active_in_roles(approver.pk, tier.roles):
         roles = " or ".join(tier.roles)
         raise Forbidden("ROLE_NEEDED", f"This needs somebody with the role {roles}.", fix="Ask one of them.")
+
+
+def _shown_for(
+    proposal: "Proposal", approver: "User", tier: Tier, proof: Proof, now: datetime
+) -> Shown | None | Refused:
+    """The second factor shown for this digest, where the tier asks for one. A wrong one is kept in the log."""
+    if not tier.second_factor:
+        return None
+    try:
+        return step_up.show(person=approver, subject=str(proposal.pk), digest=proposal.digest, proof=proof, now=now)
+    except Forbidden as error:
+        if proof.is_given:
+            events.record(
+                stream=endings.stream_of(proposal.pk),
+                kind="vote.second_factor_refused",
+                actor=actor_of(approver),
+                subject=str(proposal.pk),
+                payload={"digest": proposal.digest, "code": error.code},
+                now=now,
+            )
+        return Refused(error=error)
 
 
 def _drifted(
@@ -237,6 +275,7 @@ def _cast(
     quote: SeenQuote | None,
     comment: str,
     now: datetime,
+    shown: Shown | None = None,
 ) -> None:
     is_alone = approver.pk == proposal.proposer_id and verb != Vote.Verb.DECLINE
     try:
@@ -252,6 +291,7 @@ def _cast(
                 policy_version_id=policy_version,
                 quote=_quote_fields(quote) if quote else {},
                 comment=comment,
+                second_factor=str(shown or ""),
                 created_at=now,
             )
     except IntegrityError as error:
@@ -270,6 +310,7 @@ def _cast(
             "quote": vote.quote,
             "comment": comment,
             **({"desk_of_one": desk_of_one.IN_WORDS} if is_alone else {}),
+            **({"second_factor": {"method": shown.method, "credential": shown.credential}} if shown else {}),
         },
         now=now,
     )
@@ -287,12 +328,15 @@ def _quote_fields(quote: SeenQuote) -> dict[str, str]:
 
 def _standing(proposal: "Proposal", policy_version: str, tier: Tier) -> Sequence[UUID]:
     """Whose approvals count: cast under the policy in force, not taken back, by others than the proposer (who counts
-    at a desk of one) who are active and in the role now."""
+    at a desk of one) who are active and in the role now; with a second factor, where this tier asks for one: a vote may
+    be of a time at which the worth was in another."""
     votes = Vote.objects.filter(proposal=proposal, policy_version=UUID(policy_version))
     revoked = set(votes.filter(verb=Vote.Verb.REVOKE).values_list("approver_id", flat=True))
     cast = votes.filter(verb=Vote.Verb.APPROVE)
     if not desk_of_one.is_decided_alone(proposal):
         cast = cast.exclude(approver_id=proposal.proposer_id)
+    if tier.second_factor:
+        cast = cast.exclude(second_factor="")
     approved = cast.order_by("created_at").values_list("approver_id", flat=True)
     return [person for person in approved if person not in revoked and is_active_in_roles(person, tier.roles)]
 

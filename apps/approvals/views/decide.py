@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.approvals.forms import VoteForm
 from apps.approvals.selectors.page import Sign, decision_page
 from apps.approvals.selectors.page_values import Callout, DecisionPage
-from apps.approvals.services import decide, signed_quotes
+from apps.approvals.services import challenges, decide, signed_quotes
 from apps.common.decimals import instant_text
 from apps.common.errors import AikaError, Conflict, Denied, Forbidden, Invalid, NotFound, Unavailable
 from apps.connectors.types import Quote
@@ -92,9 +92,25 @@ def approve(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
             seen=form.seen(),
             comment=form.cleaned_data["comment"],
             now=timezone.now(),
+            proof=form.proof(),
         )
 
     return _cast(request, proposal_id, vote)
+
+
+@never_cache
+@require_POST
+def challenge(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
+    """What this person's security key is asked for exactly this decision, for two minutes and one vote."""
+    try:
+        options = challenges.begin(
+            proposal_id=proposal_id, approver=_person(request), host=request.get_host(), now=timezone.now()
+        )
+    except NotFound as error:
+        raise Http404(error.message) from error
+    except AikaError as error:
+        return JsonResponse({"code": error.code, "detail": f"{error.message} {error.fix}"}, status=error.http_status)
+    return JsonResponse(options)
 
 
 @never_cache

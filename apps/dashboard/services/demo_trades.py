@@ -187,7 +187,7 @@ def fill_one(connection: "Connection", principal: Principal, approver: "User", *
         digest=proposal.digest,
         signed_quote=signed_quotes.sign(judgement.quote, proposal_id=proposal.pk),
         policy_version=judgement.version.version_id,
-        tier=tier_text(judgement.tier.needed, judgement.tier.roles),
+        tier=tier_text(judgement.tier),
     )
     decide.approve(
         proposal_id=proposal.pk, approver=approver, seen=seen, comment="Small, and with the trend.", now=clock()

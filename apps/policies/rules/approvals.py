@@ -45,8 +45,11 @@ def _tiers(params: Params) -> tuple[list[tuple[Decimal, Tier]], Tier | None]:
         up_to = item.amount_or_none("up_to")
         needed = item.whole("needed", low=0, high=APPROVERS_MAX)
         roles = tuple(sorted(item.words("roles", APPROVER_ROLES)))
+        second_factor = item.flag("second_factor")
         item.finish()
-        tier = Tier(needed, roles, drift_bps, quote_age_s)
+        if second_factor and needed == 0:
+            raise invalid("tiers", "Where nobody approves, nobody shows a second factor.")
+        tier = Tier(needed, roles, drift_bps, quote_age_s, second_factor)
         if up_to is not None and up_to not in bounded:
             bounded[up_to] = tier
         elif up_to is None and unbounded is None:
@@ -58,7 +61,8 @@ def _tiers(params: Params) -> tuple[list[tuple[Decimal, Tier]], Tier | None]:
 
 
 def together(tiers: Iterable[Tier]) -> Tier:
-    """What satisfies every one of them: the most people, the roles all accept, the tightest drift and age.
+    """What satisfies every one of them: the most people, the roles all accept, the tightest drift and age, a second
+    factor if one of them asks for it.
 
     A tier without a role means that nobody could satisfy all: the caller denies.
     """
@@ -71,4 +75,5 @@ def _both(one: Tier, other: Tier) -> Tier:
         tuple(role for role in one.roles if role in other.roles),
         min(one.drift_bps, other.drift_bps),
         min(one.quote_age_s, other.quote_age_s),
+        one.second_factor or other.second_factor,
     )

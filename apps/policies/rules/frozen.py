@@ -63,6 +63,8 @@ def results_bytes(evaluation: Evaluation) -> bytes:
                 "roles": tier.roles,
                 "drift_bps": tier.drift_bps,
                 "quote_age_s": tier.quote_age_s,
+                # Only where it is asked for: what was decided before there was such a thing replays byte for byte.
+                **({"second_factor": True} if tier.second_factor else {}),
             },
             "remedy": None
             if remedy is None

@@ -105,7 +105,7 @@ def _approval(
     if tier.needed == 0:
         if approval_may_be_waived and case.ask.environment == "paper":
             return tier, _WAIVED
-        tier = Tier(1, tier.roles, tier.drift_bps, tier.quote_age_s)
+        tier = Tier(1, tier.roles, tier.drift_bps, tier.quote_age_s, tier.second_factor)
     return tier, Finding(LineVerdict.REQUIRE, ReasonCode.APPROVAL_REQUIRED, tier=tier) if case.wordy else PASSED
 
 

@@ -140,7 +140,7 @@ KINDS: Mapping[RuleKind, Kind] = {
         approvals.approvals_required,
         {
             "tiers": 'list of {"up_to": worth, or absent in the last, "needed": people, "roles": list out of approver, '
-            "risk, trader, operator}",
+            'risk, trader, operator, "second_factor": true where each must show theirs for this decision; optional}',
             "drift_bps": "basis points the middle may move before an approval is void; optional, 50",
             "quote_age_s": "seconds the price of a vote may be old, 1 to 60; optional, 10",
         },

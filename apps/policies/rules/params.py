@@ -102,6 +102,15 @@ class Params:
             raise invalid(field, f'"{field}" must be from {low} to {high}.')
         return int(value)
 
+    def flag(self, name: str) -> bool:
+        """true or false, and nothing that looks like it; false where it is not given."""
+        field, value = self._field(name), self._take(name)
+        if value in (_ABSENT, None):
+            return False
+        if not isinstance(value, bool):
+            raise invalid(field, f'"{field}" must be true or false, without quotes.')
+        return value
+
     def choice(self, name: str, choices: frozenset[str]) -> str:
         """One of the given words."""
         field, value = self._field(name), self._take(name)

@@ -170,7 +170,8 @@ def _approval_sentence(finding: Finding) -> str:
     if tier.needed == 0:
         return "Nobody has to approve an order of this worth, where approvals are switched off for paper."
     people = "One person" if tier.needed == 1 else f"{words.count(tier.needed).capitalize()} people"
-    return f"{people} must approve: {words.listed(tier.roles, word='or')}."
+    shown = ", with a second factor" if tier.second_factor else ""
+    return f"{people} must approve{shown}: {words.listed(tier.roles, word='or')}."
 
 
 def _plain(code: ReasonCode) -> str:

@@ -261,13 +261,15 @@ class Tier:
 
     `drift_bps`: the mid may move at most this far, in basis points, from the price the proposal was made at and from
     the price a vote carries. `quote_age_s`: the price a vote carries may be at most this many seconds old.
-    `needed` is 0 in an ALLOW only, where policy waives; drift and age hold all the same.
+    `needed` is 0 in an ALLOW only, where policy waives; drift and age hold all the same. `second_factor`: each of them
+    shows theirs for this very decision.
     """
 
     needed: int
     roles: tuple[str, ...]
     drift_bps: Decimal = Decimal(50)
     quote_age_s: int = 10
+    second_factor: bool = False
 
 
 @dataclass(frozen=True, slots=True)

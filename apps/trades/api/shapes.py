@@ -45,12 +45,14 @@ class RuleLine(Shape):
 
 
 class Tier(Shape):
-    """How many people must approve, each with one of the roles; drift and age bounds of their votes."""
+    """How many people must approve, each with one of the roles; drift and age bounds of their votes; whether each shows
+    a second factor for this decision."""
 
     needed = Count()
     roles = Many(Words())
     drift_bps = Number()
     quote_age_s = Count()
+    second_factor = YesNo()
 
 
 class Remedy(Shape):
