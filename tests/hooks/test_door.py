@@ -96,6 +96,8 @@ def test_a_wrong_signature_is_refused(signing: Sender) -> None:
         said = refused(signing, 401, "HOOK_NOT_AUTHENTIC", body=body, signature=signature)
         assert signing.last["WWW-Authenticate"] == "Aika-Signature"
         assert "secret" in said["fix"]
+    reasons = {call.reason.partition(" of ")[0] for call in signing.calls}
+    assert reasons == {"The signature is not", "There is no Aika-Signature"}, "the desk is told which"
     assert {call.payload for call in signing.calls} == {""}, "what nobody vouches for is not kept"
     assert signing.send(body)[0] == 201
 
@@ -159,6 +161,7 @@ def test_a_wrong_secret_in_the_body_is_refused(charting: Sender) -> None:
     for secret in ("wrong", "", None, 5, ["x"], charting.secret[:-1], charting.secret.upper()):
         refused(charting, 401, "HOOK_NOT_AUTHENTIC", body=charting.body(secret=secret))
     refused(charting, 401, "HOOK_NOT_AUTHENTIC", body=charting.body(secret=...))
+    assert charting.calls[-1].reason == "No secret stands in secret."
     refused(charting, 401, "HOOK_NOT_AUTHENTIC", body=b'"text"')
     assert charting.send()[0] == 201
 

@@ -67,8 +67,10 @@ def prove(call: Call, *, signature: str, payload: Callable[[], object]) -> objec
     hook = call.hook
     if hook is not None and hook.mode == HookMode.BODY_SECRET:
         sent = payload()
-        if not rules.is_same(rules.text_at(sent, hook.secret_path), hook.secret.reveal()):
-            raise _not_authentic()
+        told = rules.text_at(sent, hook.secret_path)
+        if not rules.is_same(told, hook.secret.reveal()):
+            where = f"in {hook.secret_path}"
+            raise NotAuthentic(f"Another secret stands {where}." if told else f"No secret stands {where}.")
         call.is_authentic = True
         return sent
     found = rules.read_signature(signature)
@@ -77,7 +79,11 @@ def prove(call: Call, *, signature: str, payload: Callable[[], object]) -> objec
     # Nobody's secret takes as long as somebody's.
     is_right = rules.is_same(given, rules.signature(secret=right, at=at, body=call.raw))
     if hook is None or found is None or not is_right:
-        raise _not_authentic()
+        raise NotAuthentic(
+            "There is no Aika-Signature of the form t=SECONDS,v1=HMAC."
+            if found is None
+            else "The signature is not of this time and body under the secret of the hook."
+        )
     call.is_authentic = True
     if not rules.is_timely(at, call.at):
         raise _old("The signature")
@@ -149,7 +155,8 @@ def record_refusal(call: Call, error: AikaError, *, status: int) -> None:
     # What broke on our side, came too often or met another request may be sent the very same again.
     is_final = status not in {409, 429} and status < 500
     uses = call.signature_digest if is_final else ""
-    row = _row(call, call.hook, HookOutcome.REFUSED, status, error.code, reason=error.message, uses=uses)
+    why = error.why if isinstance(error, NotAuthentic) else error.message
+    row = _row(call, call.hook, HookOutcome.REFUSED, status, error.code, reason=why, uses=uses)
     try:
         with transaction.atomic():
             row.save(force_insert=True)
@@ -271,12 +278,16 @@ def _redacted(hook: Hook, text: str) -> str:
     return text.replace(hook.secret.reveal(), "[the secret]")
 
 
-def _not_authentic() -> Unauthenticated:
-    return Unauthenticated(
-        "HOOK_NOT_AUTHENTIC",
-        "There is no hook of this name, or the request does not prove that its sender may use it.",
-        fix="Sign it with the secret of the hook, or send the secret where the hook looks for it.",
-    )
+class NotAuthentic(Unauthenticated):
+    """A sender who proved nothing. `why` is for the people of the desk only."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "HOOK_NOT_AUTHENTIC",
+            "There is no hook of this name, or the request does not prove that its sender may use it.",
+            fix="Sign it with the secret of the hook, or send the secret where the hook looks for it.",
+        )
+        self.why = why
 
 
 def _old(what: str) -> Unauthenticated:
