@@ -165,6 +165,11 @@ _VENUES: Final = (
         "Start stream_orders, and look at its log. Fills are booked some seconds later meanwhile.",
     ),
     _noticed(
+        "AUTHORISATION_RECONNECT_NEEDED",
+        "Aika's access to an account at a venue, given by OAuth, has ended: its connections reach nothing.",
+        "Whoever gave it connects again, on the authorisation's page. Watch the account's open orders at the venue.",
+    ),
+    _noticed(
         "SELF_CHECK_BROKE",
         "The self-checks of a connection broke down: limits on losses do not trip by themselves.",
         "Read the log for SELF_CHECK_BROKE. Halt the connection if it takes long.",

@@ -51,7 +51,9 @@ def live_has_a_key(
             id="connectors.E002",
         )
         for connection in _active(databases)
-        if connection.is_live and connection.is_active and not (connection.key_name and connection.secret_fingerprint)
+        if connection.is_live
+        and connection.is_active
+        and not (connection.key_name and (connection.secret_fingerprint or connection.authorisation_id))
     ]
 
 

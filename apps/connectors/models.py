@@ -21,6 +21,93 @@ class EnvironmentChoice(models.TextChoices):
     LIVE = Environment.LIVE.value, "live: real money"
 
 
+class AuthorisationState(models.TextChoices):
+    ACTIVE = "ACTIVE", "Active"
+    RECONNECT_NEEDED = "RECONNECT_NEEDED", "Must be connected again"
+    REVOKED = "REVOKED", "Disconnected"
+
+
+class Authorisation(models.Model):
+    """What a person let Aika do in their account at a venue, by OAuth. One row for one account of one person.
+
+    The tokens are used by one row's holder only and never shown. `generation` grows with every new pair of tokens;
+    `refresh_begun_at` says that somebody is asking for the next pair (apps/connectors/services/bearers.py).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="authorisations")
+    venue = models.CharField(max_length=20, choices=VenueChoice.choices)
+    api_base = models.CharField("address", max_length=200, help_text="The only origin these tokens are sent to.")
+    account_uid = models.CharField(max_length=100, help_text="The venue's id of the account.")
+    account_name = models.CharField(max_length=200, help_text="As the venue says it.")
+    asked_scopes = models.JSONField(default=list)
+    granted_scopes = models.JSONField(default=list)
+    access_token = EncryptedTextField(blank=True, editable=False)
+    refresh_token = EncryptedTextField(blank=True, editable=False)
+    access_from = models.DateTimeField(help_text="When the access token was asked for.")
+    access_until = models.DateTimeField(help_text="When it ends.")
+    state = models.CharField(max_length=20, choices=AuthorisationState.choices)
+    state_reason = models.CharField(max_length=300, blank=True)
+    state_since = models.DateTimeField()
+    generation = models.BigIntegerField(default=1)
+    authorised_at = models.DateTimeField(help_text="When the person last consented.")
+    refreshed_at = models.DateTimeField(null=True, blank=True)
+    refresh_begun_at = models.DateTimeField(null=True, blank=True)
+    refresh_failures = models.PositiveSmallIntegerField(default=0)
+    refresh_not_before = models.DateTimeField(null=True, blank=True)
+
+    objects = SealedQuerySet["Authorisation"].as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-authorised_at"]
+        default_permissions = ("view",)
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state__in=["ACTIVE", "RECONNECT_NEEDED", "REVOKED"]), name="authorisation_state_known"
+            ),
+            models.UniqueConstraint(
+                fields=["person", "venue", "api_base", "account_uid"],
+                condition=Q(state__in=["ACTIVE", "RECONNECT_NEEDED"]),
+                name="authorisation_one_living_per_account",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_name} at {self.get_venue_display()}"
+
+    @property
+    def key_name(self) -> str:
+        """What stands for a key's name in connections that use it: the same account, the same name."""
+        return f"oauth:{self.account_uid}"
+
+
+class AuthorisationRequest(models.Model):
+    """A person on the way to the venue's consent page: the `state` they must come back with, and its verifier.
+
+    Only the SHA-256 of the state is kept. Good once, for the person it was made for, until `expires_at`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    state_hash = models.CharField(max_length=64, unique=True)
+    person = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    venue = models.CharField(max_length=20, choices=VenueChoice.choices)
+    api_base = models.CharField(max_length=200)
+    scopes = models.JSONField(default=list)
+    verifier = EncryptedTextField(editable=False)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    objects = SealedQuerySet["AuthorisationRequest"].as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.venue} for {self.person_id}"
+
+
 class ConnectionQuerySet(SealedQuerySet["Connection"]):
     def active(self) -> "ConnectionQuerySet":
         """Those in use: they may place orders where their venue takes them, or are only read."""
@@ -46,6 +133,15 @@ class Connection(models.Model):
     key_name = models.CharField(max_length=200, blank=True, help_text="The venue's name of the key; no secret.")
     secret = EncryptedTextField(blank=True, editable=False, help_text="The private key. Written, never shown.")
     secret_fingerprint = models.CharField(max_length=8, blank=True, editable=False)
+    authorisation = models.ForeignKey(
+        Authorisation,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="connections",
+        help_text="In place of a key: what a person let Aika do by OAuth.",
+    )
     is_active = models.BooleanField(default=False)
     created_at = models.DateTimeField()
     verified_at = models.DateTimeField(
@@ -92,6 +188,11 @@ class Connection(models.Model):
     def places_orders(self) -> bool:
         """Whether Aika ever sends an order to its venue. A venue nobody knows takes none."""
         return self.venue in set(Venue) and Venue(self.venue).places_orders
+
+    @property
+    def tells_orders(self) -> bool:
+        """Whether its venue tells of our orders over a socket: with a key; no bearer of OAuth's is taken there."""
+        return self.places_orders and self.authorisation_id is None
 
     @property
     def trading_words(self) -> str:

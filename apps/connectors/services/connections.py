@@ -17,12 +17,13 @@ from apps.audit.types import Actor
 from apps.common import canonical
 from apps.common.encryption import fingerprint
 from apps.common.errors import Conflict, Invalid, Misconfigured
-from apps.connectors.models import Connection, ConnectionGrant
-from apps.connectors.services.venue import check_address, check_key, connect
+from apps.connectors.models import AuthorisationState, Connection, ConnectionGrant
+from apps.connectors.services.venue import check_address, check_authorisation, check_key, connect
 from apps.connectors.types import Environment, Permissions, Venue
 
 if TYPE_CHECKING:
     from apps.accounts.models import ApiKey, Desk, SecondPersonRequest, User
+    from apps.connectors.models import Authorisation
 
 SECOND_PERSON_TTL = timedelta(days=1)
 SECOND_PERSON_ROLES = (Role.RISK, Role.OPERATOR)
@@ -39,9 +40,11 @@ class Draft:
     desk: "Desk"
     environment: str
     api_base: str
-    key_name: str
-    secret: str = field(repr=False)
+    key_name: str = ""
+    secret: str = field(default="", repr=False)
     venue: str = Venue.COINBASE.value
+    authorisation: "Authorisation | None" = None
+    """In place of a key."""
 
     @property
     def is_live(self) -> bool:
@@ -53,7 +56,7 @@ class Draft:
         return canonical.digest(canonical.encode("aika.connection/1", self.described()))
 
     def described(self) -> dict[str, object]:
-        return {
+        described: dict[str, object] = {
             "slug": self.slug,
             "name": self.name,
             "desk": self.desk.pk,
@@ -63,6 +66,7 @@ class Draft:
             "key_name": self.key_name,
             "secret_fingerprint": fingerprint(self.secret),
         }
+        return described if self.authorisation is None else {**described, "authorisation": self.authorisation.pk}
 
 
 def create(*, draft: Draft, actor: Actor, now: datetime) -> Connection:
@@ -82,9 +86,10 @@ def create(*, draft: Draft, actor: Actor, now: datetime) -> Connection:
             venue=draft.venue,
             environment=draft.environment,
             api_base=draft.api_base,
-            key_name=draft.key_name,
+            key_name=draft.key_name if draft.authorisation is None else draft.authorisation.key_name,
             secret=draft.secret,
-            secret_fingerprint=fingerprint(draft.secret),
+            secret_fingerprint=fingerprint(draft.secret) if draft.secret else "",
+            authorisation=draft.authorisation,
             is_active=not draft.is_live,
             created_at=now,
         )
@@ -116,6 +121,7 @@ def request_live(*, draft: Draft, requester: "User", now: datetime) -> "SecondPe
 
 def replace_secret(*, connection: Connection, key_name: str, secret: str, actor: Actor, now: datetime) -> None:
     """Use another key from now on. A live connection needs a second person, and places nothing until verified again."""
+    _refuse_without_key(connection)
     check_key(venue=connection.venue, key_name=key_name, secret=secret)
     with transaction.atomic():
         locked = Connection.objects.select_for_update().get(pk=connection.pk)
@@ -149,6 +155,7 @@ def request_replace_secret(
     *, connection: Connection, key_name: str, secret: str, requester: "User", now: datetime
 ) -> "SecondPersonRequest":
     """Ask for the second person whom `replace_secret` needs for a live connection."""
+    _refuse_without_key(connection)
     check_key(venue=connection.venue, key_name=key_name, secret=secret)
     return second_person.request(
         kind=REPLACE_LIVE_SECRET,
@@ -232,7 +239,23 @@ def _check(draft: Draft) -> None:
     if draft.environment not in {item.value for item in Environment}:
         raise Invalid("ENVIRONMENT_UNKNOWN", "The environment is paper or live.", field="environment")
     check_address(venue=draft.venue, environment=draft.environment, api_base=draft.api_base)
-    check_key(venue=draft.venue, key_name=draft.key_name, secret=draft.secret)
+    if draft.authorisation is None:
+        check_key(venue=draft.venue, key_name=draft.key_name, secret=draft.secret)
+        return
+    if draft.secret or draft.key_name:
+        raise Invalid("KEY_AND_AUTHORISATION", "A connection has a key or an authorisation, not both.")
+    if draft.authorisation.state != AuthorisationState.ACTIVE:
+        raise Invalid("AUTHORISATION_NOT_ACTIVE", f"{draft.authorisation} is not active.", fix="Connect again.")
+    check_authorisation(draft.authorisation, venue=draft.venue, api_base=draft.api_base)
+
+
+def _refuse_without_key(connection: Connection) -> None:
+    if connection.authorisation_id is not None:
+        raise Invalid(
+            "CONNECTION_HAS_NO_KEY",
+            f"{connection.name} has an authorisation in place of a key.",
+            fix="Make another connection for the key.",
+        )
 
 
 def _secret_digest(connection: Connection, key_name: str, secret: str) -> str:

@@ -60,6 +60,8 @@ def _stream(
     if connection.venue != Venue.COINBASE:
         raise Misconfigured("VENUE_HAS_NO_SOCKET", f"Nothing can be listened to at {connection.venue}.")
     check_address(venue=connection.venue, environment=connection.environment, api_base=connection.api_base)
+    if connection.authorisation_id is not None:
+        return _stream_without_key(connection, channels, instruments, timing)
     if not connection.key_name or not connection.secret:
         raise Misconfigured("VENUE_KEY_MISSING", f"The connection {connection.slug} has no key.")
     signer = Signer.of(key_name=connection.key_name, secret=connection.secret.reveal())
@@ -71,6 +73,18 @@ def _stream(
         now=timezone.now,
         timing=timing,
     )
+
+
+def _stream_without_key(
+    connection: Connection, channels: Sequence[StreamChannel], instruments: Sequence[str], timing: Timing | None
+) -> EventStream:
+    if StreamChannel.ORDERS in channels:
+        # Only signed tokens of keys are documented there (coinbase.md 2.2).
+        raise Misconfigured(
+            "VENUE_HAS_NO_SOCKET", f"The venue tells {connection.slug} nothing over a socket: it is connected by OAuth."
+        )
+    url = socket_url(connection.api_base, user=False)
+    return Stream(url=url, token=None, channels=channels, instruments=instruments, now=timezone.now, timing=timing)
 
 
 def has_market_socket(connection: Connection) -> bool:

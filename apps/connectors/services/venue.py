@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from apps.common.errors import Misconfigured
 from apps.connectors.errors import ReadOnly
-from apps.connectors.models import Connection
+from apps.connectors.models import Authorisation, Connection
+from apps.connectors.services.bearers import BearerSource, application
 from apps.connectors.types import Capabilities, Connector, Environment, InstrumentSpec, OrderRequest, Venue
 from apps.connectors.venues.addresses import is_loopback
 from apps.connectors.venues.addresses import origin_of as plain_origin_of
@@ -18,6 +19,8 @@ from apps.connectors.venues.coinbase.bodies import check_increments as coinbase_
 from apps.connectors.venues.coinbase.bodies import order_body as coinbase_order_body
 from apps.connectors.venues.coinbase.client import CoinbaseClient, origin_of
 from apps.connectors.venues.coinbase.connector import CoinbaseConnector
+from apps.connectors.venues.coinbase.oauth import OAuthClient
+from apps.connectors.venues.coinbase.oauth_connector import OAuthConnector
 from apps.connectors.venues.robinhood.auth import Signer as RobinhoodSigner
 from apps.connectors.venues.robinhood.client import RobinhoodClient
 from apps.connectors.venues.robinhood.connector import RobinhoodConnector
@@ -170,6 +173,8 @@ def _refuse_read_only(venue: str) -> None:
 
 def _build(connection: Connection) -> _Pooled:
     venue = _known(connection.venue)
+    if connection.authorisation_id is not None:
+        return _build_with_bearer(connection)
     if not connection.key_name or not connection.secret:
         raise Misconfigured(
             "VENUE_KEY_MISSING", f"The connection {connection.slug} has no key.", fix="Enter the key in the admin."
@@ -184,3 +189,29 @@ def _build(connection: Connection) -> _Pooled:
         before_call=refuse_in_transaction,
     )
     return CoinbaseConnector(client=client, now=timezone.now, may_place=connection.is_active)
+
+
+def check_authorisation(authorisation: Authorisation, *, venue: str, api_base: str) -> None:
+    """Raises Misconfigured AUTHORISATION_OF_ANOTHER_ADDRESS: tokens go to no host but the one that gave them."""
+    if (authorisation.venue, authorisation.api_base) != (venue, origin_of(api_base)):
+        raise Misconfigured(
+            "AUTHORISATION_OF_ANOTHER_ADDRESS",
+            f"{authorisation} was authorised for {authorisation.api_base}, and its tokens go nowhere else.",
+            fix=f"Use the address {authorisation.api_base}, or connect an account there.",
+        )
+
+
+def _build_with_bearer(connection: Connection) -> OAuthConnector:
+    authorisation = connection.authorisation
+    if authorisation is None:
+        raise Misconfigured("VENUE_KEY_MISSING", f"The connection {connection.slug} has no authorisation.")
+    check_authorisation(authorisation, venue=connection.venue, api_base=connection.api_base)
+    source = BearerSource(authorisation.pk, clock=timezone.now, before_call=refuse_in_transaction)
+    client = CoinbaseClient(api_base=connection.api_base, signer=source, before_call=refuse_in_transaction)
+
+    def granted() -> tuple[str, ...]:
+        refuse_in_transaction()
+        token = source.token(method="GET", host=client.host, path="/v2/user/auth")
+        return OAuthClient(application(), api_base=authorisation.api_base).granted(token)
+
+    return OAuthConnector(client=client, now=timezone.now, may_place=connection.is_active, granted=granted)

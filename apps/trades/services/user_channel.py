@@ -51,11 +51,11 @@ def run(stop: threading.Event, *, clock: Clock, slugs: Sequence[str] = ()) -> No
     try:
         while not stop.is_set():
             try:
-                # What is only read has no orders of ours to tell about.
+                # What is only read has no orders of ours to tell about, and who is let in by OAuth is told nothing.
                 wanted = {
                     _identity(item): item
                     for item in active_connections()
-                    if item.places_orders and (not slugs or item.slug in slugs)
+                    if item.tells_orders and (not slugs or item.slug in slugs)
                 }
             except DatabaseError:
                 logger.exception("The connections could not be read; those that are followed go on.")

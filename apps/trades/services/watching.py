@@ -169,7 +169,7 @@ def _connections(now: datetime) -> Iterator[Standing]:
             since=heard_at,
             bound_s=settings.ALARM_PRICES_SILENT_S,
         )
-        if not row.places_orders:
+        if not row.tells_orders:
             continue
         live_at = known.get(pulses.user_channel(row.pk), row.created_at)
         yield Standing(

@@ -102,6 +102,10 @@ class Signer:
         """A token for one message over a socket: it is bound to no path. The stream outlives it."""
         return self._signed({}, EARLY_S)
 
+    def refused(self) -> bool:
+        """The venue answered 401. Every token is new already: another one would not fare better."""
+        return False
+
     def _signed(self, purpose: dict[str, str], early_s: int) -> str:
         not_before = int(self.clock()) - early_s
         return jwt.encode(

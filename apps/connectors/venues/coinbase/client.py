@@ -3,13 +3,14 @@
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from typing import Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 from apps.common.errors import AikaError, NotFound, OutcomeUnknown, Unavailable
 from apps.connectors.errors import CredentialsRefused, RateLimited, Rejected
 from apps.connectors.venues import addresses
 from apps.connectors.venues.coinbase import wire
-from apps.connectors.venues.coinbase.auth import EARLY_S, Signer
+from apps.connectors.venues.coinbase.auth import EARLY_S
 from apps.connectors.venues.coinbase.limits import Priority, RateLimiter
 from apps.connectors.venues.http import TRANSPORT_ERRORS, Attempt, Http, Reply
 
@@ -104,6 +105,18 @@ class Sending:
         raise _unavailable("The venue cannot be reached. Nothing happened.", _why(error)) from error
 
 
+class Credentials(Protocol):
+    """What requests are signed with: a key, or the bearer of an authorisation."""
+
+    def token(self, *, method: str, host: str, path: str, early_s: int = EARLY_S) -> str:
+        """The bearer token of one request."""
+        ...
+
+    def refused(self) -> bool:
+        """The venue answered 401 to this thread's last token. True where another one may be tried, once."""
+        ...
+
+
 class CoinbaseClient:
     """One key at one host. Thread safe. `before_call` may refuse a call by raising."""
 
@@ -111,7 +124,7 @@ class CoinbaseClient:
         self,
         *,
         api_base: str,
-        signer: Signer,
+        signer: Credentials,
         limiter: RateLimiter | None = None,
         before_call: Callable[[], None] = lambda: None,
         deadline_s: float = DEADLINE_S,
@@ -160,6 +173,8 @@ class CoinbaseClient:
                     failure = unreadable(path, error)
                     continue
             failure = refusal(reply, path=path)
+            if reply.status == 401 and signed and self._signer.refused():
+                continue
             if reply.status == 429:
                 self.limiter.pause()
             elif reply.status < 500:
@@ -168,7 +183,11 @@ class CoinbaseClient:
 
     def send(self, path: str, body: bytes, *, attempt: Attempt, priority: Priority = Priority.ORDER) -> Reply:
         """POST these bytes once. Inside `Sending`, which says what a failure means."""
-        return self.raw("POST", path, body=body, attempt=attempt, priority=priority)
+        reply = self.raw("POST", path, body=body, attempt=attempt, priority=priority)
+        if reply.status == 401:
+            # Not sent again; the next request goes with another token, where there can be one.
+            self._signer.refused()
+        return reply
 
     def raw(
         self,

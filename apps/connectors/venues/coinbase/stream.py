@@ -106,7 +106,7 @@ class Stream:
         self,
         *,
         url: str,
-        token: Callable[[], str],
+        token: Callable[[], str] | None,
         channels: Sequence[StreamChannel],
         instruments: Sequence[str] = (),
         now: Callable[[], datetime],

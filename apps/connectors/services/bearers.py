@@ -1,0 +1,339 @@
+"""The access token of an authorisation, fresh whenever it is used: one token exchange, however many ask at once.
+
+A refresh token is good once, and using it twice may end the whole consent. So whoever refreshes first claims it, under
+the row's lock; the HTTP call is made outside every transaction; the answer is written under the lock again. Others use
+the token there is while it lasts, or wait. A claim whose holder never wrote an answer, or a lost answer, means that the
+token may be used up: the authorisation must then be given anew by a person, and nothing is tried again
+(docs/decisions/0014-oauth-tokens-are-refreshed-under-a-claim.md).
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.audit.services import alarms, events
+from apps.audit.types import Actor
+from apps.common.errors import AikaError, Misconfigured, Unavailable
+from apps.connectors.errors import CredentialsRefused
+from apps.connectors.models import Authorisation, AuthorisationState
+from apps.connectors.venues.coinbase.oauth import (
+    Application,
+    GrantRefused,
+    OAuthClient,
+    ServerBroke,
+    TokenLost,
+    Tokens,
+    moves_money,
+)
+
+ALARM: Final = "AUTHORISATION_RECONNECT_NEEDED"
+REFRESHER: Final = Actor.system("oauth")
+# Refreshed this long before its end, or in the last third of a short life.
+MARGIN: Final = timedelta(seconds=300)
+# Far above the deadline of the one HTTP call made under a claim (8 s): who is older has died.
+CLAIM_TTL: Final = timedelta(seconds=30)
+WAIT_S: Final = 10.0
+LOOK_EVERY_S: Final = 0.05
+# How long a process goes by what it read: somebody may disconnect meanwhile.
+KEPT_S: Final = 2.0
+FAILURES_MAX: Final = 3
+AGAIN_AFTER: Final = timedelta(seconds=30)
+AGAIN_SOON: Final = timedelta(seconds=5)
+
+Clock = Callable[[], datetime]
+
+
+class ReconnectNeeded(CredentialsRefused):
+    """The authorisation is no use any more: a person must give it anew."""
+
+    def __init__(self, authorisation: Authorisation) -> None:
+        super().__init__(
+            "AUTHORISATION_RECONNECT_NEEDED",
+            f"Aika's access to {authorisation} has ended: {authorisation.state_reason or 'it was disconnected.'}",
+            fix="Connect again on the authorisation's page; the connection then goes on.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bearer:
+    """An access token as it stood when it was read."""
+
+    token: str = field(repr=False)
+    generation: int
+    until: datetime
+
+
+def application() -> Application:
+    """We, as the settings say. Raises Misconfigured OAUTH_NOT_CONFIGURED."""
+    named = {
+        "COINBASE_CLIENT_ID": settings.COINBASE_CLIENT_ID,
+        "COINBASE_CLIENT_SECRET": settings.COINBASE_CLIENT_SECRET,
+        "COINBASE_REDIRECT_URI": settings.COINBASE_REDIRECT_URI,
+    }
+    missing = [name for name, value in named.items() if not value]
+    if missing:
+        raise Misconfigured(
+            "OAUTH_NOT_CONFIGURED",
+            "Coinbase's OAuth is not set up here.",
+            fix=f"Set {', '.join(missing)} (docs/oauth.md).",
+        )
+    return Application(
+        client_id=settings.COINBASE_CLIENT_ID,
+        client_secret=settings.COINBASE_CLIENT_SECRET,
+        redirect_uri=settings.COINBASE_REDIRECT_URI,
+    )
+
+
+def bearer(
+    authorisation_id: UUID, *, clock: Clock, before_call: Callable[[], None], refused: int | None = None
+) -> Bearer:
+    """The access token, refreshed first where it is about to end or the venue refused the pair `refused`.
+
+    Raises ReconnectNeeded, Unavailable (the venue does not answer now), Misconfigured OAUTH_NOT_CONFIGURED or
+    OAUTH_CLIENT_REFUSED. `before_call` may refuse the HTTP call by raising.
+    """
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        row = Authorisation.objects.get(pk=authorisation_id)
+        now = clock()
+        must = row.generation == refused or now >= row.access_until
+        if row.state == AuthorisationState.REVOKED or (must and row.state != AuthorisationState.ACTIVE):
+            raise ReconnectNeeded(row)
+        known = Bearer(token=row.access_token.reveal(), generation=row.generation, until=row.access_until)
+        if not must and (row.state != AuthorisationState.ACTIVE or now < row.access_until - margin_of(row)):
+            # Without a way to get the next one, this one still cancels orders while it lasts.
+            return known
+        before_call()
+        claim = _claim(row, must=must, now=now)
+        if isinstance(claim, _Ours):
+            _refresh(claim, clock=clock, must=must)
+        elif claim is _USE_KNOWN and not must:
+            return known
+        elif time.monotonic() >= deadline:
+            raise _waiting("Somebody else asks the venue for a new access token, and has no answer yet.")
+        elif claim is _USE_KNOWN:
+            time.sleep(LOOK_EVERY_S)
+
+
+def margin_of(row: Authorisation) -> timedelta:
+    """How long before its end a token is refreshed."""
+    return min(MARGIN, (row.access_until - row.access_from) / 3)
+
+
+def give_up(authorisation_id: UUID, *, generation: int, reason: str, now: datetime) -> None:
+    """Say that a person must connect again, unless a newer pair of tokens is there already."""
+    with transaction.atomic():
+        row = _locked(authorisation_id)
+        if row.generation == generation and row.state == AuthorisationState.ACTIVE:
+            row.access_until = now
+            row.save(update_fields=["access_until"])
+            need_reconnect(row, reason, now)
+
+
+def need_reconnect(row: Authorisation, reason: str, now: datetime) -> None:
+    """The locked row's tokens are no use: state, event and alarm in the caller's transaction."""
+    row.state, row.state_reason, row.state_since = AuthorisationState.RECONNECT_NEEDED, reason[:300], now
+    row.refresh_begun_at = None
+    row.save(update_fields=["state", "state_reason", "state_since", "refresh_begun_at"])
+    record("authorisation.reconnect_needed", row, REFRESHER, now, reason=row.state_reason)
+    alarms.raise_alarm(code=ALARM, subject=f"authorisation:{row.pk}", message=f"{row}: {reason}", now=now)
+
+
+def write_tokens(row: Authorisation, tokens: Tokens, *, asked_at: datetime) -> None:
+    """The next pair on the locked row; the caller saves it. A new consent and a refresh are written alike."""
+    row.access_token, row.refresh_token = tokens.access, tokens.refresh
+    row.access_from, row.access_until = asked_at, asked_at + timedelta(seconds=tokens.expires_in_s)
+    if tokens.scopes:
+        row.granted_scopes = list(tokens.scopes)
+    row.refresh_begun_at = row.refresh_not_before = None
+    row.refresh_failures = 0
+
+
+def record(kind: str, row: Authorisation, actor: Actor, now: datetime, **payload: object) -> None:
+    """One event of an authorisation. No token ever is in it."""
+    subject = f"authorisation:{row.pk}"
+    events.record(
+        stream=subject,
+        kind=kind,
+        actor=actor,
+        subject=subject,
+        payload={"venue": row.venue, "account": row.account_name, **payload},
+        now=now,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    row: Authorisation
+    begun_at: datetime
+
+
+class _UseKnown:
+    """Somebody else is at it, or it is too early to ask again."""
+
+
+class _LookAgain:
+    """The row is not what it was when it was read."""
+
+
+_USE_KNOWN: Final = _UseKnown()
+_LOOK_AGAIN: Final = _LookAgain()
+
+
+def _locked(authorisation_id: UUID) -> Authorisation:
+    return Authorisation.objects.select_for_update(of=("self",)).get(pk=authorisation_id)
+
+
+@transaction.atomic
+def _claim(seen: Authorisation, *, must: bool, now: datetime) -> "_Ours | _UseKnown | _LookAgain":
+    row = _locked(seen.pk)
+    if row.generation != seen.generation or row.state != AuthorisationState.ACTIVE:
+        return _LOOK_AGAIN
+    if row.refresh_begun_at is not None:
+        if now < row.refresh_begun_at + CLAIM_TTL:
+            return _USE_KNOWN
+        need_reconnect(row, "A refresh was begun and its answer never written down.", now)
+        return _LOOK_AGAIN
+    if not row.refresh_token:
+        if must:
+            need_reconnect(row, "The access token ended, and the venue gave no refresh token.", now)
+            return _LOOK_AGAIN
+        return _USE_KNOWN
+    if row.refresh_not_before is not None and now < row.refresh_not_before:
+        if must:
+            raise _waiting("The venue's OAuth server did not answer; it is asked again shortly.")
+        return _USE_KNOWN
+    row.refresh_begun_at = now
+    row.save(update_fields=["refresh_begun_at"])
+    return _Ours(row, now)
+
+
+def _refresh(claim: _Ours, *, clock: Clock, must: bool) -> None:
+    """The one exchange of this claim. Raises where the token there is cannot be used meanwhile."""
+    row = claim.row
+    try:
+        client = OAuthClient(application(), api_base=row.api_base)
+        tokens = client.refresh(row.refresh_token.reveal())
+    except (TokenLost, GrantRefused, ServerBroke) as error:
+        given_up = _failed(row, error, clock())
+        if must and not given_up and isinstance(error, ServerBroke):
+            raise
+        if isinstance(error, GrantRefused) and error.reason == "invalid_client":
+            raise Misconfigured(
+                "OAUTH_CLIENT_REFUSED",
+                "The venue does not know this installation's OAuth application, or its secret is another.",
+                fix="Check COINBASE_CLIENT_ID and COINBASE_CLIENT_SECRET.",
+            ) from error
+    except AikaError:
+        # Nothing was sent: the token is as good as before.
+        _release(row, clock() + AGAIN_SOON)
+        if must:
+            raise
+    else:
+        unwanted = _written(row, tokens, asked_at=claim.begun_at, now=clock())
+        if unwanted:
+            client.revoke(tokens.access)
+
+
+@transaction.atomic
+def _written(seen: Authorisation, tokens: Tokens, *, asked_at: datetime, now: datetime) -> bool:
+    """True where the new pair must be given back: the person disconnected meanwhile, or it may move money."""
+    row = _locked(seen.pk)
+    if row.state == AuthorisationState.REVOKED or row.generation != seen.generation:
+        return True
+    write_tokens(row, tokens, asked_at=asked_at)
+    row.generation += 1
+    row.refreshed_at = now
+    if row.state == AuthorisationState.RECONNECT_NEEDED:
+        # Given up by another process, which could not know that the answer was only slow.
+        row.state, row.state_reason, row.state_since = AuthorisationState.ACTIVE, "", now
+        alarms.clear_alarm(code=ALARM, subject=f"authorisation:{row.pk}", now=now)
+    row.save()
+    record("authorisation.refreshed", row, REFRESHER, now, generation=row.generation)
+    if any(moves_money(scope) for scope in tokens.scopes):
+        need_reconnect(row, "The venue now grants a scope that may move money.", now)
+        return True
+    return False
+
+
+@transaction.atomic
+def _failed(seen: Authorisation, error: TokenLost | GrantRefused | ServerBroke, now: datetime) -> bool:
+    """True where the authorisation is no use any more."""
+    row = _locked(seen.pk)
+    if row.generation != seen.generation or row.state != AuthorisationState.ACTIVE:
+        return True
+    if isinstance(error, GrantRefused) and error.reason == "invalid_client":
+        row.refresh_begun_at, row.refresh_not_before = None, now + AGAIN_AFTER
+        row.save(update_fields=["refresh_begun_at", "refresh_not_before"])
+        return False
+    row.refresh_failures += 1
+    if isinstance(error, ServerBroke) and row.refresh_failures < FAILURES_MAX:
+        row.refresh_begun_at, row.refresh_not_before = None, now + AGAIN_AFTER
+        row.save(update_fields=["refresh_begun_at", "refresh_not_before", "refresh_failures"])
+        return False
+    need_reconnect(row, error.message, now)
+    return True
+
+
+@transaction.atomic
+def _release(seen: Authorisation, not_before: datetime) -> None:
+    row = _locked(seen.pk)
+    if row.generation == seen.generation:
+        row.refresh_begun_at, row.refresh_not_before = None, not_before
+        row.save(update_fields=["refresh_begun_at", "refresh_not_before"])
+
+
+def _waiting(why: str) -> Unavailable:
+    return Unavailable("AUTHORISATION_BEING_REFRESHED", f"{why} Nothing was sent.", fix="Try again shortly.")
+
+
+class BearerSource:
+    """What a connector signs with where there is no key: the authorisation's access token. Thread safe."""
+
+    def __init__(self, authorisation_id: UUID, *, clock: Clock, before_call: Callable[[], None]) -> None:
+        self._id = authorisation_id
+        self._clock = clock
+        self._before_call = before_call
+        self._lock = threading.Lock()
+        self._known: tuple[Bearer, float] | None = None
+        self._refused: int | None = None
+        self._renewed: int | None = None
+        self._mine = threading.local()
+
+    def token(self, *, method: str, host: str, path: str, early_s: int = 0) -> str:
+        """The bearer for any request. Raises as `bearer`."""
+        with self._lock:
+            known, refused = self._known, self._refused
+        if known is None or time.monotonic() >= known[1]:
+            found = bearer(self._id, clock=self._clock, before_call=self._before_call, refused=refused)
+            with self._lock:
+                self._known = found, time.monotonic() + KEPT_S
+                if refused is not None and found.generation > refused:
+                    self._refused, self._renewed = None, found.generation
+        else:
+            found = known[0]
+        self._mine.generation = found.generation
+        return found.token
+
+    def refused(self) -> bool:
+        """The venue answered 401 to this thread's last token. True where a new one may be tried, once.
+
+        One that was itself made for this reason is not replaced again: a person must connect anew.
+        """
+        generation: int = self._mine.generation
+        with self._lock:
+            self._known = None
+            again = generation == self._renewed
+            if not again:
+                self._refused = generation
+        if again:
+            reason = "The venue refuses its access tokens, also a new one."
+            give_up(self._id, generation=generation, reason=reason, now=self._clock())
+        return not again
