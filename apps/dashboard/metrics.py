@@ -20,12 +20,15 @@ from apps.common.words import seconds_between
 from apps.connectors.selectors import all_connections
 from apps.policies.selectors import states_in_force
 from apps.policies.types import State
+from apps.quotes.selectors.feed import feed_states_of
 from apps.quotes.services import quotes
+from apps.quotes.types import FeedState, FeedWord
 from apps.trades.selectors import figures
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
 
+INSTRUMENTS_MAX: Final = 20
 _PARTS: Final = (pulses.SWEEP, pulses.BEAT, pulses.worker("default"), pulses.worker("execution"))
 
 
@@ -121,6 +124,44 @@ class DeskCollector(Collector):
             ((part, known.get(part)) for part in _PARTS),
         )  # fmt: skip
         yield from self._quotes(active)
+        yield from self._feeds(feed_states_of(active, now=self._now))
+
+    def _feeds(self, states: list[FeedState]) -> Iterator[Metric]:
+        """A market is called by where it is: venue and address."""
+        word = _gauge("aika_feed_state", "1 for the state of a market's live feed.", "market", "state")
+        for state in states:
+            for one in FeedWord:
+                word.add_metric([state.market, one.value], int(one is state.state))
+        yield word
+        figures_of = {
+            "aika_feed_lag_milliseconds": ("After its time by the venue's clock the newest price came.", "lag_ms"),
+            "aika_feed_gaps": ("Gaps in the numbers of messages since the feed's holder began.", "gaps"),
+            "aika_feed_reconnects": ("Losses of a socket since the feed's holder began.", "reconnects"),
+            "aika_feed_messages_per_second": ("Messages heard in the last second.", "messages_per_s"),
+        }
+        for name, (about, field) in figures_of.items():
+            family = _gauge(name, about, "market")
+            for state in states:
+                if (value := getattr(state, field)) is not None:
+                    family.add_metric([state.market], value)
+            yield family
+        yield self._ages(
+            "aika_feed_heard_age_seconds", "Since anything was heard of a market.", "market",
+            ((state.market, state.heard_at) for state in states),
+        )  # fmt: skip
+        told = _gauge("aika_feed_instruments", "Instruments whose prices a feed has told.", "market")
+        oldest = _gauge(
+            "aika_feed_instrument_age_seconds",
+            f"Since a price of an instrument was told, of the {INSTRUMENTS_MAX} told longest ago.",
+            "market",
+            "instrument",
+        )
+        for state in states:
+            told.add_metric([state.market], len(state.instruments))
+            for code, at in sorted(state.instruments.items(), key=lambda item: item[1])[:INSTRUMENTS_MAX]:
+                oldest.add_metric([state.market, code], _number(self._age(at)))
+        yield told
+        yield oldest
 
     def _quotes(self, active: list["Connection"]) -> Iterator[Metric]:
         needed = figures.needed_prices()

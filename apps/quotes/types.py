@@ -11,6 +11,11 @@ QUOTE_AGE_S_MAX: Final = 10
 """Seconds after which a price that was heard is shown as stale, everywhere."""
 
 
+def is_stale(received_at: datetime, now: datetime) -> bool:
+    """Whether a price was heard too long ago to be the price, wherever it is shown."""
+    return now - received_at > timedelta(seconds=QUOTE_AGE_S_MAX)
+
+
 class Topic(NamedTuple):
     """One instrument where prices come from: connections of the same venue and address share a market."""
 
@@ -51,7 +56,7 @@ class Tick:
 
     def is_stale(self, now: datetime) -> bool:
         """Whether it was heard too long ago to be shown as the price."""
-        return now - self.received_at > timedelta(seconds=QUOTE_AGE_S_MAX)
+        return is_stale(self.received_at, now)
 
 
 class Length(StrEnum):

@@ -32,6 +32,7 @@ def test_ready_names_each_part_and_its_age(client: Client) -> None:
 
     assert answer.status_code == 200
     assert answer.json()["parts"] == {"database": "ok", "migrations": "ok", "broker": "ok"}
+    assert answer.json()["feeds"] == {}
     assert Decimal(answer.json()["age_s"]) >= 0
     assert "no-store" in answer.headers["Cache-Control"]
 

@@ -16,7 +16,7 @@ from django.db import connection
 from apps.audit.services import keys
 from apps.audit.services.alarms import raise_alarm
 from apps.common import guard_triggers
-from apps.dashboard.rules.doctor import Line, Process, Signs, VenueSigns, examine, exit_code
+from apps.dashboard.rules.doctor import FeedSign, Line, Process, Signs, VenueSigns, examine, exit_code
 from tests.factories.desk import PaperDesk
 from tests.factories.unknown import unknown
 
@@ -88,6 +88,9 @@ def test_all_is_well() -> None:
         ("clock paper", "warn", {"venues": (replace(PAPER, ahead_s=Decimal("-1.5")),)}),
         ("clock paper", "fail", {"venues": (replace(PAPER, ahead_s=Decimal(30)),)}),
         ("clock paper", "fail", {"venues": (replace(PAPER, ahead_s=None, trouble="It does not answer."),)}),
+        ("feed m", "ok", {"feeds": (FeedSign(market="m", live_at=ago(seconds=60)),)}),
+        ("feed m", "warn", {"feeds": (FeedSign(market="m", live_at=ago(seconds=61)),)}),
+        ("feed m", "warn", {"feeds": (FeedSign(market="m", live_at=None),)}),
         ("disk", "warn", {"disk_free": Decimal("0.149")}),
         ("disk", "fail", {"disk_free": Decimal("0.049")}),
         ("alarms", "warn", {"alarms": ("ORDER_UNKNOWN order:1",)}),

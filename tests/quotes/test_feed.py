@@ -9,8 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
 
+from apps.audit.selectors import open_alarms
+from apps.audit.services import pulses
 from apps.connectors.models import Connection
 from apps.connectors.selectors import market_of
 from apps.connectors.services import streams
@@ -18,12 +23,15 @@ from apps.connectors.stream_types import Live, LossReason, Lost, StreamChannel, 
 from apps.connectors.types import Quote
 from apps.connectors.venues.coinbase import messages
 from apps.connectors.venues.coinbase.stream import Timing
+from apps.dashboard.metrics import INSTRUMENTS_MAX, DeskCollector
+from apps.dashboard.views import health
 from apps.quotes.rules.feed import CONNECTING_MAX, SAID_WITHIN
 from apps.quotes.selectors.feed import feed_record, feed_states, feed_states_of
 from apps.quotes.services import fan_out, feed_board, quotes
 from apps.quotes.services.feed_board import Board, Ear
 from apps.quotes.types import QUOTE_AGE_S_MAX, FeedState, FeedWord, Tick
 from apps.trades.services import market as poller
+from apps.trades.services import watching
 from tests.factories.desk import PaperDesk
 
 pytestmark = pytest.mark.django_db
@@ -295,3 +303,51 @@ def _row(quote: Quote) -> dict[str, str]:
         "best_bid_quantity": "1",
         "best_ask_quantity": "1",
     }
+
+
+def test_monitors_probes_and_pages_say_how_it_does(feed: Feed, admin_client: Client, settings: Any) -> None:
+    settings.METRICS_TOKEN = "t" * 32
+    feed.follow(lambda: all(feed.quote(code) for code in CODES) and feed.state().state is FeedWord.LIVE)
+    market = market_of(feed.paper.connection)
+
+    def gauges() -> dict[tuple[str, ...], float]:
+        said = admin_client.get("/metrics", headers={"Authorization": f"Bearer {settings.METRICS_TOKEN}"})
+        samples = [one for family in text_string_to_metric_families(said.content.decode()) for one in family.samples]
+        return {
+            (one.name, *(value for name, value in sorted(one.labels.items()) if name != "market")): one.value
+            for one in samples
+            if one.labels.get("market") == market
+        }
+
+    found = gauges()
+    assert found["aika_feed_state", "LIVE"] == 1 and found["aika_feed_state", "DOWN"] == 0
+    assert found["aika_feed_instruments",] == 2 and found["aika_feed_gaps",] == 0
+    assert {name[1] for name in found if name[0] == "aika_feed_instrument_age_seconds"} == set(CODES)
+    assert health.Readiometer().read().feeds == {"LIVE": 1}
+    page = admin_client.get(reverse("admin:connectors_connection_change", args=[feed.paper.connection.pk]))
+    assert "What the market tells" in page.content.decode() and "LIVE" in page.content.decode()
+
+
+def test_the_age_of_an_instrument_is_told_of_few_only(feed: Feed) -> None:
+    many = {f"X{number:04}-USD": timezone.now() for number in range(1_000)}
+    state = FeedState(
+        market="m", connections=("a",), state=FeedWord.LIVE, since=None, heard_at=None, lag_ms=None, gaps=0,
+        reconnects=0, messages_per_s=0, detail="", instruments=many,
+    )  # fmt: skip
+    families = {family.name: family for family in DeskCollector(timezone.now())._feeds([state])}
+    assert len(families["aika_feed_instrument_age_seconds"].samples) == INSTRUMENTS_MAX
+
+
+def test_a_feed_that_is_down_is_an_alarm_after_its_bound(feed: Feed, settings: Any) -> None:
+    market, now = market_of(feed.paper.connection), timezone.now()
+    pulses.beat(pulses.feed(market), now=now)
+    bound = timedelta(seconds=settings.ALARM_FEED_DOWN_S)
+
+    def is_open(at: datetime) -> bool:
+        watching.sweep(clock=lambda: at, senders=[])
+        return open_alarms().filter(code="FEED_DOWN").exists()
+
+    assert not is_open(now) and not is_open(now + bound - timedelta(seconds=1))
+    assert is_open(now + bound + timedelta(seconds=1))
+    pulses.beat(pulses.feed(market), now=now + bound + timedelta(seconds=2))
+    assert not is_open(now + bound + timedelta(seconds=3))

@@ -55,6 +55,14 @@ class VenueSigns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedSign:
+    """When the live feed of a market was last whole and told prices; None: never, as far as is known."""
+
+    market: str
+    live_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signs:
     """Everything that was read. A text of trouble is empty where there is none; `readable` is False where the database
     does not answer or lacks migrations, and nothing was read from it then."""
@@ -81,6 +89,8 @@ class Signs:
     unknown_orders: int = 0
     state: str = "ACTIVE"
     venues: tuple[VenueSigns, ...] = ()
+    feeds: tuple[FeedSign, ...] = ()
+    feed_down_s: int = 60
     reconcile_late_s: int = 600
     clock_skew_s_max: int = 30
     disk_free: Decimal = Decimal(1)
@@ -110,6 +120,7 @@ def examine(signs: Signs) -> tuple[Line, ...]:
         lines += [_checkpoints(signs), _verification(signs), _stop(signs), _state(signs), _alarms(signs)]
         for venue in signs.venues:
             lines += [_compared(signs, venue), *_clock(signs, venue)]
+        lines += [_feed(signs, feed) for feed in signs.feeds]
     return (*lines, _disk(signs))
 
 
@@ -273,6 +284,17 @@ def _clock(signs: Signs, venue: VenueSigns) -> Iterator[Line]:
             yield Line(name, Verdict.OK, found)
         else:
             yield Line(name, Verdict.FAIL if off >= signs.clock_skew_s_max else Verdict.WARN, found, fix)
+
+
+def _feed(signs: Signs, feed: FeedSign) -> Line:
+    """A warning only: prices are asked for where something waits for them."""
+    name, fix = f"feed {feed.market}", "Start stream_quotes, and read its log for why it is not live."
+    if feed.live_at is None:
+        return Line(name, Verdict.WARN, "prices have never come over its socket", fix)
+    found = f"prices came over its socket {_ago(signs, feed.live_at)} ago"
+    if (signs.now - feed.live_at).total_seconds() > signs.feed_down_s:
+        return Line(name, Verdict.WARN, found, fix)
+    return Line(name, Verdict.OK, found)
 
 
 def _disk(signs: Signs) -> Line:

@@ -1,6 +1,7 @@
 """Reading the signs of an installation. Each probe may fail by itself; what it says is judged in rules.doctor."""
 
 import shutil
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,16 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connection
 
 from apps.audit.selectors import last_verification, open_alarms, unsealed
-from apps.audit.services import database_roles, keys
+from apps.audit.selectors import pulses as pulses_known
+from apps.audit.services import database_roles, keys, pulses
 from apps.audit.types import Result
 from apps.common.encryption import check_keys
 from apps.common.errors import AikaError, Misconfigured
 from apps.common.guards import missing_guards, unapplied_migrations
-from apps.connectors.selectors import active_connections
+from apps.connectors.selectors import active_connections, market_of
 from apps.connectors.services import venue
-from apps.dashboard.rules.doctor import Process, Signs, VenueSigns
+from apps.connectors.services.streams import has_market_socket
+from apps.dashboard.rules.doctor import FeedSign, Process, Signs, VenueSigns
 from apps.dashboard.services import parts
 from apps.policies.selectors import trading_state
 from apps.trades.selectors.reconciliation import last_run
@@ -51,6 +54,7 @@ def read(*, process: Process, ask_venues: bool, now: datetime) -> Signs:
         encryption_trouble=_encryption_trouble(readable),
         reconcile_late_s=settings.RECONCILE_LATE_S,
         clock_skew_s_max=settings.VENUE_CLOCK_SKEW_S,
+        feed_down_s=settings.ALARM_FEED_DOWN_S,
         disk_free=Decimal(usage.free) / usage.total,
         disk_path=str(settings.DATA_DIR),
         errors=errors,
@@ -73,8 +77,16 @@ def _in_database(ask_venues: bool, now: datetime) -> dict[str, Any]:
         "unknown_orders": unknown,
         "state": trading_state(None),
         "venues": tuple(_venue(row, ask_venues) for row in active_connections().order_by("slug")),
+        "feeds": tuple(_feeds()),
         "alarms": tuple(f"{alarm.code} {alarm.subject}" for alarm in open_alarms()[:50]),
     }
+
+
+def _feeds() -> Iterator[FeedSign]:
+    """By the signs of life in the database: another process's memory cannot be seen from here."""
+    known = pulses_known()
+    for market in sorted({market_of(row) for row in active_connections() if has_market_socket(row)}):
+        yield FeedSign(market=market, live_at=known.get(pulses.feed(market)))
 
 
 def _verified() -> tuple[datetime | None, bool]:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django import template
 from django.http import HttpRequest
@@ -15,8 +15,14 @@ from apps.common import words
 from apps.common.decimals import decimal_text, instant_text
 from apps.dashboard import selectors
 from apps.dashboard.types import STATE_ICONS, Status, kind_of_work
+from apps.quotes.selectors.feed import feed_of
+
+if TYPE_CHECKING:
+    from apps.connectors.models import Connection
 
 register = template.Library()
+
+OLDEST_SHOWN: Final = 5
 
 _STATES: dict[str, tuple[str, str, str]] = {
     "DENIED": ("stop", "stop", "Denied by policy"),
@@ -175,6 +181,27 @@ def digest_groups(digest: str) -> list[str]:
 def short_digest(digest: str) -> str:
     """`fc310b79…4edf4993`."""
     return f"{digest[:8]}\u2026{digest[-8:]}" if digest else ""
+
+
+@register.simple_tag
+def market_feed(connection: "Connection") -> tuple[tuple[str, str], ...]:
+    """How the live prices of a connection come, as pairs of a name and words; nothing where they are only asked for."""
+    now = timezone.now()
+    state = feed_of(connection, now=now)
+    if state is None:
+        return ()
+    since = "" if state.since is None else f", for {words.span(words.seconds_between(state.since, now))}"
+    heard = "never" if state.heard_at is None else words.ago(state.heard_at, now)
+    lag = "not known" if state.lag_ms is None else f"{words.grouped(Decimal(state.lag_ms), places=0)} ms"
+    oldest = sorted(state.instruments.items(), key=lambda item: item[1])[:OLDEST_SHOWN]
+    told = "; ".join(f"{code} {words.ago(at, now)}" for code, at in oldest)
+    return (
+        ("live feed", f"{state.state.value}{since}. {state.detail}"),
+        ("last heard", f"{heard}; {words.count(state.messages_per_s)} messages a second"),
+        ("newest price", f"came {lag} after its time by the venue's clock"),
+        ("losses", f"{words.count(state.reconnects)}, of which {words.count(state.gaps)} by a gap"),
+        ("told longest ago", told or "nothing yet"),
+    )
 
 
 @register.simple_tag(takes_context=True)

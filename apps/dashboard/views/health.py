@@ -1,17 +1,24 @@
 """Two questions a machine asks: is the process alive (`/healthz`), and may it get traffic (`/readyz`)?"""
 
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from redis.exceptions import RedisError
 
 from apps.dashboard.services.parts import broker_trouble, database_trouble
+from apps.quotes.selectors.feed import feed_states
+
+logger = logging.getLogger(__name__)
 
 # A flood of questions asks the database and the broker once per second, not once per question.
 KEPT_S = 1.0
@@ -31,6 +38,8 @@ class Readiness:
 
     parts: tuple[Part, ...]
     found_at: float
+    feeds: Mapping[str, int]
+    """How many feeds are in which state. They take no traffic away: pages and API say how old prices are."""
 
     @property
     def ready(self) -> bool:
@@ -59,7 +68,16 @@ class Readiometer:
             ("migrations", self._migration_trouble),
             ("broker", broker_trouble),
         )
-        return Readiness(tuple(Part(name, look()) for name, look in looks), time.monotonic())
+        parts = tuple(Part(name, look()) for name, look in looks)
+        feeds = {} if any(part.trouble for part in parts) else self._feeds()
+        return Readiness(parts, time.monotonic(), feeds)
+
+    def _feeds(self) -> dict[str, int]:
+        try:
+            return dict(Counter(feed.state.value for feed in feed_states(now=timezone.now())))
+        except (Error, OSError, RedisError) as error:
+            logger.warning("FEEDS_NOT_READ: /readyz does not say how the feeds do (%s).", type(error).__name__)
+            return {}
 
     def _migration_trouble(self) -> str:
         """Looked up until nothing is missing: this process's own migrations cannot become unapplied."""
@@ -88,11 +106,12 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """Ready: 200 where database, migrations and broker answer, else 503; with the age of the finding."""
+    """Ready: 200 where database, migrations and broker answer, else 503; with the age of the finding, and the feeds."""
     found = readiometer.read()
     body = {
         "ready": found.ready,
         "age_s": f"{time.monotonic() - found.found_at:.3f}",
         "parts": {part.name: part.trouble or "ok" for part in found.parts},
+        "feeds": found.feeds,
     }
     return JsonResponse(body, status=200 if found.ready else 503)

@@ -5,14 +5,23 @@ from apps.quotes.types import Length
 
 
 class Quote(Shape):
-    """Best bid and ask in quote currency: when they were so at the venue, when we heard, and how old that is."""
+    """Best bid and ask in quote currency: when they were so at the venue, when we heard, and how old that is.
+
+    `last` is the price of the last public trade, `change_24h` its change over a day in percent; null where the venue
+    did not say. `stale`: too old to be the price.
+    """
 
     bid = Number()
     ask = Number()
     mid = Number()
+    bid_quantity = Number()
+    ask_quantity = Number()
+    last = Number(nullable=True)
+    change_24h = Number(nullable=True)
     occurred_at = Instant()
     received_at = Instant()
     age_ms = Count()
+    stale = YesNo()
 
 
 class InstrumentQuote(Shape):

@@ -69,6 +69,11 @@ def _state(market: str, slugs: tuple[str, ...], signs: FeedSigns | None, now: da
     )
 
 
+def feed_of(connection: "Connection", *, now: datetime) -> FeedState | None:
+    """The feed of this connection's market; None where it is not listened to."""
+    return next(iter(feed_states_of([connection], now=now)), None)
+
+
 def feed_record(state: FeedState, now: datetime) -> dict[str, Any]:
     """A feed's state as plain JSON; of its instruments how many there are, and which was told longest ago."""
     oldest = min(state.instruments.items(), key=lambda item: item[1], default=None)

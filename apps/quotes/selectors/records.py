@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from apps.common.decimals import decimal_text, instant_text
+from apps.quotes.types import is_stale
 
 if TYPE_CHECKING:
     from apps.connectors.models import Instrument
@@ -17,9 +18,14 @@ def quote_record(quote: "Quote", *, now: datetime) -> dict[str, Any]:
         "bid": decimal_text(quote.bid),
         "ask": decimal_text(quote.ask),
         "mid": decimal_text(quote.mid),
+        "bid_quantity": decimal_text(quote.bid_quantity),
+        "ask_quantity": decimal_text(quote.ask_quantity),
+        "last": None if quote.last is None else decimal_text(quote.last),
+        "change_24h": None if quote.change_24h is None else decimal_text(quote.change_24h),
         "occurred_at": instant_text(quote.occurred_at),
         "received_at": instant_text(quote.received_at),
         "age_ms": max(int((now - quote.received_at).total_seconds() * 1000), 0),
+        "stale": is_stale(quote.received_at, now),
     }
 
 
