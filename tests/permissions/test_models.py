@@ -38,6 +38,8 @@ MODELS = {
     "trades.equitymark": LEDGER,
     "trades.haltclearing": LEDGER,
     "trades.inquiry": LEDGER,
+    "trades.hook": Row(EVERY, add="OS"),
+    "trades.hookcall": LEDGER,
     "trades.difference": LEDGER,
     "trades.reconciliationrun": LEDGER,
     "approvals.vote": LEDGER,
