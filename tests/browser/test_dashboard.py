@@ -1,6 +1,7 @@
 """Watching a real desk: the one command in a process of its own, its sockets, and a browser that nobody reloads."""
 
 import os
+import random
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from apps.common import words
 from tests.browser.conftest import PHONE, WIDE
 from tests.browser.test_look import barriers, sideways
 from tests.scenarios.callers import eventually
@@ -265,6 +267,41 @@ def test_it_fits_and_nothing_bars_it_and_nothing_comes_from_elsewhere(
                 assert sideways(page) <= 0, width
             assert page.troubles == []  # type: ignore[attr-defined]
             assert page.asked == {urlsplit(running.url).netloc}  # type: ignore[attr-defined]
+
+
+def test_many_events_are_one_question(watch: Open) -> None:
+    """What the page asks when it hears of fifty things at once, counted by a chart that only this test names."""
+    page = watch()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "chart=fifty" in request.url else None)
+    with page.expect_response(lambda answer: "chart=fifty" in answer.url):
+        page.evaluate(
+            """async () => {
+                const { Parts } = await import("/static/aika/js/watch/parts.js");
+                const root = document.getElementById("watch");
+                const parts = new Parts(root, { chosen: () => "fifty", onReplaced: () => {}, onSignedOut: () => {} });
+                for (let event = 0; event < 50; event += 1) parts.soon();
+            }"""
+        )
+    page.wait_for_timeout(1500)
+    assert len(asked) == 1
+
+
+def test_figures_read_as_the_server_writes_them(watch: Open) -> None:
+    """Results are rounded against us in both places: a gain never up, a loss never down."""
+    page = watch()
+    dice = random.Random(4)
+    values = [Decimal(dice.randint(-(10**9), 10**9)).scaleb(-dice.randint(2, 6)) for _ in range(2000)]
+    values += [Decimal(text) for text in ("0", "4.35", "-4.35", "0.005", "-0.005", "1.005", "-1234567.891", "0.29")]
+    read = page.evaluate(
+        """async (texts) => {
+            const { result } = await import("/static/aika/js/watch/figures.js");
+            return texts.map((text) => result(Number(text)));
+        }""",
+        [str(value) for value in values],
+    )
+    expected = [words.result(value) for value in values]
+    assert [(v, a, b) for v, a, b in zip(values, read, expected, strict=True) if a != b] == []
 
 
 def test_the_keyboard_is_enough(watch: Open) -> None:

@@ -6,8 +6,11 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.connectors.models import Connection
+from apps.connectors.types import Side
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
 
@@ -87,6 +90,29 @@ def test_what_was_filled_and_what_waits_stand_with_their_numbers(paper: PaperDes
     assert f'data-price="{paper.connection.slug}|BTC-USD"' in text
     mid = (waiting.reference_bid + waiting.reference_ask) / 2
     assert f'data-reference="{mid.normalize():f}"' in text
+
+
+def test_an_order_that_works_is_a_line_and_stays_in_sight(paper: PaperDesk) -> None:
+    price = paper.crossing_price("BTC-USD", Side.BUY) * Decimal("0.99")
+    resting = paper.propose(limit_price=price.quantize(Decimal("0.01")))
+    paper.approve(resting)
+    paper.execute(resting)
+    text = enter(paper.approver).get(reverse("watch_parts")).content.decode()
+    assert 'data-mark="order" data-side="BUY"' in text
+    assert 'data-state="ACCEPTED"' in text and "works at the venue" in text
+
+
+def test_real_money_is_named_where_it_stands_beside_paper(paper: PaperDesk) -> None:
+    now = timezone.now()
+    paper.propose()
+    Connection.objects.create(
+        slug="real", name="Coinbase", desk=paper.desk, environment="live", api_base="https://api.coinbase.com",
+        is_active=True, verified_at=now, created_at=now,
+    )  # fmt: skip
+    text = enter(paper.approver).get(reverse("home")).content.decode()
+    assert "<title>LIVE ·" in text and "LIVE, real money" in text and ">PAPER<" in text.replace("</span>", "<")
+    waiting = text[text.index('id="part-waiting"') :]
+    assert '<span class="quiet">paper</span>' in waiting[: waiting.index("</section>")]
 
 
 def test_a_key_that_names_no_row_draws_the_first(paper: PaperDesk) -> None:

@@ -21,12 +21,12 @@ export function price(value, places) {
   return grouped(value, Math.max(places, 2));
 }
 
-// Rounded down, with its sign first. The small addend takes back what binary fractions lose.
+// Rounded down, with its sign first. The small numbers take back what binary fractions lose.
 export function result(value) {
   const rounded = Math.floor(value * 100 + 1e-6) / 100;
   const text = formatted(Math.abs(rounded), 2);
-  if (!/[1-9]/.test(text)) return text;
-  return rounded > 0 ? `+${text}` : `${MINUS}${text}`;
+  if (rounded < 0) return `${MINUS}${text}`;
+  return value > 1e-8 ? `+${text}` : text;
 }
 
 export function signed(value, places) {
