@@ -47,7 +47,7 @@ export class Chart {
       handleScroll: { mouseWheel: false, vertTouchDrag: false },
       handleScale: { mouseWheel: false },
       crosshair: { mode: CrosshairMode.Normal },
-      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 9 },
+      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 14 },
       layout: { attributionLogo: false, fontSize: 12 },
     });
     this.series = this.chart.addSeries(CandlestickSeries, { priceLineStyle: LineStyle.Solid });

@@ -20,12 +20,13 @@ let chosen = firstChoice();
 let granularity = chosen.granularity;
 let feeds = null;
 let subscribed = "";
+let oneByOne = false;
 let signedOut = false;
 let trading = "";
 
 // What the address asks for (#connection/BTC-USD/5m), else what the server has chosen.
 function firstChoice() {
-  const [connection, instrument, wanted] = decodeURIComponent(location.hash.slice(1)).split("/");
+  const [connection, instrument, wanted] = location.hash.slice(1).split("/");
   const buttons = [...document.querySelectorAll("[data-granularity]")].map((button) => button.dataset.granularity);
   const pressed = document.querySelector('[data-choose][aria-pressed="true"]');
   const key = prices.row(`${connection}|${instrument}`) ? `${connection}|${instrument}` : "";
@@ -63,8 +64,16 @@ function subscribe() {
   const old = subscribed ? JSON.parse(subscribed) : [];
   const gone = old.filter((one) => !items.some((item) => item.connection === one.connection && item.instrument === one.instrument));
   if (gone.length) quotes.send({ action: "unsubscribe", items: gone });
-  quotes.send({ action: "subscribe", items });
+  if (items.length) quotes.send({ action: "subscribe", items });
   subscribed = wanted;
+  oneByOne = false;
+}
+
+// All of a message holds or nothing of it: what the server does not know must not keep the others from the board.
+function subscribeOneByOne() {
+  if (oneByOne) return;
+  oneByOne = true;
+  for (const item of prices.items()) quotes.send({ action: "subscribe", items: [item] });
 }
 
 const quotes = new LiveSocket(root.dataset.quotesUrl, {
@@ -75,6 +84,7 @@ const quotes = new LiveSocket(root.dataset.quotesUrl, {
   onMessage: (message) => {
     if (message.at) tellServerTime(message.at);
     if (message.type === "heartbeat") feeds = message.feeds || feeds;
+    if (message.type === "error") subscribeOneByOne();
     if (message.type !== "quotes") return;
     prices.take(message.quotes);
     drawSoon();
