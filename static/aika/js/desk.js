@@ -15,7 +15,10 @@ function stepClock() {
   clock.setAttribute("datetime", now.toISOString());
   for (const node of document.querySelectorAll("[data-ago]")) {
     const seconds = secondsSince(node.dataset.ago);
-    setText(node, seconds < 1 ? "just now" : `${span(Math.floor(seconds))} ago`);
+    const words = span(Math.floor(seconds));
+    // In a narrow column the first unit says enough: `2 min`, not `2 min 13 s`.
+    const shown = node.dataset.coarse === undefined ? words : words.split(" ").slice(0, 2).join(" ");
+    setText(node, seconds < 1 ? "just now" : `${shown} ago`);
   }
   for (const node of document.querySelectorAll("[data-until]")) {
     const left = -secondsSince(node.dataset.until);
