@@ -1,6 +1,6 @@
 """Who is who: roles, permissions and desks of people, and what waits for a second person."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -95,6 +95,17 @@ def holds(user: User, permission: str) -> bool:
     if user.held is not None:
         return permission in user.held
     return Permission.objects.filter(group__user=user, codename=permission, content_type__app_label="accounts").exists()
+
+
+def learn_what_is_held(persons: Sequence[User]) -> None:
+    """From now on these know what their roles allow, without asking for each: one query."""
+    held: dict[UUID, set[str]] = {person.pk: set() for person in persons}
+    rows = Permission.objects.filter(group__user__in=list(held), content_type__app_label="accounts").order_by()
+    for person_id, codename in rows.values_list("group__user", "codename") if held else ():
+        if person_id in held:
+            held[person_id].add(codename)
+    for person in persons:
+        person.held = frozenset(held[person.pk])
 
 
 def person_holds(user_id: UUID, permission: str) -> bool:

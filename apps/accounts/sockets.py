@@ -3,9 +3,10 @@
 import asyncio
 import io
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,14 +18,14 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.db import Error as DatabaseError
-from django.db import close_old_connections
+from django.db import connections
 from django.utils import timezone
 from django.utils.http import is_same_domain
 from redis.exceptions import RedisError
 
 from apps.accounts import selectors
 from apps.accounts.errors import Unauthenticated
-from apps.accounts.models import User
+from apps.accounts.models import ApiKey, User
 from apps.accounts.services import api_keys, sessions
 from apps.accounts.types import Principal, Scope
 from apps.common import sockets
@@ -38,7 +39,8 @@ logger = logging.getLogger(__name__)
 SOCKETS_PER_PERSON_MAX: Final = 20
 SOCKETS_MAX: Final = 2_000
 """Both for each process."""
-RECHECK_S: Final = 2.0
+RECHECK_S: Final = 3.0
+CONNECTION_KEPT_S: Final = 60
 UNSURE_ROUNDS_MAX: Final = 5
 """How many rounds the database may be away before nobody is known to be allowed any more."""
 
@@ -73,9 +75,16 @@ async def in_thread(work: Callable[[], Any]) -> Any:
         try:
             return work()
         finally:
-            close_old_connections()
+            _keep_connections()
 
     return await asyncio.get_running_loop().run_in_executor(_threads, worked)
+
+
+def _keep_connections() -> None:
+    """Django would connect anew for every question. One that failed, or is a minute old, is closed."""
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred or time.monotonic() > (connection.close_at or 0) + CONNECTION_KEPT_S:
+            connection.close()
 
 
 def request_of(scope: Mapping[str, Any]) -> ASGIRequest:
@@ -129,31 +138,58 @@ def authenticate(request: ASGIRequest, *, now: datetime) -> Caller:
     """
     header = request.headers.get("Authorization")
     if header is None:
-        return standing(Credential(session=request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")), now=now)
+        credential = Credential(session=request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""))
+        return _by_session(credential, _person_of(credential))
     address = client_address(request.META)
     try:
         key = api_keys.authenticate(header=header, address=address, now=now)
     except Unauthenticated:
         rates.count_failure(address=address, name=api_keys.prefix_in(header))
         raise
-    return standing(Credential(key_id=key.pk), now=now)
+    return _by_key(key)
 
 
-def standing(credential: Credential, *, now: datetime) -> Caller:
-    """The caller as they stand now. Raises as `authenticate`, without counting."""
-    if credential.key_id is not None:
-        key = api_keys.still_valid(key_id=credential.key_id, now=now)
-        if Scope.READ.value not in key.scopes:
-            raise Forbidden("SCOPE_MISSING", "This API key does not have the scope read.", fix="Use a key that has it.")
-        person, name = key.owner, f"{key.name} ({key.owner.shown_name})"
-    else:
-        found = sessions.person_of_session(credential.session) if credential.session else None
-        if found is None:
-            raise Unauthenticated("NOT_SIGNED_IN", "Sign in, or send an API key.", fix="Authorization: Bearer aika_…")
-        person, name = found, found.shown_name
-    if not selectors.may_use_scope(person, Scope.READ):
+def standings(credentials: Collection[Credential], *, now: datetime) -> dict[Credential, Caller | AikaError]:
+    """The callers as they stand now, or why they may no longer read: a few queries for all keys, two for a session."""
+    keys = api_keys.as_they_are({one.key_id for one in credentials if one.key_id is not None})
+    persons = {one: _person_of(one) for one in credentials if one.key_id is None}
+    selectors.learn_what_is_held([*(key.owner for key in keys.values()), *filter(None, persons.values())])
+    found: dict[Credential, Caller | AikaError] = {}
+    for one in credentials:
+        try:
+            if one.key_id is None:
+                found[one] = _by_session(one, persons[one])
+            else:
+                api_keys.refuse_ended(keys[one.key_id], now)
+                found[one] = _by_key(keys[one.key_id])
+        except AikaError as error:
+            found[one] = error
+    return found
+
+
+def _person_of(credential: Credential) -> User | None:
+    return sessions.person_of_session(credential.session) if credential.session else None
+
+
+def _by_session(credential: Credential, person: User | None) -> Caller:
+    if person is None:
+        raise Unauthenticated("NOT_SIGNED_IN", "Sign in, or send an API key.", fix="Authorization: Bearer aika_…")
+    return _allowed(Caller(credential, Principal(user_id=person.pk, api_key_id=None, name=person.shown_name), person))
+
+
+def _by_key(key: ApiKey) -> Caller:
+    if Scope.READ.value not in key.scopes:
+        raise Forbidden("SCOPE_MISSING", "This API key does not have the scope read.", fix="Use a key that has it.")
+    name = f"{key.name} ({key.owner.shown_name})"
+    principal = Principal(user_id=key.owner_id, api_key_id=key.pk, name=name)
+    return _allowed(Caller(Credential(key_id=key.pk), principal, key.owner))
+
+
+def _allowed(caller: Caller) -> Caller:
+    if not selectors.may_use_scope(caller.person, Scope.READ):
+        name = caller.principal.name
         raise Forbidden("NOT_PERMITTED", f"No role of {name} allows this.", fix="Ask an operator for a role.")
-    return Caller(credential, Principal(user_id=person.pk, api_key_id=credential.key_id, name=name), person)
+    return caller
 
 
 class SocketConsumer(ABC):
@@ -176,8 +212,8 @@ class SocketConsumer(ABC):
 
     @staticmethod
     @abstractmethod
-    def sight_of(caller: Caller) -> Any:
-        """What this caller may see now. Runs in a thread, when a socket opens and every RECHECK_S after."""
+    def sights_of(callers: Sequence[Caller]) -> Mapping[Credential, Any]:
+        """What each may see now. Runs in a thread, when a socket opens and, for all at once, every RECHECK_S after."""
 
     @abstractmethod
     def see(self, sight: Any) -> None:
@@ -220,7 +256,7 @@ class SocketConsumer(ABC):
 
     def _admit(self, request: ASGIRequest) -> tuple[Caller, Any]:
         caller = authenticate(request, now=timezone.now())
-        return caller, self.sight_of(caller)
+        return caller, self.sights_of([caller])[caller.credential]
 
     async def _attend(self, sight: Any) -> None:
         listening: asyncio.Task[None] | None = None
@@ -319,12 +355,13 @@ class Doorkeeper:
 
 def _look(asked: Sequence[tuple[type[SocketConsumer], Credential]]) -> dict[Any, Any]:
     """What each may see now, or why no longer. In a thread."""
-    now, found = timezone.now(), {}
-    for consumer, credential in asked:
-        try:
-            found[consumer, credential] = consumer.sight_of(standing(credential, now=now))
-        except AikaError as error:
-            found[consumer, credential] = error
+    callers = standings({credential for _consumer, credential in asked}, now=timezone.now())
+    found: dict[Any, Any] = {(consumer, credential): callers[credential] for consumer, credential in asked}
+    for consumer in {consumer for consumer, _credential in asked}:
+        allowed = [
+            caller for one, credential in asked if one is consumer and isinstance(caller := callers[credential], Caller)
+        ]
+        found |= {(consumer, credential): sight for credential, sight in consumer.sights_of(allowed).items()}
     return found
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -24,7 +24,7 @@ SLOW: Final = 4408
 TOO_MANY: Final = 4429
 
 Frame = dict[str, Any]
-Send = Callable[[Frame], Awaitable[None]]
+Send = Callable[[Frame], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,11 @@ TOO_SLOW: Final = Ending(SLOW)
 def text_of(message: Frame) -> str:
     """A message as it is sent."""
     return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+
+
+def frame_of(text: str) -> Frame:
+    """A text as the server takes it; the same one for every socket that gets the same text."""
+    return {"type": "websocket.send", "text": text}
 
 
 def error_text(error: AikaError) -> str:
@@ -91,8 +96,8 @@ class Outlet:
     """What one socket is sent. At most one frame is on its way: whoever would be a second waits here, or is replaced by
     what is newer when its turn comes.
 
-    `next_frame` gives, each time the way is free again, what is newest by then, or None. Nothing here ever waits for a
-    reader: one that does not read costs the others nothing.
+    `is_free` says whether the next frame may go. `next_frame` gives, each time the way is free again, the text that is
+    newest by then, or None. Nothing here ever waits for a reader: one that does not read costs the others nothing.
     """
 
     def __init__(self, send: Send) -> None:
@@ -101,33 +106,38 @@ class Outlet:
         self._queue: deque[str] = deque()
         self._rest: asyncio.Task[None] | None = None
         self._since = 0.0
+        self.is_free = True
         self.ended: asyncio.Future[Ending] = self._loop.create_future()
         self.next_frame: Callable[[], str | None] = lambda: None
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a frame is on its way, or none will ever be again."""
-        return self._rest is not None or self.ended.done()
-
     def say(self, text: str) -> None:
         """Send this after what was said before. With too much waiting the reader is dropped."""
-        if not self.is_busy:
-            self.put(text)
-        elif len(self._queue) >= QUEUE_MAX:
+        if self.offer(frame_of(text)):
+            return
+        if len(self._queue) >= QUEUE_MAX:
             self.end(TOO_SLOW)
-        else:
+        elif not self.ended.done():
             self._queue.append(text)
 
-    def put(self, text: str) -> None:
-        """Send this now. Only for who has just seen that the way is free."""
+    def offer(self, frame: Frame) -> bool:
+        """Send this now, or not at all; whether the way was free.
+
+        Run as far as it goes without waiting: a server takes a frame at once as long as its reader keeps up, and a task
+        for each would cost more than the frame.
+        """
+        if not self.is_free:
+            return False
+        steps = self._send(frame)
         try:
-            rest = begin(self._send({"type": "websocket.send", "text": text}))
+            waits_for = steps.send(None)
+        except StopIteration:
+            return True
         except (OSError, RuntimeError):
             self._gone()
-            return
-        if rest is not None:
-            self._since = self._loop.time()
-            self._rest = self._loop.create_task(self._follow(rest))
+            return True
+        self.is_free, self._since = False, self._loop.time()
+        self._rest = self._loop.create_task(self._follow(Rest(steps, waits_for)))
+        return True
 
     def drop_if_slow(self) -> None:
         """Drop the reader whose frame has been on its way for too long."""
@@ -136,6 +146,7 @@ class Outlet:
 
     def end(self, ending: Ending) -> None:
         """Have the socket closed; the first reason counts."""
+        self.is_free = False
         if not self.ended.done():
             self.ended.set_result(ending)
 
@@ -145,18 +156,19 @@ class Outlet:
         try:
             async with asyncio.timeout(within_s):
                 if ending.error is not None:
-                    await self._send({"type": "websocket.send", "text": error_text(ending.error)})
+                    await self._send(frame_of(error_text(ending.error)))
                 await self._send({"type": "websocket.close", "code": ending.code, "reason": ""})
         except (OSError, RuntimeError, TimeoutError):
             return
 
     async def _stop(self) -> None:
+        self.is_free = False
         self._queue.clear()
         if (rest := self._rest) is not None:
             rest.cancel()
             await asyncio.wait({rest})
 
-    async def _follow(self, rest: Coroutine[Any, Any, None]) -> None:
+    async def _follow(self, rest: "Rest") -> None:
         """Wait for the frame on its way, then send what waited, then what is newest."""
         try:
             await rest
@@ -165,38 +177,21 @@ class Outlet:
                 if text is None:
                     break
                 self._since = self._loop.time()
-                await self._send({"type": "websocket.send", "text": text})
+                await self._send(frame_of(text))
         except (OSError, RuntimeError):
             self._gone()
         finally:
-            self._rest = None
+            self._rest, self.is_free = None, not self.ended.done()
 
     def _gone(self) -> None:
         # 1006: nobody is there to be told anything.
         self.end(Ending(1006))
 
 
-def begin(awaited: Awaitable[None]) -> Coroutine[Any, Any, None] | None:
-    """Run as far as it goes without waiting; what is left of it to await, or None where nothing is.
+class Rest:
+    """A coroutine that was begun outside of a task, to be awaited by one from where it stands."""
 
-    A server takes a frame at once as long as its reader keeps up. A task for each would cost more than the frame.
-    """
-    steps = awaited.__await__()
-    try:
-        waits_for = next(steps)
-    except StopIteration:
-        return None
-    return _finish(_Rest(steps, waits_for))
-
-
-async def _finish(rest: "_Rest") -> None:
-    await rest
-
-
-class _Rest:
-    """A begun awaitable, to be awaited by a task from where it stands."""
-
-    def __init__(self, steps: Generator[Any, Any, None], waits_for: Any) -> None:
+    def __init__(self, steps: Coroutine[Any, Any, None], waits_for: Any) -> None:
         self._steps = steps
         self._waits_for = waits_for
 

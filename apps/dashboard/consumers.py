@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from django.db import Error as DatabaseError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from apps.accounts.sockets import Caller, SocketConsumer, in_thread
+from apps.accounts.sockets import Caller, Credential, SocketConsumer, in_thread
 from apps.common.decimals import instant_text
 from apps.common.errors import Invalid
-from apps.common.sockets import Frame, text_of
+from apps.common.sockets import Frame, frame_of, text_of
 from apps.dashboard import live
 from apps.dashboard.rules.news import News, Sight
 
@@ -27,9 +28,9 @@ class DeskConsumer(SocketConsumer):
     sight: Sight
 
     @staticmethod
-    def sight_of(caller: Caller) -> Sight:
-        """Which news the caller may hear."""
-        return live.sight_of(caller)
+    def sights_of(callers: Sequence[Caller]) -> dict[Credential, Sight]:
+        """Which news each may hear."""
+        return live.sights_of(callers)
 
     def see(self, sight: Sight) -> None:
         self.sight = sight
@@ -115,10 +116,9 @@ class NewsRoom:
                 listener.outlet.say(text)
 
     def _beat(self, standing: live.Standing) -> None:
-        texts: dict[Any, str] = {}
+        heartbeats: dict[Sight, Frame] = {}
         for listener in tuple(self._listeners):
             listener.outlet.drop_if_slow()
-            if not listener.outlet.is_busy:
-                text = texts.get(listener.sight) or standing.text_for(listener.sight)
-                texts[listener.sight] = text
-                listener.outlet.put(text)
+            if listener.sight not in heartbeats:
+                heartbeats[listener.sight] = frame_of(standing.text_for(listener.sight))
+            listener.outlet.offer(heartbeats[listener.sight])

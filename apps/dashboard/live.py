@@ -10,26 +10,32 @@ from uuid import UUID
 from apps.audit.selectors import alarm_summary, happened, newest_ids
 from apps.audit.types import Happened
 from apps.common.decimals import instant_text
-from apps.connectors.selectors import all_connections, connections_for
+from apps.connectors.selectors import all_connections, connections_for_each
 from apps.dashboard.rules.news import News, Place, Sight, Told, told_of
 from apps.policies.selectors import states_in_force, trading_state
 from apps.quotes.selectors.feeds_shown import feed_records, feeds_for
 from apps.trades.selectors import moved
 
 if TYPE_CHECKING:
-    from apps.accounts.sockets import Caller
+    from apps.accounts.sockets import Caller, Credential
+    from apps.connectors.models import Connection
 
 LOOK_BACK: Final = 500
 GLOBAL: Final = "global"
 _SEVERITY: Final = {"ACTIVE": 0, "REDUCING": 1}
 
 
-def sight_of(caller: "Caller") -> Sight:
+def sights_of(callers: "Sequence[Caller]") -> "dict[Credential, Sight]":
     """A person hears of their desks, a superuser of all; a key of what its owner asked, where it may be used."""
-    sees_all = caller.person.is_superuser and caller.principal.is_person
-    rows = all_connections() if sees_all else connections_for(caller.principal)
+    seeing_all = {one.principal for one in callers if one.person.is_superuser and one.principal.is_person}
+    rows = connections_for_each({one.principal for one in callers} - seeing_all)
+    everything = list(all_connections()) if seeing_all else []
+    return {one.credential: _sight(one, rows.get(one.principal, everything)) for one in callers}
+
+
+def _sight(caller: "Caller", connections: "Sequence[Connection]") -> Sight:
     return Sight(
-        names=tuple(sorted((row.slug, row.name) for row in rows)),
+        names=tuple(sorted((row.slug, row.name) for row in connections)),
         alarms=caller.principal.is_person and caller.person.is_staff,
         proposer=None if caller.principal.is_person else caller.principal.user_id,
     )

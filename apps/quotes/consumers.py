@@ -1,5 +1,6 @@
 """ws/quotes: prices of the instruments a caller subscribes to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, cast
@@ -7,11 +8,10 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from apps.accounts.sockets import Caller, SocketConsumer, in_thread
+from apps.accounts.sockets import Caller, Credential, SocketConsumer, in_thread
 from apps.common.errors import Invalid, NotFound
 from apps.common.sockets import Frame
-from apps.connectors.selectors import connections_for, instruments_of, market_of
-from apps.connectors.types import Quote
+from apps.connectors.selectors import connections_for_each, instruments_of, market_of
 from apps.quotes.hub import Hub, Reader
 from apps.quotes.rules.frames import subscribed_text
 from apps.quotes.services import quotes
@@ -38,9 +38,13 @@ class QuotesConsumer(SocketConsumer):
     """Subscribes, unsubscribes, and hands the rest to the hub."""
 
     @staticmethod
-    def sight_of(caller: Caller) -> Sight:
-        """The caller's connections by their short names."""
-        return {row.slug: Watched(row.pk, market_of(row)) for row in connections_for(caller.principal)}
+    def sights_of(callers: Sequence[Caller]) -> dict[Credential, Sight]:
+        """The connections of each by their short names."""
+        rows = connections_for_each({caller.principal for caller in callers})
+        return {
+            caller.credential: {row.slug: Watched(row.pk, market_of(row)) for row in rows[caller.principal]}
+            for caller in callers
+        }
 
     def see(self, sight: Sight) -> None:
         """Drop what is subscribed over a connection that is no longer the caller's."""
@@ -94,7 +98,7 @@ def look_up(caller: Caller, pairs: frozenset[tuple[str, str]]) -> tuple[frozense
 
     Raises NotFound CONNECTION_UNKNOWN, Invalid INSTRUMENT_UNKNOWN, for the first in order of names.
     """
-    sight = QuotesConsumer.sight_of(caller)
+    sight = QuotesConsumer.sights_of([caller])[caller.credential]
     wanted: dict[str, set[str]] = {}
     for connection, instrument in sorted(pairs):
         wanted.setdefault(connection, set()).add(instrument)
@@ -116,21 +120,8 @@ def look_up(caller: Caller, pairs: frozenset[tuple[str, str]]) -> tuple[frozense
                 fix=f"GET /api/v1/quotes?connection={slug} lists what there is.",
             )
         items |= {Item(slug, code, Topic(watched.market, code)) for code in codes}
-        ticks += [_tick(watched.market, quote) for quote in quotes.latest_of(watched.id, sorted(codes)).values()]
+        ticks += [Tick.of(watched.market, quote) for quote in quotes.latest_of(watched.id, sorted(codes)).values()]
     return frozenset(items), ticks
-
-
-def _tick(market: str, quote: Quote) -> Tick:
-    return Tick(
-        market=market,
-        instrument=quote.instrument,
-        bid=quote.bid,
-        ask=quote.ask,
-        bid_quantity=quote.bid_quantity,
-        ask_quantity=quote.ask_quantity,
-        occurred_at=quote.occurred_at,
-        received_at=quote.received_at,
-    )
 
 
 def _pairs_in(items: object) -> frozenset[tuple[str, str]]:

@@ -35,7 +35,7 @@ LEASE_TTL: Final = timedelta(seconds=10)
 RENEW_EVERY: Final = timedelta(seconds=3)
 TAKE_EVERY_S: Final = 2.0
 LOOK_EVERY_S: Final = 1.0
-FLUSH_EVERY_S: Final = 0.1
+FLUSH_EVERY_S: Final = 0.125
 CANDLES_EVERY_S: Final = 1.0
 AGAIN_S: Final = 30.0
 JOIN_S: Final = 2.0

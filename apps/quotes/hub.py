@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from apps.accounts.sockets import in_thread
 from apps.common.decimals import decimal_text, instant_text
-from apps.common.sockets import Outlet
+from apps.common.sockets import Frame, Outlet, frame_of
 from apps.quotes.rules import frames
 from apps.quotes.selectors.feeds_shown import feed_records, feeds_for
 from apps.quotes.types import Item, Tick, Topic
@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 GROUP: Final = "quotes"
 TYPE: Final = "quotes.ticks"
 FLUSH_S: Final = 0.1
-"""The least time between two updates of one socket: ten a second, however many ticks there are."""
+"""Ten updates of a socket a second at most, however many ticks there are. One that came late does not make the next one
+late: two may come sooner after each other, never more."""
 BEAT_S: Final = 1.0
 JOIN_EVERY_S: Final = 3.0
 
@@ -170,7 +171,7 @@ class Hub:
         self._readers: set[Reader] = set()
         self._changed: set[Topic] = set()
         self._shown_stale: set[Topic] = set()
-        self._flushed_at = 0.0
+        self._allowed_at = 0.0
         self._flush_due: asyncio.TimerHandle | None = None
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
@@ -242,13 +243,14 @@ class Hub:
                 if topic in self._read:
                     self._changed.add(topic)
         if self._changed and self._flush_due is None:
-            wait_s = max(self._flushed_at + FLUSH_S - self._loop.time(), 0.0)
+            wait_s = max(self._allowed_at - FLUSH_S - self._loop.time(), 0.0)
             self._flush_due = self._loop.call_later(wait_s, self._flush)
 
     def _flush(self) -> None:
         """Every view's changes as one text, straight to its sockets."""
         changed, self._changed = self._changed, set()
-        self._flush_due, self._flushed_at = None, self._loop.time()
+        self._flush_due = None
+        self._allowed_at = max(self._allowed_at, self._loop.time()) + FLUSH_S
         now = self._clock()
         for topic in changed & self._shown_stale:
             if not self._newest[topic].is_stale(now):
@@ -257,16 +259,14 @@ class Hub:
             items = [item for topic in changed & view.by_topic.keys() for item in view.by_topic[topic]]
             if not items:
                 continue
-            text = self._text(items, now)
+            frame = frame_of(self._text(items, now))
             for reader in tuple(view.readers):
-                if reader.outlet.is_busy:
+                if not reader.outlet.offer(frame):
                     reader.owed.update(items)
-                else:
-                    reader.outlet.put(text)
 
     def _pay(self, reader: Reader) -> None:
-        if not reader.outlet.is_busy and (text := self._owed(reader)) is not None:
-            reader.outlet.put(text)
+        if reader.outlet.is_free and (text := self._owed(reader)) is not None:
+            reader.outlet.offer(frame_of(text))
 
     def _owed(self, reader: Reader) -> str | None:
         """The newest of what this socket is owed, as of now."""
@@ -288,14 +288,13 @@ class Hub:
             await asyncio.sleep(BEAT_S)
             now = self._clock()
             feeds = await in_thread(lambda now=now: feed_records(now=now))  # type: ignore[misc]
-            texts: dict[frozenset[str], str] = {}
+            heartbeats: dict[frozenset[str], Frame] = {}
             for reader in tuple(self._readers):
                 reader.outlet.drop_if_slow()
-                if not reader.outlet.is_busy:
-                    mine = reader.connections
-                    if mine not in texts:
-                        texts[mine] = frames.heartbeat_text(feeds_for(mine, feeds), now)
-                    reader.outlet.put(texts[mine])
+                mine = reader.connections
+                if mine not in heartbeats:
+                    heartbeats[mine] = frame_of(frames.heartbeat_text(feeds_for(mine, feeds), now))
+                reader.outlet.offer(heartbeats[mine])
             stale = {topic for topic in self._read if self._is_stale(topic, now)}
             if newly := stale - self._shown_stale:
                 self._changed |= newly

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
+
+from apps.connectors.types import Quote
 
 QUOTE_AGE_S_MAX: Final = 10
 """Seconds after which a price that was heard is shown as stale, everywhere."""
@@ -49,6 +51,22 @@ class Tick:
     change_24h: Decimal | None = None
     occurred_at: datetime
     received_at: datetime
+
+    @classmethod
+    def of(cls, market: str, quote: Quote) -> Self:
+        """A quote of that market."""
+        return cls(
+            market=market,
+            instrument=quote.instrument,
+            bid=quote.bid,
+            ask=quote.ask,
+            bid_quantity=quote.bid_quantity,
+            ask_quantity=quote.ask_quantity,
+            last=quote.last,
+            change_24h=quote.change_24h,
+            occurred_at=quote.occurred_at,
+            received_at=quote.received_at,
+        )
 
     @property
     def topic(self) -> Topic:

@@ -102,13 +102,17 @@ def caller(user: object, *, key: bool = False) -> Caller:
     return Caller(Credential(), principal, person)  # type: ignore[arg-type]
 
 
+def sight_of(one: Caller) -> Sight:
+    return live.sights_of([one])[one.credential]
+
+
 def shown(sight: Sight, news: list[News]) -> list[str]:
     return [item.kind for item in news if sight.shows(item)]
 
 
 @pytest.mark.django_db
 def test_the_life_of_a_proposal_is_told_in_order_with_the_states_it_is_in(paper: PaperDesk) -> None:
-    elsewhere = live.sight_of(caller(UserFactory(role="trader", desk=ConnectionFactory().desk)))
+    elsewhere = sight_of(caller(UserFactory(role="trader", desk=ConnectionFactory().desk)))
     log = live.Log(0.0)
     bought, taken_back = paper.propose(), paper.propose(quantity=Decimal("0.011"))
     paper.approve(bought)
@@ -117,7 +121,7 @@ def test_the_life_of_a_proposal_is_told_in_order_with_the_states_it_is_in(paper:
     withdrawals.withdraw(proposal_id=taken_back.pk, principal=paper.principal, reason="", now=timezone.now())
     halt(paper)
     news = log.read(1.0)
-    mine = live.sight_of(caller(paper.trader))
+    mine = sight_of(caller(paper.trader))
 
     kinds = shown(mine, news)
     assert kinds[:2] == ["proposal.proposed", "proposal.proposed"]
@@ -151,15 +155,15 @@ def test_how_everything_stands_is_cut_to_what_a_caller_may_see(paper: PaperDesk)
     paper.propose()
     other = ConnectionFactory(slug="other", name="Other")
     standing = live.standing(timezone.now())
-    mine = json.loads(standing.text_for(live.sight_of(caller(paper.trader))))
-    theirs = json.loads(standing.text_for(live.sight_of(caller(UserFactory(role="trader", desk=other.desk)))))
-    admin = json.loads(standing.text_for(live.sight_of(caller(UserFactory(is_superuser=True)))))
+    mine = json.loads(standing.text_for(sight_of(caller(paper.trader))))
+    theirs = json.loads(standing.text_for(sight_of(caller(UserFactory(role="trader", desk=other.desk)))))
+    admin = json.loads(standing.text_for(sight_of(caller(UserFactory(is_superuser=True)))))
 
     assert (mine["waiting"], theirs["waiting"], admin["waiting"]) == (1, 0, 1)
     assert [row["connection"] for row in mine["trading_state"]["connections"]] == [paper.connection.slug]
     assert [row["connection"] for row in theirs["trading_state"]["connections"]] == ["other"]
     assert len(admin["trading_state"]["connections"]) == all_connections().count()
     halt(paper)
-    both = json.loads(live.standing(timezone.now()).text_for(live.sight_of(caller(UserFactory(is_superuser=True)))))
+    both = json.loads(live.standing(timezone.now()).text_for(sight_of(caller(UserFactory(is_superuser=True)))))
     assert (both["trading_state"]["code"], both["trading_state"]["everything"]) == ("ACTIVE", "ACTIVE")
     assert both["trading_state"]["words"] == f"ACTIVE, {paper.connection.name} HALTED"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.common import sockets
-from apps.common.sockets import QUEUE_MAX, Ending, Outlet, begin
+from apps.common.sockets import QUEUE_MAX, Ending, Outlet, Rest
 from apps.quotes import hub as hubs
 from apps.quotes.hub import Hub, Reader
 from apps.quotes.types import Item, Tick, Topic
@@ -130,18 +130,12 @@ class EverythingInOrder(Outlet):
     def __init__(self, send: sockets.Send) -> None:
         super().__init__(send)
         self._waiting: list[str] = []
-        self.next_frame_of_hub = self.next_frame
 
-    @property
-    def is_busy(self) -> bool:
-        return False
-
-    def put(self, text: str) -> None:
-        if super().is_busy:
-            self._waiting.append(text)
+    def offer(self, frame: sockets.Frame) -> bool:
+        if not super().offer(frame):
+            self._waiting.append(frame["text"])
             self.next_frame = lambda: self._waiting.pop(0) if self._waiting else None
-        else:
-            super().put(text)
+        return True
 
 
 def test_a_queue_in_front_of_the_socket_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,17 +223,17 @@ def test_what_was_begun_goes_on_from_where_it_stood() -> None:
             await asyncio.sleep(0)
             steps.append(-number)
 
-        async def quick() -> None:
-            steps.append("quick")
+        async def rest(number: int) -> None:
+            begun = work(number)
+            await Rest(begun, begun.send(None))
 
-        assert begin(quick()) is None
-        rests = [begin(work(number)) for number in (1, 2)]
-        tasks = [asyncio.create_task(rest) for rest in rests if rest is not None]
+        tasks = [asyncio.create_task(rest(number)) for number in (1, 2)]
         await asyncio.sleep(0)
         tasks[1].cancel()
         gate.set()
         await tasks[0]
-        assert (await asyncio.gather(tasks[1], return_exceptions=True))[0].__class__ is asyncio.CancelledError
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[1]
         return list(steps)
 
-    assert asyncio.run(played()) == ["quick", 1, 2, -1]
+    assert asyncio.run(played()) == [1, 2, -1]

@@ -1,4 +1,4 @@
-"""The state of the feeds as sockets say it."""
+"""The state of the feeds as each caller of a socket may see it."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime

@@ -184,7 +184,7 @@ class Board:
         news = quotes.keep_told(self.connection_ids, fresh)
         self._signs = replace(self._signs, lag_ms=lag_ms, late=not fresh)
         if news:
-            fan_out.send([_tick(self.market, fresh[code]) for code in news])
+            fan_out.send([Tick.of(self.market, fresh[code]) for code in news])
             self._instruments.update((code, fresh[code].received_at) for code in news)
             self._signs = replace(self._signs, priced_at=max(fresh[code].received_at for code in news))
 
@@ -214,18 +214,3 @@ class Board:
         if word is not signs.word:
             logger.info("%s: the feed is %s.", self.market, word)
         cache.set(signs_key(self.market), self._signs, timeout=SIGNS_KEPT_S)
-
-
-def _tick(market: str, quote: Quote) -> Tick:
-    return Tick(
-        market=market,
-        instrument=quote.instrument,
-        bid=quote.bid,
-        ask=quote.ask,
-        bid_quantity=quote.bid_quantity,
-        ask_quantity=quote.ask_quantity,
-        last=quote.last,
-        change_24h=quote.change_24h,
-        occurred_at=quote.occurred_at,
-        received_at=quote.received_at,
-    )
