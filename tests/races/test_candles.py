@@ -65,4 +65,5 @@ def test_without_the_lock_they_would_be_in_each_others_way(monkeypatch: Any) -> 
     monkeypatch.setattr(QuerySet, "select_for_update", lambda self, **options: self)
     meet_after(monkeypatch, service, "kept_between", len(WORKS))
 
-    assert any(isinstance(found, IntegrityError) for found in together(WORKS))
+    found = together(WORKS)
+    assert any(isinstance(one, IntegrityError) for one in found), found

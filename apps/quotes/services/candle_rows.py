@@ -93,7 +93,8 @@ def _insert(blocks: Iterable[Block], instant: Callable[[datetime], Any], *, diff
 
 
 def _copy(cursor: Any, table: str, blocks: Iterable[Block]) -> None:
-    with cursor.copy(f"COPY {table} ({_COLUMNS}) FROM STDIN") as copy:
+    # Django wraps what a statement raises, and not what a COPY does.
+    with connection.wrap_database_errors, cursor.copy(f"COPY {table} ({_COLUMNS}) FROM STDIN") as copy:
         for block in blocks:
             for at in range(0, len(block.candles), WRITTEN_AT_ONCE):
                 copy.write(copy_text(block, block.candles[at : at + WRITTEN_AT_ONCE]))
