@@ -269,6 +269,16 @@ def test_a_minute_that_cannot_be_written_is_written_with_the_next(monkeypatch: p
     assert [one.candle.open for one in stored()] == [100, 200]
 
 
+@pytest.mark.django_db
+def test_numbers_that_no_column_holds_do_not_stop_the_feed() -> None:
+    heard(MARKET, [trades(1, DAY, "0.0000000000000000001")], DAY)
+    heard(MARKET, [trades(2, DAY + timedelta(seconds=70), "200")], DAY + timedelta(seconds=70))
+    assert not Candle.objects.exists()
+    heard(MARKET, [trades(3, DAY + timedelta(seconds=140), "300")], DAY + timedelta(seconds=140))
+
+    assert [one.candle.open for one in stored()] == [200]
+
+
 def test_texts_of_numbers_are_in_normal_form() -> None:
     order = random.Random(5)
     for _ in range(2_000):

@@ -15,6 +15,7 @@ from typing import Final
 from django.core.cache import cache
 from django.db import DatabaseError, connection, transaction
 
+from apps.common.errors import AikaError
 from apps.connectors.stream_types import StreamEvent
 from apps.connectors.types import Candle
 from apps.quotes.models import CandleCover, CandleSeries
@@ -49,7 +50,8 @@ def heard(market: str, events: Iterable[StreamEvent], now: datetime) -> None:
     """What the feed of a market has just heard. Minutes that are over are written, all of them at once; the open ones
     are in the cache about once a second. To be called about once a second also where nothing was heard.
 
-    Never raises for the database: what could not be written is written with the next minutes.
+    Never raises for the database: what could not be written is written with the next minutes. Minutes with numbers that
+    no column holds are logged and left to the venue.
     """
     with _lock:
         hearing = _hearings.setdefault(market, _Hearing(market))
@@ -94,6 +96,9 @@ class _Hearing:
                 connection.close_if_unusable_or_obsolete()
             for key in list(self._pending)[: max(len(self._pending) - PENDING_MAX, 0)]:
                 del self._pending[key]
+        except (AikaError, ValueError):
+            logger.exception("%s minutes of %s are no candles that can be kept.", len(self._pending), self._market)
+            self._pending.clear()
         else:
             self._pending.clear()
 

@@ -1,0 +1,160 @@
+"""A real day played again: simulator, feed, candles, each a process of its own. What comes out is what went in."""
+
+import csv
+import gzip
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.venues.simulator_process import SimulatorProcess
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+DAY = ROOT / "tests" / "quotes" / "data" / "btc_usd_1m_2022-01-21.csv.gz"
+SPEED = 14_400
+PATIENCE_S = 120.0
+FEED, VENUE = 1, 3
+
+Manage = Callable[..., "subprocess.Popen[str]"]
+Candle = tuple[datetime, Decimal, Decimal, Decimal, Decimal, Decimal]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def manage(home: Path) -> Iterator[Manage]:
+    """Start a management command on a data folder of its own; what still runs at the end is killed."""
+    environment = {**os.environ, "AIKA_DATA_DIR": str(home), "DJANGO_SETTINGS_MODULE": "config.settings.local"}
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        environment.pop(name, None)
+    with ExitStack() as stack:
+
+        def begin(*words: str) -> "subprocess.Popen[str]":
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", *words],
+                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                text=True,
+            )  # fmt: skip
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        yield begin
+
+
+@pytest.fixture
+def venue() -> Iterator[SimulatorProcess]:
+    process = SimulatorProcess(arguments=("--replay", str(DAY), "--speed", str(SPEED), "--replay-wait")).start()
+    yield process
+    process.stop()
+
+
+def done(process: "subprocess.Popen[str]") -> str:
+    said, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, said
+    return said
+
+
+def of_the_file() -> list[tuple[Candle, Decimal]]:
+    """Its candles (base volume left at zero), and its volumes in quote currency."""
+    with gzip.open(DAY, "rt", newline="") as file:
+        return [
+            (
+                (
+                    datetime.fromisoformat(row["start_at"]),
+                    *(Decimal(row[name]) for name in ("open", "high", "low", "close")),
+                    Decimal(0),
+                ),
+                Decimal(row["volume_quote"]),
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+def stored(home: Path, seconds: int, source: int | None = None) -> list[Candle]:
+    """What the database has of 2022, straight from its file."""
+    question = (
+        "SELECT start, open, high, low, close, volume FROM quotes_candle JOIN quotes_candleseries s ON s.id = series_id"
+        " WHERE instrument = 'BTC-USD' AND seconds = ? AND start < '2023-01-01' AND (? IS NULL OR source = ?)"
+        " ORDER BY start"
+    )
+    with closing(sqlite3.connect(home / "aika.sqlite3", timeout=10)) as database:
+        return [
+            (datetime.fromisoformat(start).replace(tzinfo=UTC), *map(Decimal, numbers))  # type: ignore[misc]
+            for start, *numbers in database.execute(question, (seconds, source, source)).fetchall()
+        ]
+
+
+def equals_the_file(found: list[Candle]) -> None:
+    """Every minute, every price, and every volume to the file's last digit."""
+    expected = of_the_file()
+    assert [one[:5] for one in found] == [one[:5] for one, _ in expected]
+    for one, (_, volume_quote) in zip(found, expected, strict=True):
+        assert (one[5] * one[4]).quantize(volume_quote) == volume_quote, one
+
+
+def hours_of(minutes: list[Candle]) -> list[Candle]:
+    """Counted here once more, the plain way."""
+    found = []
+    for hour in range(24):
+        inside = [one for one in minutes if one[0].hour == hour]
+        high, low = max(one[2] for one in inside), min(one[3] for one in inside)
+        found.append((inside[0][0], inside[0][1], high, low, inside[-1][4], sum(one[5] for one in inside)))
+    return found  # type: ignore[return-value]
+
+
+def test_the_candles_that_come_out_are_those_that_went_in(manage: Manage, home: Path, venue: SimulatorProcess) -> None:
+    done(manage("migrate", "--noinput"))
+    done(manage("sync_roles"))
+    done(
+        manage(
+            *("seed_demo", "--url", "http://localhost:1", "--simulator-url", venue.url),
+            *("--simulator-key-file", str(venue.key_file)),
+        )
+    )
+    minutes = len(of_the_file())
+    assert minutes == 1_440
+
+    feed = manage("stream_quotes")
+    deadline = time.monotonic() + PATIENCE_S
+    while len(stored(home, 60, FEED)) < minutes:
+        assert feed.poll() is None
+        assert time.monotonic() < deadline, f"{len(stored(home, 60, FEED))} minutes, {venue.replay()}"
+        time.sleep(0.25)
+    feed.terminate()
+    done(feed)
+
+    heard = stored(home, 60, FEED)
+    equals_the_file(heard)
+    assert stored(home, 3_600) == hours_of(heard)
+
+    words = (
+        "--connection",
+        "coinbase-paper",
+        "--instrument",
+        "BTC-USD",
+        "--since",
+        "2022-01-21",
+        "--until",
+        "2022-01-22",
+    )
+    said = json.loads(done(manage("backfill_candles", *words, "--json")))
+    assert (said["candles"], said["calls"]) == (minutes, 6)
+    told = stored(home, 60, VENUE)
+    equals_the_file(told)
+    assert told == heard
+    assert json.loads(done(manage("backfill_candles", *words, "--verify", "--json")))["differences"] == 0
