@@ -8,6 +8,7 @@ from django.db.models import Count, Max, Min, Q, QuerySet
 
 from apps.audit.models import Alarm, Checkpoint, Delivery, Event, Notice, Pulse, Seal
 from apps.audit.types import (
+    ActorKind,
     AlarmSummary,
     Channel,
     FailingChannel,
@@ -29,6 +30,12 @@ VERIFICATIONS_LOOKED_AT = 20
 def events_of(subject: str) -> QuerySet[Event]:
     """Everything recorded about a subject, newest last."""
     return Event.objects.filter(subject=subject).order_by("id")
+
+
+def actors_of(subject: str, kinds: Collection[str]) -> frozenset[str]:
+    """The ids of the people who did any of these things to a subject."""
+    done = Event.objects.filter(subject=subject, kind__in=kinds, actor_kind=ActorKind.USER.value)
+    return frozenset(done.order_by().values_list("actor_id", flat=True))
 
 
 def events_after(event_id: int, *, limit: int = EVENTS_MAX) -> QuerySet[Event]:

@@ -1,20 +1,26 @@
 """Drafts, activation by two people, and what is frozen from then on: by services, by the ORM, by raw SQL."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test import Client
+from django.urls import reverse
 
 from apps.accounts.models import Desk, User
 from apps.accounts.services import second_person
-from apps.audit.selectors import events_of
+from apps.accounts.services.people import actor_of
+from apps.audit.models import Event
+from apps.audit.selectors import events_of, facts_of
 from apps.common.errors import Conflict, Denied, Forbidden, Invalid, Misconfigured
 from apps.connectors.models import Connection
 from apps.policies.models import PolicySet, PolicyVersion, Rule
 from apps.policies.selectors import active_version
 from apps.policies.services import versions
 from apps.policies.types import RuleRow
+from tests.factories.accounts import UserFactory
 from tests.policies.cases import APPROVALS, NOTIONAL, rule
 from tests.policies.rows import a_connection, activated
 
@@ -232,3 +238,75 @@ def test_rows_that_are_not_what_was_activated_stop_everything(
 
 def _raw(key: UUID) -> str:
     return key.hex if connection.vendor == "sqlite" else str(key)
+
+
+def _activate(draft: PolicyVersion, author: User, second: User, now: datetime) -> PolicyVersion:
+    asked = versions.request_activation(version_id=draft.pk, requester=author, now=now)
+    second_person.second(request_id=asked.pk, seconder=second, now=now)
+    return versions.activate(version_id=draft.pk, person=author, now=now)
+
+
+def _stricter(policy_set: PolicySet, author: User, now: datetime, limit: str) -> PolicyVersion:
+    """The demo's shape with this limit on one order."""
+    return _draft(policy_set, author, now, replace(NOTIONAL, params={"max_notional": limit}), APPROVALS)
+
+
+def test_one_person_activates_at_once_what_only_tightens(
+    policy_set: PolicySet, risk: User, approver: User, now: datetime
+) -> None:
+    first = _stricter(policy_set, risk, now, "1000")
+    _activate(first, risk, approver, now)
+
+    tighter = versions.activate(version_id=_stricter(policy_set, risk, now, "900").pk, person=risk, now=now)
+
+    assert tighter.state == "ACTIVE"
+    event = facts_of(Event.objects.filter(kind="policy.activated").latest("id"))["payload"]
+    assert (event["loosens"], event["second_person"]) == (False, None)  # type: ignore[index]
+    looser = _stricter(policy_set, risk, now, "900.01")
+    with pytest.raises(Denied, match="SECOND_PERSON_REQUIRED"):
+        versions.activate(version_id=looser.pk, person=risk, now=now)
+    back = _activate(looser, risk, approver, now)
+    event = facts_of(Event.objects.filter(kind="policy.activated").latest("id"))["payload"]
+    assert (back.state, event["loosens"], event["second_person"]) == ("ACTIVE", True, str(approver.pk))  # type: ignore[index]
+
+
+def test_what_tightens_today_loosens_once_something_tighter_judges(
+    policy_set: PolicySet, risk: User, approver: User, now: datetime
+) -> None:
+    _activate(_stricter(policy_set, risk, now, "1000"), risk, approver, now)
+    waiting = _stricter(policy_set, risk, now, "900")
+    versions.activate(version_id=_stricter(policy_set, risk, now, "800").pk, person=risk, now=now)
+    with pytest.raises(Denied, match="SECOND_PERSON_REQUIRED"):
+        versions.activate(version_id=waiting.pk, person=risk, now=now)
+
+
+def test_who_had_a_hand_in_a_draft_does_not_second_what_loosens(
+    policy_set: PolicySet, risk: User, approver: User, desk: Desk, now: datetime
+) -> None:
+    colleague = UserFactory(role="risk", desk=desk)
+    by_colleague, edited = _stricter(policy_set, colleague, now, "1000"), _stricter(policy_set, risk, now, "2000")
+    versions.record_version("policy.draft_edited", edited, actor_of(colleague), now)
+    for draft in (by_colleague, edited):
+        asked = versions.request_activation(version_id=draft.pk, requester=risk, now=now)
+        second_person.second(request_id=asked.pk, seconder=colleague, now=now)
+        with pytest.raises(Denied, match="SECOND_PERSON_IS_AUTHOR"):
+            versions.activate(version_id=draft.pk, person=risk, now=now)
+        second_person.withdraw(request_id=asked.pk, person=risk, now=now)
+        assert _activate(draft, risk, approver, now).state == "ACTIVE"
+
+
+def test_the_page_says_whether_one_person_is_enough(
+    policy_set: PolicySet, risk: User, approver: User, now: datetime
+) -> None:
+    client = Client()
+    client.force_login(risk)
+    loose = _stricter(policy_set, risk, now, "1000")
+    page = reverse("admin:policies_policyversion_activate", args=[loose.pk])
+    assert "this loosens, so activating takes two people" in client.get(page).content.decode()
+    _activate(loose, risk, approver, now)
+    tight = _stricter(policy_set, risk, now, "900")
+    page = reverse("admin:policies_policyversion_activate", args=[tight.pk])
+    assert "this only tightens: one person may activate it at once" in client.get(page).content.decode()
+    client.post(page)
+    tight.refresh_from_db()
+    assert (tight.state, tight.activated_by) == ("ACTIVE", risk)

@@ -30,9 +30,9 @@ SCOPES = st.sampled_from([{}, {}, {}, {"side": "BUY"}, {"side": "SELL"}, {"instr
 
 
 @st.composite
-def rules(draw: st.DrawFn) -> RuleRow:
-    """A readable rule of any kind that judges numbers or states."""
-    kind = draw(
+def rules(draw: st.DrawFn, kind: str = "") -> RuleRow:
+    """A readable rule of any kind (or of this one) that judges numbers or states."""
+    kind = kind or draw(
         st.sampled_from(
             [
                 "max_order_quantity",

@@ -1,4 +1,4 @@
-"""Versions: a draft is edited here, activated by two people, and read-only from then on."""
+"""Versions: a draft is edited here, activated (by two people where it loosens), and read-only from then on."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from apps.common.errors import Invalid
 from apps.policies.admin.base import DRAFT, MayRead, person_of
 from apps.policies.forms import RuleForm, params_help
 from apps.policies.models import PolicyVersion, Rule
+from apps.policies.rules import loosenings
 from apps.policies.selectors import rules_of
 from apps.policies.services import versions
 from apps.policies.types import VersionState
@@ -132,7 +133,7 @@ class PolicyVersionAdmin(MayRead, ModelAdmin):
         if request.method == "POST":
             return act(request, lambda now: self._activate(request, pk, now), back=back)
         version = get_object_or_404(PolicyVersion.objects.select_related("policy_set", "author"), pk=pk)
-        problem = ""
+        problem, why = "", loosenings(versions.active_rules(version.policy_set_id), rules_of(version))
         try:
             versions.check_draft(version)
         except Invalid as error:
@@ -144,6 +145,7 @@ class PolicyVersionAdmin(MayRead, ModelAdmin):
             "version": version,
             "rules": rules_of(version),
             "problem": problem,
+            "loosenings": why,
             "is_draft": _is_draft(version),
         }
         return TemplateResponse(request, "policies/activate.html", context)

@@ -4,6 +4,7 @@ from apps.policies.rules.compiled import rules_digest
 from apps.policies.rules.evaluate import evaluate, facts_needed
 from apps.policies.rules.frozen import EVALUATOR_VERSION, inputs_bytes, replay, results_bytes
 from apps.policies.rules.kinds import KINDS, build, title_of
+from apps.policies.rules.loosening import loosenings, loosens
 from apps.policies.rules.reading import READ_ONLY_AT
 from apps.policies.rules.reference import reason_codes_page
 from apps.policies.rules.standing import Standing, standing_denials
@@ -21,6 +22,8 @@ __all__ = [
     "facts_needed",
     "inputs_bytes",
     "loss_facts_needed",
+    "loosenings",
+    "loosens",
     "losses_reached",
     "reason_codes_page",
     "replay",

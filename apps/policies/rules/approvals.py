@@ -20,7 +20,7 @@ def approvals_required(params: Params) -> Built:
 
     Tiers are read in ascending order of `up_to`, however they were written; one without `up_to` has no upper bound.
     """
-    bounded, unbounded = _tiers(params)
+    bounded, unbounded = read_tiers(params)
     top = bounded[-1][0] if bounded else None
 
     def check(case: Case, keys: tuple[str, ...]) -> Finding:
@@ -36,7 +36,8 @@ def approvals_required(params: Params) -> Built:
     return Built(check)
 
 
-def _tiers(params: Params) -> tuple[list[tuple[Decimal, Tier]], Tier | None]:
+def read_tiers(params: Params) -> tuple[list[tuple[Decimal, Tier]], Tier | None]:
+    """The bounded tiers in ascending order, and the one without a bound. Raises Invalid RULE_PARAMS_INVALID."""
     drift_bps = params.bps_or_none("drift_bps") or DRIFT_BPS
     quote_age_s = params.whole("quote_age_s", low=1, high=QUOTE_AGE_S_MAX, default=QUOTE_AGE_S)
     bounded: dict[Decimal, Tier] = {}

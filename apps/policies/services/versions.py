@@ -1,4 +1,5 @@
-"""Policy sets and their versions: drafted by one person, activated by two, frozen from then on."""
+"""Policy sets and their versions: drafted by one person, frozen once they judge. What loosens takes a second person who
+had no hand in it; what only tightens, one person at once."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -10,11 +11,12 @@ from django.db import IntegrityError, transaction
 from apps.accounts import selectors as people
 from apps.accounts.services import second_person
 from apps.accounts.services.people import actor_of
+from apps.audit.selectors import actors_of
 from apps.audit.services import events
 from apps.audit.types import Actor
-from apps.common.errors import Conflict, Forbidden, Invalid, NotFound
+from apps.common.errors import Conflict, Denied, Forbidden, Invalid, Misconfigured, NotFound
 from apps.policies.models import PolicySet, PolicyVersion, Rule
-from apps.policies.rules import build
+from apps.policies.rules import build, loosenings
 from apps.policies.selectors import next_number, rules_of
 from apps.policies.services import budgets
 from apps.policies.types import RuleKind, RuleRow, VersionRules, VersionState
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from apps.accounts.models import SecondPersonRequest, User
 
 ACTIVATE_KIND = "policy.activate"
+EDITED_KINDS = ("policy.drafted", "policy.draft_edited")
 ACTIVATE_TTL = timedelta(days=1)
 RULES_MAX = 200
 
@@ -75,11 +78,12 @@ def request_activation(*, version_id: UUID, requester: "User", now: datetime) ->
     _may_draft(requester)
     version = _draft(version_id)
     ready = check_draft(version)
+    why = " ".join(loosenings(active_rules(version.policy_set_id), ready))
     return second_person.request(
         kind=ACTIVATE_KIND,
         subject=_subject(version),
         digest=ready.digest,
-        summary=f"Activate {version} with {len(ready.rules)} rules. {version.note}"[:2000],
+        summary=f"Activate {version} with {len(ready.rules)} rules. {version.note} {why}".strip()[:2000],
         requester=requester,
         now=now,
         ttl=ACTIVATE_TTL,
@@ -88,15 +92,18 @@ def request_activation(*, version_id: UUID, requester: "User", now: datetime) ->
 
 @transaction.atomic
 def activate(*, version_id: UUID, person: "User", now: datetime) -> PolicyVersion:
-    """Let a seconded draft judge from now on; the version before is retired in the same moment.
+    """Let a draft judge from now on; the version before is retired in the same moment.
 
-    Raises Forbidden MAY_NOT_DRAFT_POLICY, NotFound POLICY_VERSION_NOT_FOUND, Conflict POLICY_NOT_A_DRAFT, Invalid
-    POLICY_INCOMPLETE or that of a rule, Denied SECOND_PERSON_REQUIRED: also where a rule changed since it was seconded.
+    What `loosenings` finds needs a second person who neither drafted nor edited it. What only tightens needs nobody
+    else, and takes a second that is there along. Raises Forbidden MAY_NOT_DRAFT_POLICY, NotFound
+    POLICY_VERSION_NOT_FOUND, Conflict POLICY_NOT_A_DRAFT, Invalid POLICY_INCOMPLETE or that of a rule, Denied
+    SECOND_PERSON_REQUIRED: also where a rule changed since it was seconded; Denied SECOND_PERSON_IS_AUTHOR.
     """
     _may_draft(person)
     version = _draft(version_id)
     ready = check_draft(version)
-    asked = second_person.use(kind=ACTIVATE_KIND, subject=_subject(version), digest=ready.digest, now=now)
+    why = loosenings(active_rules(version.policy_set_id), ready)
+    seconder = _seconder(version, ready.digest, now, is_needed=bool(why))
     PolicyVersion.objects.filter(policy_set=version.policy_set, state=VersionState.ACTIVE.value).update(
         state=VersionState.RETIRED.value, retired_at=now
     )
@@ -106,7 +113,14 @@ def activate(*, version_id: UUID, person: "User", now: datetime) -> PolicyVersio
     connections = version.policy_set.desk.connections.values_list("pk", flat=True)
     budgets.apply_limits(connection_ids=connections, now=now)
     record_version(
-        "policy.activated", version, actor_of(person), now, digest=ready.digest, second_person=str(asked.seconder_id)
+        "policy.activated",
+        version,
+        actor_of(person),
+        now,
+        digest=ready.digest,
+        second_person=None if seconder is None else str(seconder),
+        loosens=bool(why),
+        loosenings=list(why),
     )
     return version
 
@@ -160,6 +174,38 @@ def record_version(kind: str, version: PolicyVersion, actor: Actor, now: datetim
     payload = {"set": version.policy_set.slug, "number": version.number, "state": version.state, **more}
     stream = f"policy_set:{version.policy_set_id}"
     events.record(stream=stream, kind=kind, actor=actor, subject=_subject(version), payload=payload, now=now)
+
+
+def active_rules(policy_set_id: UUID) -> VersionRules | None:
+    """The rules of the set that judge now; None where none do, or where they are not what was activated."""
+    active = PolicyVersion.objects.filter(policy_set=policy_set_id, state=VersionState.ACTIVE.value)
+    version = active.select_related("policy_set").first()
+    try:
+        return None if version is None else rules_of(version)
+    except Misconfigured:
+        return None
+
+
+def _seconder(version: PolicyVersion, digest: str, now: datetime, *, is_needed: bool) -> UUID | None:
+    """Who seconded exactly these rules, whose word is used up by this."""
+    try:
+        asked = second_person.use(kind=ACTIVATE_KIND, subject=_subject(version), digest=digest, now=now)
+    except Denied:
+        if is_needed:
+            raise
+        return None
+    if is_needed and asked.seconder_id in _authors(version):
+        raise Denied(
+            "SECOND_PERSON_IS_AUTHOR",
+            "Who drafted or edited a version does not second it.",
+            fix="Ask somebody who had no hand in it.",
+        )
+    return asked.seconder_id
+
+
+def _authors(version: PolicyVersion) -> set[UUID | None]:
+    """Who made the draft, and whoever edited it."""
+    return {version.author_id, *(UUID(actor) for actor in actors_of(_subject(version), EDITED_KINDS))}
 
 
 def _elsewhere(version: PolicyVersion, kind: RuleKind) -> bool:
