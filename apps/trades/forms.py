@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django import forms
+from django.db.models import QuerySet
 
 from apps.accounts.selectors import active_people
 from apps.accounts.services.api_keys import KEY_LIFETIME_MAX
 from apps.common.api.bodies import parse_json
 from apps.common.decimals import parse_decimal
 from apps.common.errors import Invalid
-from apps.connectors.selectors import active_connections
 from apps.connectors.types import OrderType, Side, TimeInForce
 from apps.trades.rules import hooks as rules
 from apps.trades.services.hooks import Content
@@ -98,9 +98,9 @@ class HookForm(forms.Form):
 
     only_new: ClassVar = ("name", "owner", "networks", "days")
 
-    def __init__(self, *args: Any, new: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, new: bool, connections: QuerySet[Any], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["connection"].queryset = active_connections().order_by("name")  # type: ignore[attr-defined]  # a choice of rows
+        self.fields["connection"].queryset = connections.order_by("name")  # type: ignore[attr-defined]  # a choice of rows
         self.fields["owner"].queryset = active_people()  # type: ignore[attr-defined]  # as above
         if not new:
             for name in self.only_new:

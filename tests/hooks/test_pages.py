@@ -16,7 +16,7 @@ from apps.audit.models import Event
 from apps.connectors.models import ConnectionGrant
 from apps.trades.forms import EXAMPLE_BODY, EXAMPLE_TEMPLATE
 from apps.trades.models import Hook, HookCall
-from tests.factories.accounts import UserFactory
+from tests.factories.accounts import DeskFactory, UserFactory
 from tests.factories.connectors import ConnectionFactory
 from tests.factories.desk import PaperDesk
 from tests.factories.tampering import tamper
@@ -98,6 +98,15 @@ def test_others_read_and_change_nothing(paper: PaperDesk, signing: Sender, role:
     assert client.post(reverse("admin:trades_hook_delete", args=[signing.hook.pk])).status_code == 403
     signing.hook.refresh_from_db()
     assert signing.hook.enabled
+
+
+def test_people_of_another_desk_do_not_see_it(signing: Sender, paper: PaperDesk) -> None:
+    client = signed_in(UserFactory(username="otto-elsewhere", role="operator", desk=DeskFactory(slug="elsewhere")))
+    assert client.get(page_of(signing.hook)).status_code == 404
+    assert signing.hook.name not in client.get(reverse(LIST)).content.decode()
+    for verb in ("enable", "disable", "rotate"):
+        assert client.post(reverse(f"admin:trades_hook_{verb}", args=[signing.hook.pk])).status_code == 404
+    assert "valid choice" in client.post(reverse(ADD), typed(paper)).content.decode()
 
 
 def test_nobody_without_a_role_looks_at_hooks(signing: Sender, outsider: User) -> None:

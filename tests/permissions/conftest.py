@@ -24,6 +24,7 @@ from apps.policies.types import LatchKind
 from tests.factories.accounts import DeskFactory, UserFactory, issue_key
 from tests.factories.desk import PaperDesk
 from tests.factories.latches import trip
+from tests.hooks.conftest import make_sender
 
 # What the letters of the matrix stand for: capitals sit at the desk, small letters at another one.
 ROLES = {"T": Role.TRADER, "A": Role.APPROVER, "R": Role.RISK, "O": Role.OPERATOR, "U": Role.AUDITOR}
@@ -123,8 +124,8 @@ def setting(paper: PaperDesk) -> Setting:
         "policyset/": {"pk": paper.version.policy_set_id},
         "policyversion/": {"pk": draft.pk},
         "2fa/keys/": {"pk": 1},
-        "trades/hook/": {"pk": uuid4()},
         "connection/": {"pk": paper.connection.pk},
+        "trades/hook/": {"pk": make_sender(paper).hook.pk},
     }
     seen = asdict(paper.seen(waiting))
     votes = {"approve": seen, "decline": {"digest": waiting.digest, "comment": "No."}}

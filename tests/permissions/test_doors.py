@@ -21,6 +21,7 @@ REFUSED = {401, 403, 404, 405}
 ELSEWHERE = {
     "admin/(?P<url>.*)$": "leads nowhere: what is not found",
     "api/": "leads nowhere: what is not found",
+    "hooks/<slug:name>": "opened by the secret of the hook and by nothing else: tests/hooks",
 }
 
 

@@ -19,8 +19,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 
 from apps.accounts.services.people import actor_of
-from apps.common.admin import ReadOnlyAdmin, act
+from apps.common.admin import act
 from apps.common.errors import AikaError, Denied
+from apps.connectors.selectors import active_connections
 from apps.trades.admin.base import TradeLedgerAdmin, story_link, wire_bytes
 from apps.trades.forms import MODES, HookForm, RotateForm, preview
 from apps.trades.models import Hook, HookCall
@@ -39,8 +40,9 @@ def _person(request: HttpRequest) -> "User":
 
 
 @admin.register(Hook)
-class HookAdmin(ReadOnlyAdmin[Hook]):
-    """One page a hook: how it stands, what it makes of a body, and what it was last sent."""
+class HookAdmin(TradeLedgerAdmin[Hook]):
+    """One page a hook: how it stands, what it makes of a body, and what it was last sent. Whoever sets it up sits at
+    the desk of its connection."""
 
     list_display = ("name", "state_in_words", "connection", "owner", "mode_in_words", "last_call", "key_expires")
     list_select_related = ("connection", "owner", "api_key")
@@ -67,12 +69,6 @@ class HookAdmin(ReadOnlyAdmin[Hook]):
     def key_expires(self, hook: Hook) -> datetime:
         return hook.api_key.over_at
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm(MANAGE) or request.user.has_perm("accounts.view_ledger")
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
-
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm(MANAGE)
 
@@ -91,7 +87,8 @@ class HookAdmin(ReadOnlyAdmin[Hook]):
     ) -> HttpResponse:
         """GET the form, POST to preview or to make it. The answer to the latter is the only page with the secret."""
         self._require(request)
-        form = HookForm(request.POST if request.method == "POST" else None, new=True)
+        posted = request.POST if request.method == "POST" else None
+        form = HookForm(posted, new=True, connections=_connections(request))
         if form.is_valid() and "_preview" not in request.POST and (page := self._made(request, form)) is not None:
             return page
         return self._page(request, "trades/hook_add.html", "New hook", form=form, shown=_preview(form))
@@ -120,13 +117,12 @@ class HookAdmin(ReadOnlyAdmin[Hook]):
         """The page of a hook; POST previews another template, or saves it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        rows = Hook.objects.select_related("connection", "owner", "api_key")
-        hook = get_object_or_404(rows, pk=_uuid(object_id))
+        hook = self._hook(request, _uuid(object_id))
         may_manage = request.user.has_perm(MANAGE)
         if request.method == "POST":
             self._require(request)
         posted = request.POST if request.method == "POST" else None
-        form = HookForm(posted, initial=_typed(hook), new=False)
+        form = HookForm(posted, initial=_typed(hook), new=False, connections=_connections(request))
         if request.method == "POST" and "_preview" not in request.POST and form.is_valid():
             try:
                 changed = hooks.change(
@@ -156,6 +152,7 @@ class HookAdmin(ReadOnlyAdmin[Hook]):
     def enable_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """POST: switch it on; on a live connection that asks a second person, or uses their word."""
         self._require(request)
+        self._hook(request, pk)
 
         def verb(now: datetime) -> str:
             person = _person(request)
@@ -173,6 +170,7 @@ class HookAdmin(ReadOnlyAdmin[Hook]):
     def disable_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """POST: switch it off at once."""
         self._require(request)
+        self._hook(request, pk)
 
         def verb(now: datetime) -> str:
             hook = hooks.disable(hook_id=pk, actor=actor_of(_person(request)), now=now)
@@ -185,7 +183,7 @@ class HookAdmin(ReadOnlyAdmin[Hook]):
     def rotate_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """GET says what stops working; POST makes another secret and shows it once."""
         self._require(request)
-        hook = get_object_or_404(Hook.objects.select_related("owner", "connection", "api_key"), pk=pk)
+        hook = self._hook(request, pk)
         form = RotateForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             now = timezone.now()
@@ -202,6 +200,10 @@ class HookAdmin(ReadOnlyAdmin[Hook]):
                 title = "The secret, shown once"
                 return self._page(request, "trades/hook_secret.html", title, hook=hook, secret=secret)
         return self._page(request, "trades/hook_rotate.html", "Another secret", hook=hook, form=form)
+
+    def _hook(self, request: HttpRequest, pk: UUID) -> Hook:
+        """The hook, for people of its desk. Raises Http404."""
+        return get_object_or_404(self.get_queryset(request).select_related("owner", "connection", "api_key"), pk=pk)
 
     def _require(self, request: HttpRequest) -> None:
         if not request.user.has_perm(MANAGE):
@@ -251,6 +253,12 @@ def state_of(hook: Hook, now: datetime) -> str:
     if hook.api_key.over_at <= now:
         return "off: its key has expired"
     return "on" if hook.enabled else "off"
+
+
+def _connections(request: HttpRequest) -> QuerySet[Any]:
+    """Those a person may set a hook up on: of their own desks."""
+    person = _person(request)
+    return active_connections() if person.is_superuser else active_connections().filter(desk__members=person.pk)
 
 
 def _typed(hook: Hook) -> dict[str, object]:
