@@ -16,6 +16,7 @@ _READ_LEDGER = frozenset(
         "approvals.view_*",
         "connectors.view_*",
         "policies.view_*",
+        "quotes.view_*",
         "trades.view_*",
     }
 )
