@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from apps.connectors.venue_types import Venue as Venue
 from apps.connectors.venue_types import venue_title as venue_title
@@ -141,6 +141,11 @@ class InstrumentSpec:
     limit_only: bool
     post_only: bool
     fetched_at: datetime
+
+
+QUOTE_AGE_S_MAX: Final = 10
+"""Seconds after which a price that was heard is stale, everywhere: on pages, to programs, and to policy, to which it is
+no price then. Rules and tiers may be stricter, none is looser."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, NamedTuple, Self
+from typing import NamedTuple, Self
 
+from apps.connectors.types import QUOTE_AGE_S_MAX as QUOTE_AGE_S_MAX
 from apps.connectors.types import Quote
-
-QUOTE_AGE_S_MAX: Final = 10
-"""Seconds after which a price that was heard is shown as stale, everywhere."""
 
 
 def is_stale(received_at: datetime, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.connectors.models import Connection
 from apps.connectors.services import sync
-from apps.connectors.types import Side
+from apps.connectors.types import QUOTE_AGE_S_MAX, Side
 from apps.policies.models import Latch
 from apps.policies.types import Fact, FactKind, FactSpec, LatchKind
 from apps.quotes.services import quotes
@@ -155,6 +155,14 @@ class TestExposure:
         cache.delete(f"quote:{paper.connection.pk}:ADA-USD")
         assert quotes.latest(paper.connection.pk, "ADA-USD") is None
         assert fact(paper, FactKind.GROSS) is None
+
+    def test_a_stale_price_is_none(self, paper: PaperDesk) -> None:
+        paper.propose()
+        heard = quotes.latest(paper.connection.pk, BTC)
+        assert heard is not None
+        bound = heard.received_at + timedelta(seconds=QUOTE_AGE_S_MAX)
+        assert fact(paper, FactKind.QUOTE, BTC, now=bound) is not None
+        assert fact(paper, FactKind.QUOTE, BTC, now=bound + timedelta(microseconds=1)) is None
 
     def test_and_that_denies(self, paper: PaperDesk, monkeypatch: pytest.MonkeyPatch) -> None:
         kept = Gathering.quote

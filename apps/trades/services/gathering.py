@@ -17,6 +17,7 @@ from apps.policies.rules.budgets import Dimension
 from apps.policies.selectors import in_use, trading_states_question, tripped_question
 from apps.policies.types import Ask, FactKind, FactSpec, LatchKind
 from apps.quotes.services.quotes import latest
+from apps.quotes.types import is_stale
 from apps.trades.rules.reservations import OpenOrder
 from apps.trades.selectors import equity, exposure
 
@@ -223,7 +224,9 @@ class Gathering:
         return {row.code: (row.base_currency, row.quote_currency) for row in rows if row.code in traded}
 
     def quote(self, code: str) -> Quote | None:
-        return self.quotes.get(code) or latest(self.connection.pk, code)
+        """The price that was heard last; a stale one is none."""
+        found = self.quotes.get(code) or latest(self.connection.pk, code)
+        return None if found is None or is_stale(found.received_at, self.now) else found
 
     def held(self, currency: str) -> Decimal:
         """Quantity held now: the venue's own figure, plus what was bought since it was read."""
