@@ -4,7 +4,9 @@ import os
 import random
 import re
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,8 +15,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from apps.common import words
-from tests.browser.conftest import PHONE, WIDE
+from tests.browser.conftest import PHONE, WIDE, SignIn
 from tests.browser.test_look import barriers, sideways
+from tests.factories.accounts import UserFactory
+from tests.factories.desk import PaperDesk
 from tests.scenarios.callers import eventually
 from tests.scenarios.test_embedded_run import Desk, processes_of
 
@@ -324,3 +328,45 @@ def test_the_keyboard_is_enough(watch: Open) -> None:
     page.evaluate("window.dispatchEvent(new Event('focus'))")
     assert page.evaluate("document.activeElement.dataset.choose !== undefined")
     assert page.url.endswith("/1m")
+
+
+@pytest.fixture
+def plain_trader(running: Desk) -> Iterator[None]:
+    """The trader is no staff, for as long as the test runs."""
+    with closing(sqlite3.connect(running.home / "aika.sqlite3", timeout=20)) as database:
+        for is_staff in (0, 1):
+            database.execute("UPDATE accounts_user SET is_staff = ? WHERE username = 'trader'", (is_staff,))
+            database.commit()
+            if not is_staff:
+                yield
+
+
+def test_a_trader_who_is_no_staff_watches_and_leaves(watch: Open, plain_trader: None) -> None:
+    page = watch("trader")
+    expect(page.locator("[data-total]")).not_to_have_text("Not known")
+    expect(page.locator("#feeds")).to_contain_text("Live")
+    expect(page.locator("#part-state")).to_contain_text("ACTIVE")
+    links = page.locator("a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    assert [link for link in links if link.startswith("/admin")] == []
+    assert page.troubles == []  # type: ignore[attr-defined]
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(re.compile("/accounts/login/"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_that_reaches_no_socket_and_has_no_candle_says_both(desk_live: PaperDesk, sign_in: SignIn) -> None:
+    """Django's test server speaks no WebSocket, and nobody has fetched a candle."""
+    desk_live.propose()
+    page = sign_in(desk_live.approver)
+    page.goto("/")
+    expect(page.locator("#watch-cut")).to_contain_text("cut off from Aika", timeout=PATIENCE_MS)
+    expect(page.locator("#chart-empty")).to_contain_text("No 5-minute candle of BTC-USD yet.")
+    expect(page.locator("#chart-empty")).to_contain_text("backfill_candles --connection")
+    expect(page.locator(".prices [data-last]").first).to_have_text("Not known")
+    stranger = sign_in(UserFactory(role="approver"), viewport=PHONE)
+    stranger.goto("/")
+    expect(stranger.locator("h1")).to_contain_text("Nothing is held")
+    expect(stranger.locator("#chart-empty")).to_contain_text("No instrument to draw.")
+    assert sideways(stranger) <= 0
+    for each in (page, stranger):
+        assert [trouble for trouble in each.troubles if "WebSocket" not in trouble] == []  # type: ignore[attr-defined]
