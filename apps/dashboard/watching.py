@@ -88,6 +88,17 @@ class WatchPage:
         return sum(line.is_open and line.quote_currency == self.currency for line in self.positions)
 
     @property
+    def stopped(self) -> str:
+        """`Trading is HALTED.`, or which connections are not ACTIVE; empty where all are."""
+        worse = [line for line in self.connections if line.is_active and line.state != "ACTIVE"]
+        if not worse:
+            return ""
+        active = [line for line in self.connections if line.is_active]
+        if len(worse) == len(active) and len({line.state for line in worse}) == 1:
+            return f"Trading is {worse[0].state}."
+        return f"{words.listed([f'{line.name} is {line.state}' for line in worse])}."
+
+    @property
     def waiting_total(self) -> int:
         return len(self.waiting) + self.more_waiting
 

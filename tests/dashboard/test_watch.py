@@ -13,6 +13,7 @@ from apps.connectors.models import Connection
 from apps.connectors.types import Side
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
+from tests.policies.rows import a_connection
 
 pytestmark = pytest.mark.django_db
 PAGES = ("home", "watch_parts")
@@ -113,6 +114,17 @@ def test_real_money_is_named_where_it_stands_beside_paper(paper: PaperDesk) -> N
     assert "<title>LIVE ·" in text and "LIVE, real money" in text and ">PAPER<" in text.replace("</span>", "<")
     waiting = text[text.index('id="part-waiting"') :]
     assert '<span class="quiet">paper</span>' in waiting[: waiting.index("</section>")]
+
+
+def test_what_is_halted_or_reducing_is_said_first(paper: PaperDesk) -> None:
+    client = enter(paper.approver)
+    assert "Trading is" not in client.get(reverse("watch_parts")).content.decode()
+    a_connection(paper.desk, timezone.now(), slug="other")
+    client.post(reverse("admin:trading_halt", args=[paper.connection.pk]))
+    lead = client.get(reverse("watch_parts")).content.decode().partition("Prices")[0]
+    assert f"{paper.connection.name} is HALTED." in lead and "Trading is" not in lead
+    client.post(reverse("admin:halt"))
+    assert "Trading is HALTED." in client.get(reverse("watch_parts")).content.decode().partition("Prices")[0]
 
 
 def test_a_key_that_names_no_row_draws_the_first(paper: PaperDesk) -> None:
