@@ -1,12 +1,13 @@
 """The doors that stay open: who may sit at each, and whose connections they see there."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from apps.accounts.errors import Unauthenticated
-from apps.accounts.sockets import Caller, Credential, SocketConsumer, standing
+from apps.accounts.sockets import Caller, Credential, SocketConsumer, standings
 from apps.common.errors import AikaError, Forbidden
 from apps.dashboard.consumers import DeskConsumer
 from apps.quotes.consumers import QuotesConsumer
@@ -21,6 +22,18 @@ SOCKETS: dict[str, tuple[type[SocketConsumer], str]] = {
     "ws/quotes": (QuotesConsumer, "TAROUtarouSK"),
     "ws/desk": (DeskConsumer, "TAROUtarouSK"),
 }
+
+
+def standing(credential: Credential, *, now: datetime) -> Caller:
+    """As asked for an open socket; raises why not."""
+    (found,) = standings([credential], now=now).values()
+    if isinstance(found, AikaError):
+        raise found
+    return found
+
+
+def sight(consumer: type[SocketConsumer], one: Caller) -> Any:
+    return consumer.sights_of([one])[one.credential]
 
 
 def caller(setting: Setting, letter: str, now: datetime) -> Caller:
@@ -40,7 +53,7 @@ def test_each_socket_lets_in_exactly_whom_its_row_names(setting: Setting, path: 
     allowed, now = "", timezone.now()
     for letter in "TAROUtarouSXVNK":
         try:
-            consumer.sight_of(caller(setting, letter, now))
+            sight(consumer, caller(setting, letter, now))
             allowed += letter
         except (Forbidden, Unauthenticated):
             continue
@@ -50,9 +63,9 @@ def test_each_socket_lets_in_exactly_whom_its_row_names(setting: Setting, path: 
 def test_prices_are_seen_over_connections_of_the_own_desk_only(setting: Setting) -> None:
     slug, now = setting.paper.connection.slug, timezone.now()
     for letter in ROLES:
-        assert slug in QuotesConsumer.sight_of(caller(setting, letter, now))
-        assert QuotesConsumer.sight_of(caller(setting, letter.lower(), now)) == {}
-    assert slug in QuotesConsumer.sight_of(caller(setting, "K", now))
+        assert slug in sight(QuotesConsumer, caller(setting, letter, now))
+        assert sight(QuotesConsumer, caller(setting, letter.lower(), now)) == {}
+    assert slug in sight(QuotesConsumer, caller(setting, "K", now))
 
 
 def test_a_key_without_the_scope_or_out_of_time_sits_at_none(setting: Setting) -> None:
