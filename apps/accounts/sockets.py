@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 SOCKETS_PER_PERSON_MAX: Final = 20
 SOCKETS_MAX: Final = 2_000
 """Both for each process."""
-RECHECK_S: Final = 3.0
+RECHECK_S: Final = 5.0
 CONNECTION_KEPT_S: Final = 60
 UNSURE_ROUNDS_MAX: Final = 5
 """How many rounds the database may be away before nobody is known to be allowed any more."""

@@ -44,8 +44,19 @@ def text_of(message: Frame) -> str:
 
 
 def frame_of(text: str) -> Frame:
-    """A text as the server takes it; the same one for every socket that gets the same text."""
-    return {"type": "websocket.send", "text": text}
+    """A text as the server takes it; the same one for every socket that gets the same text.
+
+    `wire` are the bytes of it on every uncompressed socket (RFC 6455, 5.2: final, text, not masked). A server that
+    knows them need not make them again for each; another one reads `text`.
+    """
+    body = text.encode()
+    if len(body) < 126:
+        head = bytes((0x81, len(body)))
+    elif len(body) < 65_536:
+        head = b"\x81\x7e" + len(body).to_bytes(2, "big")
+    else:
+        head = b"\x81\x7f" + len(body).to_bytes(8, "big")
+    return {"type": "websocket.send", "text": text, "wire": head + body}
 
 
 def error_text(error: AikaError) -> str:

@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks [NAME ...]`: run the benchmarks and write docs/benchmarks.md.
 
 `audit`, `intake` and `backfill` need PostgreSQL and Redis: BENCH_DATABASE_URL (a database they may create and drop) and
-BENCH_REDIS_URL.
+BENCH_REDIS_URL. FAN_OUT_QUICK=1 makes `fan_out` short.
 """
 
 import os
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 DATABASE_URL = os.environ.get("BENCH_DATABASE_URL", "postgres://root@127.0.0.1/aika_bench")
 REDIS_URL = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/7")
-NAMES = ("policy", "feed", "audit", "intake", "approve", "backfill")
+NAMES = ("policy", "feed", "fan_out", "audit", "intake", "approve", "backfill")
 PACKAGES = (
     "django",
     "djangorestframework",
@@ -20,6 +20,8 @@ PACKAGES = (
     "uvicorn",
     "psycopg",
     "celery",
+    "channels",
+    "websockets",
     "fastapi",
     "sqlalchemy",
     "cedarpy",
@@ -143,6 +145,10 @@ def run(name: str) -> object:
         # In a process of its own, whose Django has neither PostgreSQL nor Redis: only the feed's own work counts.
         with get_context("spawn").Pool(1) as pool:
             return pool.apply(found)
+    if name == "fan_out":
+        from tests.benchmarks import fan_out
+
+        return fan_out.measure(quick="FAN_OUT_QUICK" in os.environ)
     from tests.benchmarks import approve
 
     return approve.measure()
@@ -158,7 +164,9 @@ def main(names: list[str]) -> int:
         return 2
     # The last three set Django up on PostgreSQL for the rest of the process.
     order = [
-        name for name in ("policy", "feed", "approve", "audit", "backfill", "intake") if not names or name in names
+        name
+        for name in ("policy", "feed", "fan_out", "approve", "audit", "backfill", "intake")
+        if not names or name in names
     ]
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.benchmarks.settings")
     found = [one for name in order if isinstance(one := run(name), Found)]

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.frames import Frame as WireFrame
+from websockets.frames import Opcode
 
 from apps.common import sockets
 from apps.common.sockets import QUEUE_MAX, Ending, Outlet, Rest
@@ -211,6 +213,14 @@ def test_a_socket_that_is_gone_ends_itself() -> None:
     for error in (ConnectionResetError(), RuntimeError("after close")):
         assert asyncio.run(ended(error, at_once=True)) == 1006
         assert asyncio.run(ended(error, at_once=False)) == 1006
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65_535, 65_536, 70_000])
+def test_the_bytes_of_a_frame_are_those_the_protocol_makes(length: int) -> None:
+    text = "é" * (length // 2) + "x" * (length % 2)
+    made = WireFrame(Opcode.TEXT, text.encode()).serialize(mask=False)
+
+    assert sockets.frame_of(text) == {"type": "websocket.send", "text": text, "wire": made}
 
 
 def test_what_was_begun_goes_on_from_where_it_stood() -> None:

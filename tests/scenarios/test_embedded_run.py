@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from tests.scenarios.callers import Person, Program, eventually
 
@@ -170,6 +172,44 @@ def test_a_stranger_approves_kills_starts_again_and_stops(start: Callable[..., D
     approver.close()
     assert third.end(signal.SIGTERM)[0] == 0
     assert eventually(lambda: not processes_of(third.home), seconds=20)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_sockets_are_on_the_same_port_and_hold_up_no_stop(start: Callable[..., Desk], number: signal.Signals) -> None:
+    desk = start()
+    desk.wait_until_ready()
+    headers = {"Authorization": f"Bearer {desk.demo['api_key']}"}
+    watching = desk.person("trader")
+    session = f"sessionid={watching.browser.cookies['sessionid']}"
+    url = f"ws://localhost:{desk.port}/ws"
+    items = [{"connection": "coinbase-paper", "instrument": "BTC-USD"}]
+    with (
+        connect(f"{url}/quotes", additional_headers=headers, proxy=None) as prices,
+        connect(f"{url}/desk", additional_headers={"Cookie": session}, origin=desk.url, proxy=None) as news,
+    ):
+        prices.send(json.dumps({"action": "subscribe", "items": items}))
+        bids: set[str] = set()
+        while len(bids) < 3:
+            told = json.loads(prices.recv(60))
+            bids |= {quote["bid"] for quote in told["quotes"]} if told["type"] == "quotes" else set()
+        assert json.loads(news.recv(60))["type"] == "hello"
+        beat = json.loads(news.recv(60))
+        while beat["type"] != "heartbeat" or not beat["feeds"]:
+            beat = json.loads(news.recv(60))
+        assert "coinbase-paper" in beat["feeds"][0]["connections"]
+        status, said = desk.end(number)
+        codes = []
+        for client in (prices, news):
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    client.recv(10)
+            codes.append(client.close_code)
+    watching.close()
+
+    assert (status, codes) == (0, [1012, 1012]), said
+    assert "Traceback" not in said
+    # Nothing had to be cut short: the sockets ended by themselves.
+    assert "Cancel" not in said
 
 
 def test_a_start_that_is_killed_anywhere_can_be_repeated(start: Callable[..., Desk], tmp_path: Path) -> None:

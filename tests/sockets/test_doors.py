@@ -13,7 +13,7 @@ from tests.sockets.process import SocketServer, ending, heard, subscribe
 pytestmark = pytest.mark.slow
 
 PATHS = ("/ws/quotes", "/ws/desk")
-GONE_S_MAX = 8.0
+GONE_S_MAX = 15.0
 
 
 async def comes_in(server: SocketServer, path: str, **who: Any) -> None:
