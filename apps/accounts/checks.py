@@ -1,9 +1,13 @@
 """What an installation must not leave open."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
+
+from apps.accounts.services import token_keys
+from apps.common.encryption import check_keys
 
 
 @checks.register("accounts", deploy=True)
@@ -17,4 +21,22 @@ def check_second_factor(app_configs: Any, **kwargs: Any) -> list[checks.CheckMes
             hint="Leave SECOND_FACTOR_REQUIRED at true.",
             id="accounts.W001",
         )
+    ]
+
+
+@checks.register(checks.Tags.database)
+def check_keys_open_what_rests(
+    app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """accounts.E001: a secret at rest that no key of TOKEN_ENCRYPTION_KEY opens. Runs where a database may be asked:
+    `migrate`, with which every installation starts, `doctor`, and `check --database default`."""
+    if "default" not in (databases or ()) or check_keys():
+        return []
+    return [
+        checks.Error(
+            f"No key in TOKEN_ENCRYPTION_KEY opens a secret of {place}.",
+            hint="Put back the key it was written with, behind the new one; nothing was changed. See rotate_keys.",
+            id="accounts.E001",
+        )
+        for place in token_keys.unreadable()
     ]

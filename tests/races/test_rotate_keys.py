@@ -1,0 +1,78 @@
+"""Keys are rotated while secrets are replaced: nobody's write is lost, and none keeps the old key."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.db import connection
+from django.test import override_settings
+
+from apps.common import resealing
+from apps.common.resealing import Place
+from apps.connectors.models import Connection
+from tests.factories.connectors import ConnectionFactory
+from tests.races.conftest import together
+
+pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
+
+OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
+PLACES = [Place(Connection, "secret")]
+ROUNDS = 15
+
+
+def writer(pk: Any) -> Callable[[], str]:
+    """Replaces one connection's secret again and again; the last one written."""
+
+    def write() -> str:
+        secret = ""
+        for number in range(ROUNDS):
+            row = Connection.objects.get(pk=pk)
+            row.secret = secret = f"{pk}-{number}"
+            row.save(update_fields=["secret"])
+        return secret
+
+    return write
+
+
+def rotator() -> resealing.Tally:
+    tally = resealing.Tally()
+    for _ in range(3):
+        tally = resealing.reseal(PLACES, report=lambda done, total: None)
+    return tally
+
+
+def test_no_secret_is_lost_when_it_is_replaced_while_keys_are_rotated() -> None:
+    with override_settings(TOKEN_ENCRYPTION_KEYS=(OLD,)):
+        rows = [ConnectionFactory(secret="first") for _ in range(6)]
+    with override_settings(TOKEN_ENCRYPTION_KEYS=(NEW, OLD)):
+        *written, tally, _ = together([*(writer(row.pk) for row in rows[:4]), rotator, rotator])
+    assert isinstance(tally, resealing.Tally) and tally.problems == []
+    with override_settings(TOKEN_ENCRYPTION_KEYS=(NEW,)):
+        found = [Connection.objects.get(pk=row.pk).secret.reveal() for row in rows]
+    assert found == [*written, "first", "first"]
+
+
+@pytest.mark.parametrize("is_naive", [False, True])
+def test_a_secret_replaced_between_reading_and_writing_stays(monkeypatch: pytest.MonkeyPatch, is_naive: bool) -> None:
+    """The naive rotation, which writes whatever the row holds by then, brings the old secret back."""
+    with override_settings(TOKEN_ENCRYPTION_KEYS=(OLD,)):
+        row = ConnectionFactory(secret="before")
+    swap, was_replaced = resealing._swap, []
+
+    def replaced_meanwhile(sql: str, stored: Any, token: bytes, renewed: bytes) -> bool:
+        if not was_replaced:
+            was_replaced.append(True)
+            replacing = Connection.objects.get(pk=row.pk)
+            replacing.secret = "after"
+            replacing.save(update_fields=["secret"])
+        if is_naive:
+            with connection.cursor() as cursor:
+                cursor.execute(sql.rpartition(" AND ")[0], [renewed, stored])
+            return True
+        return swap(sql, stored, token, renewed)
+
+    monkeypatch.setattr(resealing, "_swap", replaced_meanwhile)
+    with override_settings(TOKEN_ENCRYPTION_KEYS=(NEW, OLD)):
+        resealing.reseal(PLACES, report=lambda done, total: None)
+        assert Connection.objects.get(pk=row.pk).secret == ("before" if is_naive else "after")
