@@ -20,7 +20,8 @@ from apps.quotes.selectors.candles import candles
 from apps.quotes.services import backfills
 from apps.quotes.types import Length
 from tests.factories.accounts import DeskFactory
-from tests.factories.connectors import simulator_connection
+from tests.factories.connectors import ConnectionFactory, simulator_connection
+from tests.venues.robinhood.double import API_KEY
 from tests.venues.simulator_process import SimulatorProcess
 
 HOUR = timedelta(hours=1)
@@ -190,6 +191,13 @@ def test_a_question_that_makes_no_sense_is_refused(
     with pytest.raises(CommandError, match=words) as refused:
         call_command("backfill_candles", **options, stdout=StringIO())
     assert refused.value.returncode == 2
+
+
+def test_a_venue_without_candles_is_not_asked(db: None) -> None:
+    hood = ConnectionFactory(venue="robinhood", key_name=API_KEY)
+    options = {"connection": hood.slug, "instrument": "BTC-USD", "since": "2026-01-01", "until": "2026-01-02"}
+    with pytest.raises(CommandError, match="VENUE_TELLS_NO_CANDLES"):
+        call_command("backfill_candles", **options, stdout=StringIO())
 
 
 def test_no_faster_than_the_venue_bears(monkeypatch: pytest.MonkeyPatch) -> None:

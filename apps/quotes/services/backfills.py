@@ -117,7 +117,8 @@ def plan(
 ) -> Plan:
     """What of [since, until) is missing. What is not over yet, by the venue's clock and by ours, is left out.
 
-    Raises Invalid GRANULARITY_UNKNOWN, SPAN_EMPTY, TOO_MANY_CANDLES, and what asking the venue for its time raises.
+    Raises Invalid GRANULARITY_UNKNOWN, VENUE_TELLS_NO_CANDLES, SPAN_EMPTY, TOO_MANY_CANDLES, and what asking the venue
+    for its time raises.
     """
     if granularity not in GRANULARITIES:
         raise Invalid(
@@ -126,8 +127,15 @@ def plan(
             fix=f"One of {', '.join(GRANULARITIES)}; longer ones are derived.",
             field="granularity",
         )
-    chosen = GRANULARITIES[granularity]
-    over = min(now, venue.connect(connection).server_time().at) - SETTLED
+    chosen, connector = GRANULARITIES[granularity], venue.connect(connection)
+    if not connector.capabilities.candles:
+        raise Invalid(
+            "VENUE_TELLS_NO_CANDLES",
+            f"{connection.name} tells no candles.",
+            fix="Name a connection to a venue that does.",
+            field="connection",
+        )
+    over = min(now, connector.server_time().at) - SETTLED
     span = floor(since, chosen.seconds), floor(min(until, over), chosen.seconds)
     if span[0] >= span[1]:
         raise Invalid(
