@@ -28,10 +28,12 @@ RUNS ?= 1300
 POSTGRES_RUNS ?= 750
 HALTS ?= 5000
 SEED ?= 1
+# On each of the two databases. A run mostly waits for its processes to start.
+PROCESSES ?= 3
 soak:
 	$(BOOT) environment dev
 	$(VENV)/python -m tests.crash --runs $(RUNS) --postgres-runs $(POSTGRES_RUNS) --halts $(HALTS) --seed $(SEED) \
-		--processes 2 --database both --report docs/reliability.md
+		--processes $(PROCESSES) --database both --report docs/reliability.md
 
 # Locks with hashes for every supported Python and platform. Each lock is held to the smaller one's pins.
 LOCK = $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

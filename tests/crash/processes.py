@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 from celery.worker import state
@@ -32,6 +33,7 @@ from tests.crash.cells import How
 REACHED = b"r"
 HELD = b"h"
 WAIT_S_MAX = 20.0
+TAKE_S_MAX = 10.0
 IDLE_LOOK_S = 0.002
 # A worker whose message another one took looks so often before it goes home.
 IDLE_LOOKS_UNUSED = 75
@@ -211,8 +213,15 @@ def take(queue: str) -> list[tuple[str, dict[str, Any]]]:
     if not waiting(queue):
         return taken
     with app.connection_for_read() as broker, broker.SimpleQueue(app.amqp.queues[queue]) as simple:
+        deadline = time.monotonic() + TAKE_S_MAX
         while waiting(queue):
-            message = simple.get(block=True, timeout=1)
+            try:
+                message = simple.get(block=True, timeout=1)
+            except Empty:
+                # A worker has it, which was quicker between the look and the grasp; or the machine is slow.
+                if time.monotonic() > deadline:
+                    raise
+                continue
             taken.append((message.headers["task"], message.payload[1]))
             message.ack()
     return taken

@@ -125,6 +125,7 @@ def _totals(tally: Row) -> str:
     lines = [
         f"{len(runs):,} runs in {tally['seconds']:,.0f} s ({tally['seconds'] / max(1, len(runs)):.2f} s each), "
         f"{len(cells):,} of {tally['cells']:,} cells",
+        f"Cells with a finding of any kind below: {len({cell_of(row) for row in runs if row['findings']}):,}",
         f"{sum(row['reached'] for row in runs):,} processes stopped at their place; in the other runs the order did "
         "not pass there",
         f"{sum(bool(row['venue']) for row in runs):,} runs with a fault at the venue",
