@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from apps.connectors.views import oauth
 from apps.dashboard.views.health import healthz, readyz
 from apps.dashboard.views.metrics import metrics
 from apps.dashboard.views.watch import home, parts
@@ -18,6 +19,8 @@ urlpatterns = [
     path("api/", include("config.api_urls")),
     path("hooks/<slug:name>", HookView.as_view(), name="hook"),
     path("accounts/", include("apps.accounts.urls")),
+    path("oauth/coinbase/connect", oauth.connect, name="coinbase_connect"),
+    path("oauth/coinbase/callback", oauth.callback, name="coinbase_callback"),
     path("", home, name="home"),
     path("watch/parts", parts, name="watch_parts"),
 ]

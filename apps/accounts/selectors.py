@@ -124,6 +124,11 @@ def active_people() -> QuerySet[User]:
     return User.objects.filter(is_active=True).order_by("username")
 
 
+def person_named(username: str) -> User | None:
+    """The active person of that user name."""
+    return User.objects.filter(username=username, is_active=True).first()
+
+
 def desks_of(user_id: UUID) -> QuerySet[Desk]:
     """The desks this person sits at."""
     return Desk.objects.filter(members=user_id)

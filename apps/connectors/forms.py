@@ -89,3 +89,11 @@ class RotateKeyForm(forms.Form):
     def lifetime(self) -> timedelta:
         """How long the new key lives, from the cleaned form."""
         return timedelta(days=self.cleaned_data["days"])
+
+
+class OAuthConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # as ConnectionForm
+    """A connection over an authorisation: venue, address and environment are the authorisation's."""
+
+    class Meta:
+        model = Connection
+        fields = ("slug", "name", "desk")

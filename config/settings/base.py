@@ -103,6 +103,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
     "channels",
     "django_celery_beat",
     "rest_framework",
@@ -282,6 +283,8 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Aika] "
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+# Tokens of venues are sealed in rows of our own (apps/connectors/models.py); allauth keeps none.
+SOCIALACCOUNT_STORE_TOKENS = False
 
 # How many proxies of ours stand before the web server: what they say of a visitor's address is believed.
 TRUSTED_PROXY_COUNT = 0

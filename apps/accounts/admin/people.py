@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from allauth.mfa.admin import Authenticator
+from allauth.socialaccount.admin import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
@@ -24,6 +25,9 @@ else:  # Django's class is generic in its stubs only
 admin.site.unregister(Group)
 # Second factors belong to who has them. An administrator may only take all of them away.
 admin.site.unregister(Authenticator)
+# No token is in allauth's tables and no application: the settings have them. A link to an identity is not edited.
+for model in (SocialAccount, SocialApp, SocialToken):
+    admin.site.unregister(model)
 
 
 @admin.register(User)

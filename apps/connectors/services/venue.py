@@ -131,6 +131,12 @@ def _check_coinbase(environment: str, api_base: str) -> None:
     )
 
 
+def environment_of(api_base: str) -> str:
+    """Whether a Coinbase address moves money: live at the real host, else paper. Raises VENUE_ADDRESS_UNUSABLE."""
+    host = (urlsplit(origin_of(api_base)).hostname or "").lower()
+    return (Environment.LIVE if host == COINBASE_LIVE_HOST else Environment.PAPER).value
+
+
 def is_on_this_machine(api_base: str) -> bool:
     """Whether the address is a loopback one: nothing but a simulator answers there."""
     return is_loopback((urlsplit(api_base).hostname or "").lower())

@@ -1,0 +1,36 @@
+"""A link to a venue's consent page, for one person."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from apps.accounts.selectors import person_named
+from apps.common.errors import AikaError
+from apps.connectors.services import authorisations
+
+
+class Command(BaseCommand):
+    """The state is kept in the database, bound to the person: the link is of no use to anybody else."""
+
+    help = (
+        "Print a link with which a person connects their account at a venue. Good once, for ten minutes, and only in a "
+        "browser in which that person is signed in here."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("venue", choices=["coinbase"])
+        parser.add_argument("--user", required=True, metavar="USERNAME", help="who will open the link")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """The link alone goes to standard output."""
+        person = person_named(options["user"])
+        if person is None:
+            raise CommandError(f"There is no active person {options['user']!r}.")
+        try:
+            url = authorisations.url_for(person=person, now=timezone.now())
+        except AikaError as error:
+            raise CommandError(f"{error.message} {error.fix}".strip()) from error
+        self.stderr.write(f"For {person.shown_name}, signed in here, within ten minutes:")
+        self.stdout.write(url)
