@@ -5,6 +5,7 @@ address and keeps none. Here the way out, the state and the tokens are `services
 to a person who is signed in; it signs nobody in.
 """
 
+from datetime import datetime
 from typing import Any
 
 from allauth.socialaccount.models import SocialApp, SocialLogin
@@ -13,7 +14,6 @@ from allauth.socialaccount.providers.oauth2.provider import OAuth2Provider
 from allauth.socialaccount.providers.oauth2.views import OAuth2Adapter
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils import timezone
 
 from apps.connectors.services import authorisations
 
@@ -52,12 +52,15 @@ class CoinbaseProvider(OAuth2Provider):  # type: ignore[misc]  # as above
     account_class = ProviderAccount
     oauth2_adapter_class = CoinbaseAdapter
     pkce_enabled_default = True
+    now: datetime | None = None
 
     @classmethod
-    def of(cls, request: HttpRequest) -> "CoinbaseProvider":
+    def of(cls, request: HttpRequest, *, now: datetime) -> "CoinbaseProvider":
         """With the application of the settings: none is kept in the database. Raises as `authorisations.asking`."""
         application = authorisations.asking().application
-        return cls(request, app=SocialApp(provider=cls.id, client_id=application.client_id))
+        made = cls(request, app=SocialApp(provider=cls.id, client_id=application.client_id))
+        made.now = now
+        return made
 
     def get_scope(self) -> list[str]:
         return list(authorisations.asking().scopes)
@@ -74,7 +77,9 @@ class CoinbaseProvider(OAuth2Provider):  # type: ignore[misc]  # as above
         self, request: HttpRequest, process: str, next_url: str | None = None, data: Any = None, **kwargs: Any
     ) -> HttpResponse:
         """To the consent page. What was begun is kept in the database for this person, and nothing in the session."""
-        return HttpResponseRedirect(authorisations.url_for(person=request.user, now=timezone.now()))
+        if self.now is None or not request.user.is_authenticated:
+            raise PermissionDenied
+        return HttpResponseRedirect(authorisations.url_for(person=request.user, now=self.now))
 
 
 provider_classes = [CoinbaseProvider]

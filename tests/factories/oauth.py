@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -80,6 +80,30 @@ def authorise(person: User, *, now: datetime | None = None, without: tuple[str, 
     back = decide(authorisations.url_for(person=person, now=now), without=without)
     asked = authorisations.consume(person=person, state=back["state"], now=now)
     return authorisations.complete(asked=asked, code=back["code"], now=now)
+
+
+def authorisation_of(person: User, **fields: Any) -> Authorisation:
+    """A row as if this person had consented somewhere; its tokens open nothing."""
+    now = datetime.now(UTC)
+    row = Authorisation(
+        **{
+            "person": person,
+            "venue": "coinbase",
+            "api_base": "http://localhost:9",
+            "account_uid": str(person.pk),
+            "account_name": "An account",
+            "access_token": "no access token",
+            "refresh_token": "no refresh token",
+            "access_from": now,
+            "access_until": now + timedelta(hours=1),
+            "authorised_at": now,
+            "state": "ACTIVE",
+            "state_since": now,
+            **fields,
+        }
+    )
+    row.save(force_insert=True)
+    return row
 
 
 def oauth_connection(authorisation: Authorisation, **fields: Any) -> Connection:

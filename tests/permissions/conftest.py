@@ -24,6 +24,7 @@ from apps.policies.types import LatchKind
 from tests.factories.accounts import DeskFactory, UserFactory, issue_key
 from tests.factories.desk import PaperDesk
 from tests.factories.latches import trip
+from tests.factories.oauth import authorisation_of
 from tests.hooks.conftest import make_sender
 
 # What the letters of the matrix stand for: capitals sit at the desk, small letters at another one.
@@ -121,6 +122,7 @@ def setting(paper: PaperDesk) -> Setting:
             "name": "nobody",
             "object_id": paper.trader.pk,
         },
+        "authorisation/": {"pk": authorisation_of(persons["O"]).pk},
         "policyset/": {"pk": paper.version.policy_set_id},
         "policyversion/": {"pk": draft.pk},
         "2fa/keys/": {"pk": 1},

@@ -50,6 +50,7 @@ MODELS = {
     "policies.tradingstate": READ,
     "policies.policyset": Row(EVERY, add="RS"),
     "policies.policyversion": Row(EVERY, change="RS"),
+    "connectors.authorisation": READ,
     "connectors.connection": Row(EVERY, add="OS", change="OS"),
     "connectors.instrument": READ,
     "connectors.balancerecord": READ,

@@ -99,7 +99,11 @@ class AuthorisationAdmin(_MayRead, ReadOnlyAdmin[Authorisation]):
         row = self._managed(request, pk)
         if request.method != "POST":
             return self._page(request, "connectors/authorisation_disconnect.html", "Disconnect", row)
-        told = authorisations.disconnect(authorisation_id=row.pk, actor=_actor(request), now=timezone.now())
+        try:
+            told = authorisations.disconnect(authorisation_id=row.pk, actor=_actor(request), now=timezone.now())
+        except AikaError as error:
+            messages.error(request, f"{error.message} {error.fix}".strip())
+            return HttpResponseRedirect(self._address(row))
         if told:
             messages.success(request, f"{row} is disconnected, and the venue was asked to forget it.")
         else:

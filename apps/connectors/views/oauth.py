@@ -31,7 +31,7 @@ def connect(request: HttpRequest) -> HttpResponse:
     try:
         asking = authorisations.asking()
         if request.method == "POST":
-            response: HttpResponse = CoinbaseProvider.of(request).redirect_from_request(request)
+            response: HttpResponse = CoinbaseProvider.of(request, now=timezone.now()).redirect_from_request(request)
         else:
             scopes = [(scope, authorisations.words_of(scope)) for scope in asking.scopes]
             context = {"title": "Connect a Coinbase account", "asking": asking, "scopes": scopes}
@@ -52,7 +52,6 @@ def callback(request: HttpRequest) -> HttpResponse:
     if not person.is_authenticated:
         context = {
             "title": "Sign in and begin again",
-            "why": "You came back from the venue, and are not signed in here.",
         }
         return TemplateResponse(request, "connectors/oauth_stopped_signed_out.html", context, status=403)
     _manager(request)
@@ -86,7 +85,9 @@ def _manager(request: HttpRequest) -> "User":
 
 def _stopped(request: HttpRequest, error: AikaError) -> HttpResponse:
     context = {"title": "Not connected", "error": error}
-    return _page(request, "connectors/oauth_stopped.html", context, max(error.http_status, 400))
+    # Whatever stands in the way, this request was not carried out; it is no failure of the server's.
+    status = error.http_status if 400 <= error.http_status < 500 else 400
+    return _page(request, "connectors/oauth_stopped.html", context, status)
 
 
 def _page(request: HttpRequest, template: str, context: dict[str, object], status: int) -> HttpResponse:

@@ -1,6 +1,5 @@
 """The pages of OAuth: the way out by POST, the way back, and what each person sees."""
 
-from datetime import UTC, datetime
 from io import StringIO
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +13,7 @@ from apps.accounts.models import SecondPersonRequest, User
 from apps.connectors.models import Authorisation, AuthorisationRequest, Connection
 from apps.connectors.provider import CoinbaseProvider
 from tests.factories.accounts import UserFactory
-from tests.factories.oauth import SCOPES, OAuthSimulator, authorise, decide
+from tests.factories.oauth import SCOPES, OAuthSimulator, authorisation_of, authorise, decide
 
 pytestmark = pytest.mark.django_db
 
@@ -135,7 +134,7 @@ def test_a_trader_is_led_nowhere(venue: OAuthSimulator, client: Client, trader: 
 
 def test_without_an_application_the_page_says_what_to_set(browser: Client) -> None:
     page = browser.get(CONNECT)
-    assert page.status_code == 500 and "COINBASE_CLIENT_ID" in page.content.decode()
+    assert page.status_code == 400 and "COINBASE_CLIENT_ID" in page.content.decode()
 
 
 def test_disconnecting_is_asked_and_then_done(venue: OAuthSimulator, browser: Client, operator: User) -> None:
@@ -166,22 +165,7 @@ def test_a_paper_connection_is_made_with_it(
 def test_a_live_connection_needs_a_second_person(
     venue: OAuthSimulator, browser: Client, operator: User, desk: object
 ) -> None:
-    now = datetime.now(UTC)
-    row = Authorisation(
-        person=operator,
-        venue="coinbase",
-        api_base="https://api.coinbase.com",
-        account_uid="1",
-        account_name="Real",
-        access_token="a",
-        refresh_token="b",
-        access_from=now,
-        access_until=now,
-        authorised_at=now,
-        state="ACTIVE",
-        state_since=now,
-    )
-    row.save(force_insert=True)
+    row = authorisation_of(operator, api_base="https://api.coinbase.com")
     form = {"slug": "real", "name": "Real", "desk": str(desk.pk)}  # type: ignore[attr-defined]
     assert "real money" in browser.get(f"{LIST}{row.pk}/connection/").content.decode()
     page = browser.post(f"{LIST}{row.pk}/connection/", form, follow=True).content.decode()
