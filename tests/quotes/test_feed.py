@@ -29,7 +29,7 @@ from apps.quotes.rules.feed import CONNECTING_MAX, SAID_WITHIN
 from apps.quotes.selectors.feed import feed_record, feed_states, feed_states_of
 from apps.quotes.services import fan_out, feed_board, quotes
 from apps.quotes.services.feed_board import Board, Ear
-from apps.quotes.types import QUOTE_AGE_S_MAX, FeedState, FeedWord, Tick
+from apps.quotes.types import QUOTE_AGE_S_MAX, FeedState, FeedWord, Tick, is_stale
 from apps.trades.services import market as poller
 from apps.trades.services import watching
 from tests.factories.desk import PaperDesk
@@ -351,3 +351,15 @@ def test_a_feed_that_is_down_is_an_alarm_after_its_bound(feed: Feed, settings: A
     assert is_open(now + bound + timedelta(seconds=1))
     pulses.beat(pulses.feed(market), now=now + bound + timedelta(seconds=2))
     assert not is_open(now + bound + timedelta(seconds=3))
+
+
+def test_a_real_venue_with_a_wrong_clock_and_one_that_was_put_right(feed: Feed) -> None:
+    feed.paper.simulator.skew_clock(60)
+    feed.follow(lambda: feed.quote() is not None)
+    ahead = _known(feed)
+    assert ahead.occurred_at - ahead.received_at > timedelta(seconds=55)
+    assert is_stale(ahead.received_at, ahead.received_at + OLD), "its age is by our clock"
+    feed.paper.simulator.skew_clock(0)
+    feed.paper.simulator.pin_price("BTC-USD", "50000")
+    feed.follow(lambda: _known(feed).last == 50_000)
+    assert _known(feed).occurred_at < ahead.occurred_at, "older by that clock, and newer all the same"

@@ -26,7 +26,7 @@ from tests.venues.simulator_process import SimulatorProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
-OURS = ("web", "worker", "worker-execution", "beat", "feed", "order-stream")
+OURS = ("web", "worker", "worker-execution", "beat", "feed", "poller", "order-stream")
 # Beside the one of .ci/run, which is the last; nothing in it is touched but what this run wrote.
 REDIS_DATABASE = 14
 STOP_S_MAX = 90

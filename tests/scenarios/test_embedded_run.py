@@ -139,6 +139,7 @@ def test_a_stranger_approves_kills_starts_again_and_stops(start: Callable[..., D
     assert all(set(user) == {"username", "password"} for user in demo["users"].values())
     assert httpx.get(f"{first.url}/static/admin/css/base.css").status_code == 200
     filled = approve_the_plain_one(first)
+    assert eventually(lambda: first.wait_until_ready()["feeds"] == {"LIVE": 1}), "the feed is a part of the process"
 
     # The simulator is a child of it: two processes, and after the kill none.
     assert len(processes_of(first.home)) == 2

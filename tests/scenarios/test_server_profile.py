@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import count
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from django.conf import settings
 
@@ -165,10 +166,10 @@ def test_a_system_killed_with_an_order_in_flight_compares_before_it_executes(
     assert program.order_state(flying["id"]) == "SUBMITTED"
     waiting = program.propose(quantity())
     waiting_id = approver.approve(waiting["id"])["order_id"]
-    server.kill("web", "feed")
+    server.kill("web", "feed", "poller")
     ((last_event, stopped_at),) = server.rows("SELECT max(id), now() FROM audit_event")
 
-    for name in ("web", "feed", "worker-execution"):
+    for name in ("web", "feed", "poller", "worker-execution"):
         server.start_service(name)
     server.wait_until_ready()
     # Nobody is there yet who compares, and the message of the second order is taken: it is put off.
@@ -227,9 +228,25 @@ def test_a_redis_that_forgets_everything_loses_no_order(server: Server, program:
     assert server.venue_orders(asked["client_order_id"]) == 1
 
 
-def test_the_feed_says_one_line_and_stops_when_told(server: Server) -> None:
-    feed = server.services.pop("feed")
+@pytest.mark.parametrize(
+    ("name", "words"), [("feed", "Following the markets of"), ("poller", "Prices are asked for every")]
+)
+def test_feed_and_poller_say_one_line_and_stop_when_told(server: Server, name: str, words: str) -> None:
+    service = server.services.pop(name)
 
-    assert feed.said.splitlines()[0].startswith("Prices are asked for every")
-    assert feed.stop() == 0
+    assert service.said.splitlines()[0].startswith(words)
+    assert service.stop() == 0
+    server.start_service(name)
+
+
+def test_other_processes_know_how_the_feed_does(server: Server) -> None:
+    """Through Redis: the web process says so, though another one follows the market."""
+
+    def feeds() -> dict[str, int]:
+        return dict(httpx.get(f"{server.url}/readyz", timeout=5).json()["feeds"])
+
+    assert eventually(lambda: feeds() == {"LIVE": 1})
+    server.kill("feed")
+    assert eventually(lambda: feeds() == {"DOWN": 1})
     server.start_service("feed")
+    assert eventually(lambda: feeds() == {"LIVE": 1})
