@@ -99,6 +99,11 @@ class WatchPage:
         return f"{words.listed([f'{line.name} is {line.state}' for line in worse])}."
 
     @property
+    def is_halted(self) -> bool:
+        """Whether one of them is HALTED, and not only REDUCING."""
+        return any(line.is_active and line.state == "HALTED" for line in self.connections)
+
+    @property
     def waiting_total(self) -> int:
         return len(self.waiting) + self.more_waiting
 
