@@ -104,6 +104,12 @@ SCHEDULE: tuple[Periodic, ...] = (
         why="Stops: stored answers of Idempotency-Keys pile up. Nothing else: they are only ever read while young.",
     ),
     Periodic(
+        name="Forget ended sessions",
+        task="accounts.forget_sessions",
+        every_s=3600,
+        why="Stops: rows of sessions that have ended pile up. Nothing else: they open nothing.",
+    ),
+    Periodic(
         name="Refresh market facts",
         task="trades.refresh_market_facts",
         every_s=15,

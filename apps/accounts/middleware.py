@@ -9,10 +9,13 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import urlencode
 
 from apps.accounts.models import User
-from apps.accounts.services import second_factors
+from apps.accounts.services import browser_sessions, second_factors
+from apps.accounts.session_store import SessionStore
+from apps.accounts.visitors import visitor_of
 from apps.common.api import pages
 from apps.common.errors import Forbidden
 
@@ -35,6 +38,28 @@ _OPEN: Final = frozenset(
         "readyz",
     }
 )
+
+
+class LastSeenMiddleware:
+    """Keeps with a session where it is used from, and when its person last did something.
+
+    What a page fetches by itself is nothing that a person did: a screen that nobody looks at is signed out in time.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Costs nothing where the session was not read, and at most one statement a minute."""
+        session = request.session
+        if not isinstance(session, SessionStore):
+            return self._get_response(request)
+        session.visitor = visitor_of(request)
+        response = self._get_response(request)
+        by_itself = request.method == "GET" and request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
+        if session.row is not None and not by_itself:
+            browser_sessions.seen(session.row, session.visitor, now=timezone.now())
+        return response
 
 
 class SecondFactorMiddleware:

@@ -126,6 +126,26 @@ class ApiKey(models.Model):
         return "in use, successor made" if self.ends_at else "in use"
 
 
+class BrowserSession(models.Model):
+    """A session of a browser. Only the SHA-256 of its cookie is kept: who reads this table cannot sign in with it."""
+
+    key_hash = models.CharField(max_length=64, primary_key=True, editable=False)
+    data = models.TextField(help_text="What Django keeps in a session, signed.")
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="browser_sessions", null=True)
+    address = models.CharField(max_length=45, blank=True)
+    device = models.CharField(max_length=200, blank=True, help_text="What the browser calls itself.")
+    created_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField(help_text="When its person last did something; written at most once a minute.")
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering: ClassVar = ["-last_seen_at"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"session {self.key_hash[:8]}"
+
+
 class IdempotencyRecord(models.Model):
     """The answer to a write that took effect. It is committed with the effect: a row without an answer cannot exist."""
 

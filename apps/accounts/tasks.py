@@ -6,7 +6,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from apps.accounts.services import idempotency
+from apps.accounts.services import browser_sessions, idempotency
 
 KEPT = timedelta(days=30)
 
@@ -15,3 +15,9 @@ KEPT = timedelta(days=30)
 def prune_idempotency(**extra: Any) -> int:
     """Forget stored answers older than a month. Returns how many went."""
     return idempotency.prune(older_than=KEPT, now=timezone.now())
+
+
+@shared_task(name="accounts.forget_sessions", queue="default")
+def forget_sessions(**extra: Any) -> int:
+    """Forget sessions that have ended by the clock. Returns how many went."""
+    return browser_sessions.forget_ended(now=timezone.now())

@@ -5,7 +5,7 @@ from allauth.account import views
 from allauth.mfa.recovery_codes import views as recovery_codes
 from django.urls import path, re_path
 
-from apps.accounts.views import second_factor
+from apps.accounts.views import second_factor, sessions
 
 urlpatterns = [
     path("login/", views.login, name="account_login"),
@@ -25,6 +25,8 @@ urlpatterns = [
         views.password_reset_from_key_done,
         name="account_reset_password_from_key_done",
     ),
+    path("sessions/", sessions.page, name="account_sessions"),
+    path("sessions/end/", sessions.end, name="account_sessions_end"),
     path("2fa/", second_factor.index, name="mfa_index"),
     path("2fa/authenticate/", second_factor.authenticate, name="mfa_authenticate"),
     path("2fa/reauthenticate/", second_factor.reauthenticate, name="mfa_reauthenticate"),

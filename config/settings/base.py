@@ -115,6 +115,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "apps.accounts.middleware.LastSeenMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -289,8 +290,7 @@ SOCIALACCOUNT_STORE_TOKENS = False
 # How many proxies of ours stand before the web server: what they say of a visitor's address is believed.
 TRUSTED_PROXY_COUNT = 0
 
-# A working day. Scripts never need the CSRF token from the cookie: every form carries its own.
-SESSION_COOKIE_AGE = 12 * 3600
+# Scripts never need the CSRF token from the cookie: every form carries its own.
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True

@@ -8,6 +8,7 @@ from config.settings.base import (
     AUDIT_SEAL_KEY_FILE,
     DATA_DIR,
     LOGGING,
+    SESSION_COOKIE_AGE,
     TOKEN_ENCRYPTION_KEYS,
 )
 
@@ -16,6 +17,8 @@ make_home(DATA_DIR)
 _secrets = home_secrets(DATA_DIR)
 SECRET_KEY = env.text("SECRET_KEY", _secrets.secret_key)
 TOKEN_ENCRYPTION_KEYS = TOKEN_ENCRYPTION_KEYS or (_secrets.token_encryption_key,)
+# On one's own machine the screen locks, not the desk.
+SESSION_IDLE_S = env.integer("SESSION_IDLE_S", default=SESSION_COOKIE_AGE, minimum=60, maximum=86_400)
 ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", default=("localhost", "127.0.0.1", "[::1]")))
 # One process is everything here, so it also holds the key that seals its log; `make run` makes one. An auditor who does
 # not trust this machine keeps the public keys and the anchors elsewhere.

@@ -2,6 +2,11 @@
 
 from config.env import env
 
+# A sign-in ends after so long without anything done by its person, and after so long altogether.
+SESSION_IDLE_S = env.integer("SESSION_IDLE_S", default=1800, minimum=60, maximum=86_400)
+SESSION_COOKIE_AGE = env.integer("SESSION_LASTS_S", default=43_200, minimum=300, maximum=604_800)
+SESSION_ENGINE = "apps.accounts.session_store"
+
 # Approvers, risk, operators and superusers do nothing without a second factor. Production asks for it by default.
 SECOND_FACTOR_REQUIRED = env.flag("SECOND_FACTOR_REQUIRED", default=False)
 

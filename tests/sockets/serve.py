@@ -96,7 +96,7 @@ class Acts:
 
     def sign_out(self, cookie: str) -> None:
         """As the page does."""
-        from django.contrib.sessions.backends.db import SessionStore
+        from apps.accounts.session_store import SessionStore
 
         SessionStore(cookie).flush()
 

@@ -71,7 +71,9 @@ class PersonAdmin(AuditedAdmin, DjangoUserAdmin):
 
     def record(self, request: HttpRequest, obj: User, before: dict[str, object] | None) -> None:
         actor = people.actor_of(person_of(request))
-        people.record_change(person=obj, before=before, actor=actor, now=timezone.now())
+        people.record_change(
+            person=obj, before=before, actor=actor, now=timezone.now(), keep_session=_own_session(request, obj)
+        )
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         with transaction.atomic():
@@ -79,5 +81,12 @@ class PersonAdmin(AuditedAdmin, DjangoUserAdmin):
             person = self.get_object(request, id)
             if request.method == "POST" and response.status_code == 302 and person is not None:
                 actor = people.actor_of(person_of(request))
-                people.record_password_set(person=person, actor=actor, now=timezone.now())
+                people.record_password_set(
+                    person=person, actor=actor, now=timezone.now(), keep_session=_own_session(request, person)
+                )
         return response
+
+
+def _own_session(request: HttpRequest, person: User) -> str:
+    """Who changes themselves stays where they are."""
+    return (request.session.session_key or "") if person.pk == request.user.pk else ""

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 
 from apps.accounts import selectors
 from apps.accounts.models import User
+from apps.accounts.services import browser_sessions
 from apps.accounts.types import Principal
 from apps.audit.services import events
 from apps.audit.types import Actor
+
+_RIGHTS: Final = frozenset({"is_active", "is_staff", "is_superuser", "roles"})
 
 
 def actor_of(person: User) -> Actor:
@@ -31,8 +35,13 @@ def description_of(person: User) -> dict[str, object]:
 
 
 @transaction.atomic
-def record_change(*, person: User, before: dict[str, object] | None, actor: Actor, now: datetime) -> None:
-    """One event with every field that differs from `before` (a `description_of`; None for a new person)."""
+def record_change(
+    *, person: User, before: dict[str, object] | None, actor: Actor, now: datetime, keep_session: str = ""
+) -> None:
+    """One event with every field that differs from `before` (a `description_of`; None for a new person).
+
+    What they may do has changed: their sessions end, but `keep_session`, the cookie of the one this is done in.
+    """
     after = description_of(person)
     changed = {
         name: {"before": before[name] if before else None, "after": value}
@@ -41,12 +50,15 @@ def record_change(*, person: User, before: dict[str, object] | None, actor: Acto
     }
     if changed:
         _record("user.changed" if before else "user.added", person, changed, actor, now)
+    if before and _RIGHTS & set(changed):
+        browser_sessions.end_all(person, why="rights changed", actor=actor, now=now, keep=keep_session)
 
 
 @transaction.atomic
-def record_password_set(*, person: User, actor: Actor, now: datetime) -> None:
-    """Somebody gave this person a new password."""
+def record_password_set(*, person: User, actor: Actor, now: datetime, keep_session: str = "") -> None:
+    """Somebody gave this person a new password. Their sessions end, but the one of the cookie `keep_session`."""
     _record("user.password_set", person, {"username": person.username}, actor, now)
+    browser_sessions.end_all(person, why="new password", actor=actor, now=now, keep=keep_session)
 
 
 @transaction.atomic
