@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.db import connection as database
 from django.test import Client
@@ -25,7 +26,9 @@ from apps.connectors.selectors import balances_of
 from apps.connectors.services import connections, sync, venue
 from apps.connectors.types import Venue
 from apps.policies.selectors import gate_findings
+from apps.quotes.selectors.feed import feed_states
 from apps.trades.services import watching
+from apps.trades.tasks import refresh_market_facts
 from tests.factories.connectors import SECRET, ConnectionFactory
 from tests.factories.migrating import migrating
 from tests.venues.robinhood.double import API_KEY, Double, robinhood
@@ -235,12 +238,27 @@ def test_a_new_key_needs_to_be_one_of_this_venue(hood: Connection, double: Doubl
 def test_the_database_takes_the_venue_and_goes_back_guarded(desk: Desk, now: datetime) -> None:
     coin = ConnectionFactory(slug="coin", desk=desk)
     with migrating() as migrate:
-        migrate("connectors", "0003_lease")
+        old = migrate("connectors", "0003_lease").get_model("connectors", "Connection").objects
         with pytest.raises(IntegrityError), transaction.atomic():
-            Connection.objects.create(slug="hood", name="Hood", venue="robinhood", desk_id=desk.pk, created_at=now)
-        migrate("connectors", "0004_robinhood")
+            old.create(slug="hood", name="Hood", venue="robinhood", desk_id=desk.pk, created_at=now)
+        new = migrate("connectors", "0004_robinhood").get_model("connectors", "Connection").objects
         for change in ({"api_base": LIVE}, {"venue": "robinhood"}):
             with pytest.raises(IntegrityError, match="guard identity"), transaction.atomic():
-                Connection.objects.filter(pk=coin.pk).update(**change)
+                new.filter(pk=coin.pk).update(**change)
     assert [str(problem) for problem in missing_guards(database)] == []
     assert Connection.objects.get().api_base == coin.api_base
+
+
+def test_commands_and_sweeps_take_it_as_it_is(hood: Connection, double: Double) -> None:
+    """What goes over every active connection reads this one, or says that there is nothing to read."""
+    out = StringIO()
+    with suppress(SystemExit):
+        call_command("doctor", "--json", stdout=out)
+    checks = {row["check"]: row["verdict"] for row in json.loads(out.getvalue())["checks"]}
+    assert checks["guards"] == "ok"
+    assert checks["encryption key"] == "ok", "the key of either venue opens"
+    assert refresh_market_facts() == 1
+    assert feed_states(now=timezone.now()) == []
+    with pytest.raises(CommandError, match="no candles"):
+        call_command("backfill_candles", connection="hood", instrument="BTC-USD", since="2026-11-20", stdout=out)
+    assert {item["method"] for item in double.requests} == {"GET"}

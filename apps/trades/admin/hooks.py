@@ -25,6 +25,7 @@ from apps.connectors.selectors import active_connections
 from apps.trades.admin.base import TradeLedgerAdmin, story_link, wire_bytes
 from apps.trades.forms import MODES, HookForm, RotateForm, preview
 from apps.trades.models import Hook, HookCall
+from apps.trades.rules.hooks import FIELDS, MAPS
 from apps.trades.services import hooks
 from apps.trades.types import HookMode
 
@@ -267,9 +268,14 @@ def _typed(hook: Hook) -> dict[str, object]:
         "connection": hook.connection.slug,
         "mode": hook.mode,
         "secret_path": hook.secret_path,
-        "template": json.dumps(hook.template, indent=2, ensure_ascii=False),
+        "template": json.dumps(_in_order(hook.template), indent=2, ensure_ascii=False),
         "example": hook.example,
     }
+
+
+def _in_order(template: dict[str, Any]) -> dict[str, Any]:
+    """The template as people write it: PostgreSQL keeps members in an order of its own."""
+    return {name: template[name] for name in (*FIELDS, MAPS) if name in template}
 
 
 def _preview(form: HookForm) -> Any:

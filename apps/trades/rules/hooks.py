@@ -20,11 +20,10 @@ from apps.common.errors import Invalid
 
 WINDOW: Final = timedelta(seconds=300)
 DECIMALS: Final = ("quantity", "quote_quantity", "limit_price", "stop_price", "confidence")
-TEXTS: Final = ("instrument", "side", "order_type", "time_in_force", "rationale")
 NEEDED: Final = ("instrument", "side", "order_type", "time_in_force")
 OTHERS: Final = ("post_only", "valid_for_s")
 SENT_AT: Final = "sent_at"
-FIELDS: Final = (*TEXTS, *DECIMALS, *OTHERS, SENT_AT)
+FIELDS: Final = (*NEEDED, *DECIMALS, *OTHERS, "rationale", SENT_AT)
 MAPS: Final = "maps"
 MAP_ENTRIES_MAX: Final = 200
 TEXT_MAX: Final = 4_000
@@ -79,14 +78,15 @@ def read_template(value: object, *, secret_path: str = "") -> Template:
         raise _template_wrong("The template is a JSON object.", "Write the fields of a proposal into it.")
     maps = _maps(value.get(MAPS, {}))
     fields: dict[str, tuple[object, ...]] = {}
-    for name, given in value.items():
-        if name == MAPS:
-            continue
-        if name not in FIELDS:
+    for name in value:
+        if name not in {*FIELDS, MAPS}:
             raise _template_wrong(
                 f"A template has no field {str(name)[:40]!r}.", f"Known fields: {', '.join((*FIELDS, MAPS))}.", name
             )
-        fields[name] = _parts(name, given, maps, secret_path)
+    # In an order of our own: a database may keep the members of an object in another than they were written in.
+    for name in FIELDS:
+        if name in value:
+            fields[name] = _parts(name, value[name], maps, secret_path)
     lacking = [name for name in NEEDED if name not in fields]
     if lacking or ("quantity" in fields) == ("quote_quantity" in fields):
         what = ", ".join(lacking) or "exactly one of quantity and quote_quantity"
