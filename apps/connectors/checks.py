@@ -16,9 +16,18 @@ from apps.connectors.services.venue import check_address, is_on_this_machine
 
 def _active(databases: Sequence[str] | None) -> Iterable[Connection]:
     for alias in databases or ():
-        # `migrate` checks before the table is made.
-        if Connection._meta.db_table in connections[alias].introspection.table_names():
+        if _is_as_in_code(alias):
             yield from Connection.objects.using(alias).filter(deactivated_at__isnull=True).defer("secret")
+
+
+def _is_as_in_code(alias: str) -> bool:
+    """Whether the table is there and has every column: `migrate` checks before it makes them."""
+    connection, table = connections[alias], Connection._meta.db_table
+    if table not in connection.introspection.table_names():
+        return False
+    with connection.cursor() as cursor:
+        found = {column.name for column in connection.introspection.get_table_description(cursor, table)}
+    return {field.column for field in Connection._meta.concrete_fields} <= found
 
 
 @register(Tags.database)

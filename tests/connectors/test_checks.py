@@ -1,11 +1,16 @@
 """What system checks say about connections."""
 
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.db import connection as database
 
+from apps.common.guards import missing_guards
 from apps.connectors import checks
 from tests.factories.connectors import LONG_AGO, ConnectionFactory
+from tests.factories.migrating import migrating
 
 pytestmark = pytest.mark.django_db
 
@@ -72,3 +77,14 @@ def test_approvals_are_not_switched_off_beside_a_live_connection(settings: Any) 
 def test_an_address_that_does_not_fit_is_an_error(fields: dict[str, Any]) -> None:
     ConnectionFactory(**fields)
     assert ids() == ["connectors.E003"]
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_an_older_database_is_not_asked_for_columns_it_has_not() -> None:
+    """`migrate` checks first: a check that breaks on the table as it was would keep it from ever being as it is."""
+    ConnectionFactory()
+    with migrating() as migrate:
+        migrate("connectors", "0004_robinhood")
+        call_command("check", databases=["default"], stdout=StringIO())
+    assert [str(problem) for problem in missing_guards(database)] == []

@@ -3,10 +3,21 @@
 import apps.common.encryption
 import django.db.models.deletion
 import uuid
+from typing import Any
 from django.conf import settings
 from django.db import migrations, models
 
 from apps.common.guards import InstallGuards, frozen_columns, no_delete, transitions
+
+
+def _rename_without_looking(on: bool) -> Any:
+    """On the way back SQLite rebuilds the table of connections: see 0004_robinhood."""
+
+    def change(apps: Any, schema_editor: Any) -> None:
+        if schema_editor.connection.vendor == "sqlite":
+            schema_editor.execute(f"PRAGMA legacy_alter_table = {'ON' if on else 'OFF'}", None)
+
+    return change
 
 
 class Migration(migrations.Migration):
@@ -17,6 +28,14 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        InstallGuards(
+            "connectors_connection",
+            guards=[
+                no_delete(),
+                frozen_columns("slug", "desk_id", "venue", "environment", "api_base", name="identity"),
+            ],
+        ),
+        migrations.RunPython(migrations.RunPython.noop, _rename_without_looking(False)),
         migrations.CreateModel(
             name='Authorisation',
             fields=[
@@ -107,4 +126,5 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
+        migrations.RunPython(migrations.RunPython.noop, _rename_without_looking(True)),
     ]
