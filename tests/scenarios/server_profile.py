@@ -26,7 +26,7 @@ from tests.venues.simulator_process import SimulatorProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
-OURS = ("web", "worker", "worker-execution", "beat", "feed", "poller", "order-stream")
+OURS = ("web", "live", "worker", "worker-execution", "beat", "feed", "poller", "order-stream")
 # Beside the one of .ci/run, which is the last; nothing in it is touched but what this run wrote.
 REDIS_DATABASE = 14
 STOP_S_MAX = 90
@@ -105,6 +105,7 @@ class Server:
         self._seal_key = Ed25519PrivateKey.generate()
         self.redis_url = urlsplit(redis_url)._replace(path=f"/{REDIS_DATABASE}").geturl()
         self.url = f"http://127.0.0.1:{free_port()}"
+        self.live = f"127.0.0.1:{free_port()}"
         self.services: dict[str, Service] = {}
         self.simulator = SimulatorProcess()
         self.redis = redis.Redis.from_url(self.redis_url)
@@ -159,7 +160,7 @@ class Server:
         """One more process of a service; `named` for a second one beside the first."""
         words = list(SERVICES[name]["command"])
         if "--bind" in words:
-            words[words.index("--bind") + 1] = urlsplit(self.url).netloc
+            words[words.index("--bind") + 1] = self.live if name == "live" else urlsplit(self.url).netloc
         if named and "--hostname" in words:
             words[words.index("--hostname") + 1] = f"{named}@%h"
         log = self.home / f"{named or name}.log"

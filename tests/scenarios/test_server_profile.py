@@ -1,15 +1,19 @@
 """The same path on PostgreSQL and Redis, in the processes of a server installation, and what breaks in them."""
 
+import json
 import re
 import signal
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import count
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from django.conf import settings
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from tests.scenarios.callers import Person, Program, eventually
 from tests.scenarios.server_profile import Server, Service
@@ -226,6 +230,37 @@ def test_a_redis_that_forgets_everything_loses_no_order(server: Server, program:
     program.followed_to(asked["id"], "FILLED")
 
     assert server.venue_orders(asked["client_order_id"]) == 1
+
+
+def test_prices_and_news_come_over_the_sockets_of_a_process_of_their_own(server: Server, program: Program) -> None:
+    """The proxy sends /ws/ there."""
+    key = {"Authorization": program.client.headers["Authorization"]}
+    items = [{"connection": program.connection, "instrument": "BTC-USD"}]
+    with (
+        connect(f"ws://{server.live}/ws/quotes", additional_headers=key, proxy=None) as prices,
+        connect(f"ws://{server.live}/ws/desk", additional_headers=key, proxy=None) as news,
+    ):
+        prices.send(json.dumps({"action": "subscribe", "items": items}))
+        bids: set[str] = set()
+        while len(bids) < 3:
+            told = json.loads(prices.recv(60))
+            bids |= {quote["bid"] for quote in told["quotes"]} if told["type"] == "quotes" else set()
+        assert json.loads(news.recv(60))["type"] == "hello"
+        asked = program.propose(quantity())
+        seen: list[dict[str, Any]] = []
+        while not any(event["subject_id"] == asked["id"] for event in seen):
+            told = json.loads(news.recv(60))
+            seen += told["events"] if told["type"] == "events" else []
+        assert httpx.get(f"http://{server.live}/readyz", timeout=30).status_code == 200
+        live = server.services.pop("live")
+        assert live.stop() == -signal.SIGTERM
+        for client in (prices, news):
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    client.recv(10)
+            assert client.close_code == 1012
+    assert "Traceback" not in live.said
+    server.start_service("live")
 
 
 @pytest.mark.parametrize(
