@@ -180,6 +180,16 @@ def told(*tickers: Ticker) -> Tickers:
     return Tickers(by_instrument, lambda row, of: by_instrument[row.instrument], DAY)  # type: ignore[attr-defined]
 
 
+def test_a_trade_from_the_future_makes_no_candle_and_closes_none() -> None:
+    builder = CandleBuilder()
+    builder.hear(Trades((trade(1, DAY),), False, DAY), now=DAY)
+    builder.hear(Trades((trade(2, DAY + timedelta(days=365)),), False, DAY), now=DAY)
+
+    assert builder.closed(now=DAY) == {}
+    later = builder.closed(now=DAY + 3 * MINUTE)["BTC-USD"]
+    assert [one.start for one in later] == [DAY]
+
+
 def test_a_ticker_counts_only_where_no_trades_are_told() -> None:
     builder = CandleBuilder()
     ticker = Ticker("BTC-USD", Decimal(7), None, DAY, DAY)

@@ -22,6 +22,8 @@ HOUR_S: Final = 3_600
 LATE: Final = timedelta(seconds=2)
 QUIET: Final = timedelta(seconds=5)
 MINUTES_OPEN_MAX: Final = 4
+# What is dated further ahead than a clock may be wrong is no trade of a minute that there has been.
+AHEAD_MAX: Final = timedelta(minutes=2)
 _EXACT: Final = Context(prec=80)
 _ZERO: Final = Decimal(0)
 
@@ -196,7 +198,10 @@ class CandleBuilder:
         now: datetime,
         trades: bool,
     ) -> None:
-        minutes, at = self._minutes.setdefault(instrument, {}), key[0]
+        at = key[0]
+        if at > now + AHEAD_MAX:
+            return
+        minutes = self._minutes.setdefault(instrument, {})
         self._newest[instrument] = max(self._newest.get(instrument, at), at)
         start = floor(at, MINUTE_S)
         minute = minutes.get(start)
