@@ -10,9 +10,9 @@ from argparse import ArgumentParser
 from collections.abc import Iterable
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, NoReturn, TextIO, cast
+from typing import Any, Final, NoReturn, TextIO, cast
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.common.decimals import parse_instant
 from apps.common.errors import AikaError, Invalid
@@ -28,11 +28,20 @@ class Exit(IntEnum):
     STOPPED = 130
 
 
+CODES: Final = (
+    "Exit codes of every command that takes long: 0 all is well; 1 what was compared differs; 2 not all of it could be "
+    "done, or the question is wrong; 130 stopped by Ctrl-C. Progress goes to standard error."
+)
+
+
 class LongCommand(BaseCommand):
     """A command of this style. `handle` reports by `progress` and ends with `finish`."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="one JSON object in one line instead of words")
+
+    def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=CODES, **options)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, get_commands, load_command_class
 
 from apps.common.commands import Exit, LongCommand, instant_option
 from apps.common.errors import Invalid
@@ -94,6 +94,18 @@ def test_the_exit_code_says_how_it_ended() -> None:
     with pytest.raises(CommandError, match="NO: It cannot. Do that.") as refused:
         command.refuse(Invalid("NO", "It cannot.", fix="Do that."))
     assert refused.value.returncode == 2
+
+
+LONG = ("audit_export", "audit_verify", "backfill_candles", "check_reservations", "reconcile", "replay_decisions")
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_every_command_that_takes_long_has_the_same_style(name: str) -> None:
+    command = load_command_class(get_commands()[name], name)
+    said = command.create_parser("manage.py", name).format_help()
+
+    assert isinstance(command, LongCommand)
+    assert "--json" in said and "130 stopped by Ctrl-C" in " ".join(said.split())
 
 
 def test_a_day_is_its_first_moment() -> None:
