@@ -17,6 +17,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
+from redis.exceptions import RedisError
 
 from apps.audit.services import pulses
 from apps.common.errors import AikaError
@@ -135,6 +136,8 @@ class _Keeper(threading.Thread):
                     _Following(self, held, self._clock).go_on()
             except DatabaseError:
                 logger.exception("%s: the feed waits for the database.", self.wanted.market)
+            except (RedisError, OSError) as error:
+                logger.warning("%s: the feed waits for the cache (%s).", self.wanted.market, error)
             finally:
                 close_old_connections()
             self.stop.wait(TAKE_EVERY_S)
@@ -153,6 +156,8 @@ class _Following:
         self._key = keeper.wanted.key
         wanted = keeper.wanted
         self._board = Board(wanted.market, wanted.connection_ids, holder=held.holder, now=clock())
+        self._word = FeedWord.CONNECTING
+        self._cache_is_away = False
         self._ended = threading.Event()
         self._threads = [
             _Every(FLUSH_EVERY_S, self._flush, self._ended),
@@ -189,8 +194,6 @@ class _Following:
             close_old_connections()
         return now < self._held.until
 
-    _word: FeedWord = FeedWord.CONNECTING
-
     def _tend(self, wanted: Wanted) -> None:
         """Sockets for what is wanted, no more and no less; those that ended begin again."""
         self._board.connection_ids = wanted.connection_ids
@@ -221,11 +224,22 @@ class _Following:
         return socket
 
     def _flush(self) -> None:
-        self._word = self._board.flush(now=self._clock()).word
+        """Prices that cannot be kept are followed by newer ones: the sockets stay open while Redis is away."""
+        try:
+            self._word = self._board.flush(now=self._clock()).word
+        except (RedisError, OSError) as error:
+            self._word = FeedWord.DOWN
+            if not self._cache_is_away:
+                logger.warning("%s: prices are not kept: the cache is away (%s).", self._board.market, error)
+            self._cache_is_away = True
+        else:
+            self._cache_is_away = False
 
     def _write(self) -> None:
         try:
             candles.heard(self._board.market, self._board.take_trades(), self._clock())
+        except (RedisError, OSError) as error:
+            logger.warning("%s: open candles are not shown (%s).", self._board.market, error)
         finally:
             close_old_connections()
 
@@ -236,8 +250,10 @@ class _Following:
         for thread in (*self._threads, *self._sockets):
             thread.join(JOIN_S)
         now = self._clock()
-        self._board.end(now=now)
-        leases.release(held=self._held, now=now)
+        try:
+            self._board.end(now=now)
+        finally:
+            leases.release(held=self._held, now=now)
 
 
 class _Every(threading.Thread):

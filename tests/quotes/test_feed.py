@@ -13,18 +13,20 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
+from redis.exceptions import RedisError
 
 from apps.audit.selectors import open_alarms
 from apps.audit.services import pulses
 from apps.connectors.models import Connection
 from apps.connectors.selectors import market_of
-from apps.connectors.services import streams
+from apps.connectors.services import leases, streams
 from apps.connectors.stream_types import Live, LossReason, Lost, StreamChannel, StreamEvent
 from apps.connectors.types import Quote
 from apps.connectors.venues.coinbase import messages
 from apps.connectors.venues.coinbase.stream import Timing
 from apps.dashboard.metrics import INSTRUMENTS_MAX, DeskCollector
 from apps.dashboard.views import health
+from apps.quotes import feed as live_feed
 from apps.quotes.rules.feed import CONNECTING_MAX, SAID_WITHIN
 from apps.quotes.selectors.feed import feed_record, feed_states, feed_states_of
 from apps.quotes.services import fan_out, feed_board, quotes
@@ -363,3 +365,23 @@ def test_a_real_venue_with_a_wrong_clock_and_one_that_was_put_right(feed: Feed) 
     feed.paper.simulator.pin_price("BTC-USD", "50000")
     feed.follow(lambda: _known(feed).last == 50_000)
     assert _known(feed).occurred_at < ahead.occurred_at, "older by that clock, and newer all the same"
+
+
+def test_while_the_cache_is_away_the_sockets_stay_and_prices_come_back(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = Connection.objects.select_related("desk").get(pk=feed.paper.connection.pk)
+    keeper = live_feed._Keeper(live_feed.wanted_markets([connection])[feed.board.market], "one", timezone.now)
+    held = leases.take(name="feed:test", holder="one", ttl=live_feed.LEASE_TTL, now=timezone.now())
+    assert held is not None
+    following = live_feed._Following(keeper, held, timezone.now)
+
+    def away(*_: object, **__: object) -> None:
+        raise RedisError("nobody answers")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(feed_board.cache, "set", away)
+        following._flush()
+        assert following._word is FeedWord.DOWN and not following._ended.is_set()
+    following._flush()
+    assert following._word is FeedWord.CONNECTING

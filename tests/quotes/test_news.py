@@ -1,5 +1,6 @@
 """Which of two prices is kept: the newer one, whatever the source, and nothing that only looks newer."""
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -48,11 +49,37 @@ def test_what_came_late_is_told_from_what_came_in_time() -> None:
 instants = st.lists(st.integers(0, 50), min_size=1, max_size=4, unique=True)
 
 
+Rule = Callable[..., bool]
+
+
+def kept_of(rule: Rule, offered: Iterable[Moment]) -> Moment | None:
+    kept: Moment | None = None
+    for turn, moment_ in enumerate(offered):
+        kept = moment_ if rule(moment_, kept, asked=bool(turn % 2)) else kept
+    return kept
+
+
 @given(instants)
 def test_in_any_order_the_newest_is_what_stays(at: list[int]) -> None:
     for order in permutations(at):
-        kept: Moment | None = None
-        for second in order:
-            offered = moment(second, 100, str(second))
-            kept = offered if is_news(offered, kept, asked=bool(second % 2)) else kept
-        assert kept == moment(max(at), 100, str(max(at)))
+        told = [moment(second, 100 + turn, str(second)) for turn, second in enumerate(order)]
+        assert kept_of(is_news, told) == max(told)
+
+
+def last_heard(offered: Moment, known: Moment | None, *, asked: bool) -> bool:
+    """The naive rule: what came last is what is so."""
+    return known is None or offered.received >= known.received
+
+
+def by_the_venues_clock(offered: Moment, known: Moment | None, *, asked: bool) -> bool:
+    """The other naive rule: its clock is always right."""
+    return known is None or offered.occurred >= known.occurred
+
+
+def test_the_naive_rules_are_caught() -> None:
+    newer, overtaken = moment(5, 6, "1.1"), moment(1, 7)
+    assert kept_of(is_news, [newer, overtaken]) == newer != kept_of(last_heard, [newer, overtaken])
+    ahead, right = moment(60, 0), moment(1, 1, "1.1")
+    assert kept_of(is_news, [ahead, right]) == right != kept_of(by_the_venues_clock, [ahead, right])
+    told, repeated = moment(0, 0), moment(0, 8)
+    assert not is_news(repeated, told, asked=False) and by_the_venues_clock(repeated, told, asked=False)

@@ -26,6 +26,7 @@ def manage(tmp_path: Path) -> Iterator[Manage]:
     """Start a management command on a data folder of its own; what still runs at the end is killed."""
     home = tmp_path / "home"
     environment = {**os.environ, "AIKA_DATA_DIR": str(home), "DJANGO_SETTINGS_MODULE": "config.settings.local"}
+    environment["FEED_BOOKS"] = "BTC-USD"
     for name in ("DATABASE_URL", "REDIS_URL"):
         environment.pop(name, None)
     with ExitStack() as stack:
@@ -79,13 +80,20 @@ def python(manage: Manage, code: str) -> Any:
 def test_a_killed_feed_is_replaced_and_two_never_follow(manage: Manage, simulator: SimulatorProcess) -> None:
     seeded(manage, simulator)
     simulator.reset()
+    simulator.add_socket_fault("large-snapshot", "market", channel="level2", count=2)
+
+    def whole() -> bool:
+        """One socket for tickers, and one for the book that was asked for, whose snapshots have five megabytes."""
+        books = [row for row in simulator.sockets()["connections"] if "level2" in row["subscriptions"]]
+        return len(followed(simulator)) == len(books) == 1
+
     one = manage("stream_quotes")
-    wait_until(lambda: len(followed(simulator)) == 1)
+    wait_until(whole)
     two = manage("stream_quotes")
     time.sleep(3)
-    assert (len(followed(simulator)), simulator.sockets()["connects"]["market"], two.poll()) == (1, 1, None)
+    assert (whole(), simulator.sockets()["connects"]["market"], two.poll()) == (True, 2, None)
     one.kill()
-    wait_until(lambda: simulator.sockets()["connects"]["market"] == 2 and len(followed(simulator)) == 1)
+    wait_until(lambda: simulator.sockets()["connects"]["market"] == 4 and whole())
     # Instruments and connections that go are let go while it runs.
     everything = followed(simulator)[0]
     python(manage, _CODE.format(change="Instrument.objects.filter(code='SOL-USD').update(tradable=False)"))
