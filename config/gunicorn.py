@@ -13,5 +13,7 @@ keepalive = 75
 max_requests = 20_000
 max_requests_jitter = 2_000
 accesslog = "-"
+# The path without its query: what somebody searches for is nobody else's business, and may be a pasted key.
+access_log_format = '%(h)s %(t)s "%(m)s %(U)s %(H)s" %(s)s %(b)s "%(a)s"'
 # In memory: on some disks the heartbeat file would stall a worker.
 worker_tmp_dir = "/dev/shm"  # noqa: S108  gunicorn makes a file of an unguessable name in it

@@ -10,6 +10,7 @@ from kombu.exceptions import OperationalError
 
 from apps.common import fault_places as places
 from apps.common import faults
+from apps.common.redaction import redact
 
 DEFAULT_QUEUE = "default"
 # Orders have a queue of their own, so that a backlog of anything else never delays one.
@@ -47,9 +48,11 @@ def queue_of(name: str) -> str:
 def _argument(key: str, value: Argument) -> str | int | bool | None:
     if isinstance(value, UUID):
         return str(value)
-    if value is None or isinstance(value, str | int):
+    if value is None or isinstance(value, int):
         return value
-    raise TypeError(f"{key}: a task takes ids, not {type(value).__name__}.")
+    if isinstance(value, str) and redact(value) == value:
+        return value
+    raise TypeError(f"{key}: a task takes ids, not {'a secret' if isinstance(value, str) else type(value).__name__}.")
 
 
 def _send(name: str, arguments: dict[str, str | int | bool | None]) -> None:

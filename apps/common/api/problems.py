@@ -19,6 +19,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 
 from apps.common.errors import AikaError, Invalid
+from apps.common.redaction import redacted
 
 PROBLEM_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:aika:problem:"
@@ -114,7 +115,9 @@ def respond(request: HttpRequest | Request, problem: Problem) -> HttpResponse:
     """The problem as an answer. ASCII only: what a caller sent may not be text at all, and is quoted here."""
     request_id = request_id_of(request)
     response = HttpResponse(
-        json.dumps(problem.body(request_id), separators=(",", ":")), content_type=PROBLEM_TYPE, status=problem.status
+        json.dumps(redacted(problem.body(request_id)), separators=(",", ":")),
+        content_type=PROBLEM_TYPE,
+        status=problem.status,
     )
     for name, value in problem.headers.items():
         response[name] = value

@@ -1,0 +1,144 @@
+"""Secrets are taken out of whatever is written for people to read: log lines with their tracebacks, error reports, task
+arguments, answers of the API. The only place that knows how a secret looks.
+
+Three ways to know one: by its shape, by the name before it, and by being one of the settings'. It is the last net, and
+no licence: nothing of ours logs a secret, which the canary test holds.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from django.conf import settings
+from django.views.debug import SafeExceptionReporterFilter
+
+MASK: Final = "********"
+_KNOWN_CHARS_MIN: Final = 8
+
+_NAMES: Final = (
+    r"pass(?:word|wd|phrase)|secret(?!_fingerprint|_hash)|(?:access|refresh|auth|csrf\w*|metrics|bearer)_?token|private_?key"
+    r"|api_?key(?!_id)|authorization|cookie|sessionid|credential|signature|code_verifier|recovery_codes?|otp"
+)
+_SHAPES: Final = (
+    (re.compile(r"-----BEGIN [A-Z ]{3,40}-----.*?(?:-----END [A-Z ]{3,40}-----|\Z)", re.DOTALL), MASK),
+    (re.compile(r"\b(aika_[0-9a-f]{12}_)[0-9a-f]{8,64}", re.IGNORECASE), rf"\1{MASK}"),
+    (re.compile(r"\b(bearer|basic)(\s+)(?!aika_[0-9a-f]{12}_\*)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1\2{MASK}"),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), MASK),
+    (re.compile(r"\bgAAAA[\w-]{20,}=*"), MASK),
+    # Private keys of Ed25519 as venues give them, and Fernet's: 64 or 32 bytes in base64.
+    (re.compile(r"(?<![\w+/-])[\w+/-]{86}==|(?<![\w+/-])[\w+/-]{43}=(?!=)"), MASK),
+    (re.compile(r"(://[^\s/:@]*:)[^\s/@]+@"), rf"\1{MASK}@"),
+    (
+        re.compile(
+            rf"(?<![a-z0-9])((?:[a-z0-9]+[_-])*(?:{_NAMES})\d?(?:[_-][a-z0-9]+)*[\"']?\s*[:=]\s*)"
+            rf"(?:Secret\(\S*\)|(b?[\"'])(?:(?!\2).)*\2|(?!{re.escape(MASK)})[^\s\"',;&}})]+)",
+            re.IGNORECASE,
+        ),
+        rf"\1{MASK}",
+    ),
+)
+_SETTINGS: Final = (
+    "SECRET_KEY",
+    "TOKEN_ENCRYPTION_KEYS",
+    "ALARM_WEBHOOK_SECRET",
+    "EMAIL_HOST_PASSWORD",
+    "METRICS_TOKEN",
+    "QDRANT_API_KEY",
+    "COINBASE_CLIENT_SECRET",
+)
+_URLS: Final = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "QDRANT_URL")
+
+
+def redact(text: str) -> str:
+    """The text without what is, or looks like, a secret."""
+    for known in known_secrets():
+        text = text.replace(known, MASK)
+    for shape, kept in _SHAPES:
+        text = shape.sub(kept, text)
+    return text
+
+
+def redacted(value: Any, name: str = "") -> Any:
+    """The same of a value: texts anywhere in lists and objects, and whatever stands under a telling name."""
+    if isinstance(value, Mapping):
+        return {key: redacted(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(inner, name) for inner in value]
+    if isinstance(value, str):
+        return MASK if _TELLING.fullmatch(name) and value else redact(value)
+    return value
+
+
+_TELLING: Final = re.compile(rf"(?:\w+[_-])*(?:{_NAMES})\d?(?:[_-]\w+)*", re.IGNORECASE)
+
+
+def known_secrets() -> tuple[str, ...]:
+    """The secrets of this installation's settings, longest first."""
+    texts = [getattr(settings, name, "") for name in _SETTINGS]
+    return _known(
+        tuple(part for text in texts for part in ((text,) if isinstance(text, str) else tuple(text))),
+        tuple(str(getattr(settings, name, "")) for name in _URLS),
+    )
+
+
+@lru_cache(maxsize=8)
+def _known(texts: tuple[str, ...], urls: tuple[str, ...]) -> tuple[str, ...]:
+    passwords = [urlsplit(url).password or "" for url in urls if "://" in url]
+    found = {*texts, *passwords, *map(unquote, passwords)}
+    return tuple(sorted((text for text in found if len(text) >= _KNOWN_CHARS_MIN), key=len, reverse=True))
+
+
+class RedactingFormatter(logging.Formatter):
+    """Every line of every handler, with its traceback. Line ends and control characters of a message stay visible as
+    escapes: nobody writes a second line into the log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, redacted."""
+        return redact(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The message on one line."""
+        record.message = _CONTROL.sub(lambda found: repr(found[0])[1:-1], record.message)
+        return super().formatMessage(record)
+
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
+
+
+class ReporterFilter(SafeExceptionReporterFilter):
+    """What an error report may say of settings, of the request, and of the variables in each frame."""
+
+    cleansed_substitute = MASK
+    hidden_settings = re.compile(
+        rf"{_NAMES}|API|TOKEN|KEY|SECRET|PASS|SIGNATURE|HTTP_COOKIE|_URL$|DATABASES", re.IGNORECASE
+    )
+
+    def is_active(self, request: Any) -> bool:
+        """Always, a debug page too."""
+        return True
+
+    def cleanse_setting(self, key: Any, value: Any) -> Any:
+        """As Django's, and texts by their shape."""
+        cleansed = super().cleanse_setting(key, value)
+        return redact(cleansed) if isinstance(cleansed, str) else cleansed
+
+    def get_post_parameters(self, request: Any) -> dict[str, Any]:
+        """What was sent in a form: the names only."""
+        return dict.fromkeys(super().get_post_parameters(request), MASK)
+
+    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
+        """The variables of a frame: those with a telling name masked, the rest as redacted texts."""
+        found = super().get_traceback_frame_variables(request, tb_frame)
+        return [(name, MASK if _TELLING.fullmatch(name) else _shown(value)) for name, value in found]
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, int | float | bool | None):
+        return value
+    try:
+        return redact(repr(value))
+    except Exception as error:  # noqa: BLE001  a broken repr must not break the report
+        return f"<{type(value).__name__}: {type(error).__name__}>"

@@ -1,0 +1,166 @@
+"""What is taken out of lines, reports and answers, and what is left as it was."""
+
+import io
+import json
+import logging
+import sys
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from django.conf import settings
+from django.test import RequestFactory, override_settings
+from django.utils.module_loading import import_string
+from django.views.debug import ExceptionReporter, get_exception_reporter_filter
+
+from apps.common.api.problems import Problem, respond
+from apps.common.redaction import MASK, ReporterFilter, redact, redacted
+from apps.common.tasks import publish
+
+KEY = "aika_0123456789ab_" + "f" * 64
+PEM = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+ED25519 = b64encode(ed25519.Ed25519PrivateKey.generate().private_bytes_raw() * 2).decode()
+FERNET = Fernet.generate_key().decode()
+WORD = "".join(("hun", "ter", "33"))
+JWT = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJvcmdhbml6YXRpb25zIn0.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        (f"Authorization: Bearer {KEY}", KEY[-64:]),
+        (f"the key {KEY} was found", KEY[-64:]),
+        (f"GET /admin/?q={KEY}", KEY[-64:]),
+        (PEM, PEM.splitlines()[1]),
+        (repr(PEM), PEM.splitlines()[1]),
+        (PEM[:90], PEM.splitlines()[1][:20]),
+        (f"secret {ED25519} end", ED25519),
+        (f"[{FERNET}]", FERNET),
+        (f"Authorization: Bearer {JWT}", JWT),
+        (JWT, JWT),
+        (Fernet(FERNET.encode()).encrypt(b"x").decode(), "gAAAA"),
+        ("postgres://aika:hunter22@db:5432/aika", "hunter22"),
+        ("password=hunter22&next=/", "hunter22"),
+        ('{"client_secret": "hunter 22", "ok": 1}', "hunter 22"),
+        ("{'refresh_token': 'hunter22'}", "hunter22"),
+        ("Cookie: sessionid=hunter22", "hunter22"),
+        ("new_password1: hunter22", "hunter22"),
+        ("HTTP_AUTHORIZATION='Basic aHVudGVyMjI6aHVudGVyMjI='", "aHVudGVyMjI6"),
+    ],
+)
+def test_a_secret_is_taken_out(text: str, secret: str) -> None:
+    assert secret in text
+    assert secret not in redact(text)
+    assert MASK in redact(text)
+    assert redact(redact(text)) == redact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Order 0b5c8a1e-8c1f-4e5b-9d7e-0123456789ab is FILLED at 64250.01.",
+        "digest " + "ab" * 32,
+        "aika_0123456789ab is the prefix of a key",
+        "The API key 0123456789ab was revoked before.",
+        "KEY_UNKNOWN: This API key is not known.",
+        "GET /api/v1/trades/proposals?cursor=2026-03-02T14:46:00Z 200",
+        "tokens: 3 of 4, secret_fingerprint=1a2b3c4d",
+        "https://api.coinbase.com/api/v3/brokerage/orders",
+        "",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_secrets_of_the_settings_are_known_whatever_they_look_like() -> None:
+    known = {
+        "ALARM_WEBHOOK_SECRET": "plain words here",
+        "DATABASE_URL": "postgres://aika:p%40ss-word9@db/aika",
+        "TOKEN_ENCRYPTION_KEYS": ("one-two-three",),
+    }
+    with override_settings(**known):
+        told = redact("plain words here / p%40ss-word9 / p@ss-word9 / one-two-three / " + settings.SECRET_KEY)
+    assert told == " / ".join([MASK] * 5)
+
+
+def test_values_are_redacted_by_name_and_by_shape() -> None:
+    value = {
+        "password": "x",
+        "list": [f"Bearer {KEY}", 3],
+        "secret_fingerprint": "1a2b3c4d",
+        "n": None,
+        "token_type": "a",
+    }
+    assert redacted(value) == {
+        "password": MASK,
+        "list": [f"Bearer {KEY[:18]}{MASK}", 3],
+        "secret_fingerprint": "1a2b3c4d",
+        "n": None,
+        "token_type": "a",
+    }
+
+
+def logged(log: Any) -> str:
+    """What the handlers of the settings write for `log(logger)`."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    wanted = settings.LOGGING["formatters"]["line"]
+    handler.setFormatter(import_string(wanted["()"])(wanted["format"], style=wanted["style"]))
+    logger = logging.Logger("canary")
+    logger.addHandler(handler)
+    log(logger)
+    return stream.getvalue()
+
+
+def test_a_log_line_and_its_traceback_are_redacted() -> None:
+    def fail(logger: logging.Logger) -> None:
+        try:
+            raise ValueError(f"refused {KEY}")
+        except ValueError:
+            logger.exception("with %s and %r", KEY, {"password": "hunter22"})
+
+    told = logged(fail)
+
+    assert "ValueError: refused aika_0123456789ab_********" in told
+    assert KEY[-64:] not in told and "hunter22" not in told
+
+
+def test_a_visitor_writes_no_second_line_into_the_log() -> None:
+    told = logged(lambda logger: logger.warning("from %s", "x\n2026-03-02 ERROR forged\r\x1b[2J"))
+    assert told.count("\n") == 1
+    assert "x\\n2026-03-02 ERROR forged\\r\\x1b[2J" in told
+
+
+def test_an_error_report_shows_no_secret_of_a_frame_the_request_or_the_settings() -> None:
+    sent = {"anything": WORD, "password": WORD}
+    request = RequestFactory().post("/x", sent, headers={"Authorization": f"Bearer {KEY}"})
+    request.COOKIES["sessionid"] = WORD
+    del sent
+    assert isinstance(get_exception_reporter_filter(request), ReporterFilter)
+    try:
+        password, harmless, pem = WORD, KEY, PEM
+        raise ValueError(f"{len(password)} {len(harmless)} {len(pem)}")
+    except ValueError:
+        reporter = ExceptionReporter(request, *sys.exc_info())
+        with override_settings(DEBUG=True):
+            told = reporter.get_traceback_html() + reporter.get_traceback_text()
+    assert "harmless" in told and "ValueError" in told
+    for secret in (WORD, KEY[-64:], PEM.splitlines()[1], settings.SECRET_KEY):
+        assert secret not in told
+
+
+def test_an_answer_of_the_api_is_redacted() -> None:
+    problem = Problem(status=400, code="X", detail=f"not {KEY}", details={"token": "t", "password": "hunter22"})
+    body = json.loads(respond(RequestFactory().get("/"), problem).content)
+    assert KEY[-64:] not in body["detail"]
+    assert body["details"]["password"] == MASK
+
+
+def test_a_task_takes_no_secret() -> None:
+    for secret in (KEY, PEM, JWT):
+        with pytest.raises(TypeError, match="a task takes ids, not a secret"):
+            publish("trades.execute_trade", order_id=secret)
