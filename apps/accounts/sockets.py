@@ -315,7 +315,8 @@ class Doorkeeper:
         self._inside.add(socket)
         self._of_person[person] += 1
         if self._rounds is None or self._rounds.done():
-            self._rounds = asyncio.get_running_loop().create_task(self._go_round())
+            rounds = asyncio.get_running_loop().create_task(self._go_round())
+            self._rounds = sockets.must_go_on(rounds, lambda: [one.outlet for one in tuple(self._inside)])
 
     def leave(self, socket: SocketConsumer) -> None:
         """One is gone."""

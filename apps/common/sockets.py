@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from apps.common.errors import AikaError, Invalid
+
+logger = logging.getLogger(__name__)
 
 MESSAGE_CHARS_MAX: Final = 32_768
 MESSAGES_PER_WINDOW_MAX: Final = 60
@@ -197,6 +200,19 @@ class Outlet:
     def _gone(self) -> None:
         # 1006: nobody is there to be told anything.
         self.end(Ending(1006))
+
+
+def must_go_on(task: "asyncio.Task[None]", outlets: Callable[[], Iterable[Outlet]]) -> "asyncio.Task[None]":
+    """What serves these sockets. Should it fail, they are closed: one that hears nothing must not look alive."""
+
+    def ended(done: "asyncio.Task[None]") -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            logger.critical("What serves sockets has failed; they are closed.", exc_info=error)
+            for outlet in outlets():
+                outlet.end(Ending(1011))
+
+    task.add_done_callback(ended)
+    return task
 
 
 class Rest:

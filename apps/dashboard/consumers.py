@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from apps.accounts.sockets import Caller, Credential, SocketConsumer, in_thread
 from apps.common.decimals import instant_text
 from apps.common.errors import Invalid
-from apps.common.sockets import Frame, frame_of, text_of
+from apps.common.sockets import Frame, frame_of, must_go_on, text_of
 from apps.dashboard import live
 from apps.dashboard.rules.news import News, Sight
 
@@ -74,7 +74,8 @@ class NewsRoom:
         async with self._starting:
             if self._log is None:
                 self._log = await in_thread(lambda: live.Log(self._loop.time()))
-                self._reading = self._loop.create_task(self._read_on(self._log))
+                reading = self._loop.create_task(self._read_on(self._log))
+                self._reading = must_go_on(reading, lambda: [one.outlet for one in tuple(self._listeners)])
             return self._log.place.last
 
     def join(self, listener: DeskConsumer) -> None:

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.accounts.sockets import in_thread
 from apps.common.decimals import decimal_text, instant_text
-from apps.common.sockets import Frame, Outlet, frame_of
+from apps.common.sockets import Frame, Outlet, frame_of, must_go_on
 from apps.quotes.rules import frames
 from apps.quotes.selectors.feeds_shown import feed_records, feeds_for
 from apps.quotes.types import Item, Tick, Topic
@@ -172,6 +173,7 @@ class Hub:
         self._changed: set[Topic] = set()
         self._shown_stale: set[Topic] = set()
         self._allowed_at = 0.0
+        self._is_away = False
         self._flush_due: asyncio.TimerHandle | None = None
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
@@ -188,7 +190,7 @@ class Hub:
         reader.outlet.next_frame = lambda: self._owed(reader)
         if not self._tasks:
             work = (self._beat(), Membership(self).keep()) if settings.REDIS_URL else (self._beat(),)
-            self._tasks = tuple(self._loop.create_task(part) for part in work)
+            self._tasks = tuple(must_go_on(self._loop.create_task(part), self._outlets) for part in work)
 
     def leave(self, reader: Reader) -> None:
         """This socket is gone; the last one stops the hub."""
@@ -287,7 +289,7 @@ class Hub:
         while True:
             await asyncio.sleep(BEAT_S)
             now = self._clock()
-            feeds = await in_thread(lambda now=now: feed_records(now=now))  # type: ignore[misc]
+            feeds = await self._feeds(now)
             heartbeats: dict[frozenset[str], Frame] = {}
             for reader in tuple(self._readers):
                 reader.outlet.drop_if_slow()
@@ -300,6 +302,21 @@ class Hub:
                 self._changed |= newly
                 self._flush()
             self._shown_stale = stale
+
+    async def _feeds(self, now: datetime) -> list[dict[str, Any]]:
+        """How the feeds are; none while that cannot be asked."""
+        try:
+            found: list[dict[str, Any]] = await in_thread(lambda: feed_records(now=now))
+        except (DatabaseError, RedisError) as error:
+            if not self._is_away:
+                logger.warning("How the feeds are cannot be asked (%s).", error)
+            self._is_away, found = True, []
+        else:
+            self._is_away = False
+        return found
+
+    def _outlets(self) -> list[Outlet]:
+        return [reader.outlet for reader in tuple(self._readers)]
 
     def _is_stale(self, topic: Topic, now: datetime) -> bool:
         tick = self._newest.get(topic)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import RedisError
 from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 
@@ -213,6 +214,41 @@ def test_a_socket_that_is_gone_ends_itself() -> None:
     for error in (ConnectionResetError(), RuntimeError("after close")):
         assert asyncio.run(ended(error, at_once=True)) == 1006
         assert asyncio.run(ended(error, at_once=False)) == 1006
+
+
+def beaten(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Peer:
+    """A socket after a few heartbeats, of which the first ones cannot ask how the feeds are."""
+    asked = iter([error, error])
+
+    def records(*, now: datetime) -> list[dict[str, Any]]:
+        if (trouble := next(asked, None)) is not None:
+            raise trouble
+        return []
+
+    monkeypatch.setattr(hubs, "feed_records", records)
+    monkeypatch.setattr(hubs, "BEAT_S", 0.01)
+
+    async def played() -> Peer:
+        hub, peer = Hub(lambda: BEGAN), Peer()
+        hub.join(peer.reader)
+        await asyncio.sleep(0.1)
+        hub.leave(peer.reader)
+        return peer
+
+    return asyncio.run(played())
+
+
+def test_a_redis_that_is_away_stops_no_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = beaten(monkeypatch, RedisError("away"))
+
+    assert len([frame for frame in peer.frames if frame["type"] == "heartbeat"]) > 2
+    assert not peer.reader.outlet.ended.done()
+
+
+def test_a_hub_that_fails_closes_its_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = beaten(monkeypatch, ZeroDivisionError())
+
+    assert peer.reader.outlet.ended.result().code == 1011
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65_535, 65_536, 70_000])
