@@ -38,8 +38,15 @@ def connect(request: HttpRequest) -> HttpResponse:
             response = _page(request, "connectors/oauth_connect.html", context, 200)
     except AikaError as error:
         return _stopped(request, error)
-    # Chromium holds a form's redirect to the policy of the page the form is on: this one names where it leads.
-    response._csp_update = {"form-action": asking.provider_origin}  # type: ignore[attr-defined]  # django-csp's hook
+    return leads_to(response, asking.provider_origin)
+
+
+def leads_to(response: HttpResponse, origin: str) -> HttpResponse:
+    """Let the forms of this one page lead to `origin` too.
+
+    Chromium holds the redirect that answers a form to the policy of the page the form is on.
+    """
+    response._csp_update = {"form-action": origin}  # type: ignore[attr-defined]  # django-csp's hook
     return response
 
 
