@@ -2,15 +2,23 @@
 
 from typing import Any
 
+import requests
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialLogin, SocialToken
+from allauth.socialaccount.providers.base.constants import AuthProcess
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import resolve_url
+from django.shortcuts import render, resolve_url
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.accounts.services import people
+from apps.accounts.services import identities, people
+from apps.common.errors import AikaError, Forbidden
+
+OPENID_CONNECT = "openid_connect"
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is not typed
@@ -42,3 +50,45 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         people.record_sign_in(person=user, now=timezone.now())
         response: HttpResponse = super().post_login(request, user, **more)
         return response
+
+
+class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth is not typed
+    """Named by `SOCIALACCOUNT_ADAPTER`."""
+
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
+        """People are added by an administrator, or by nobody."""
+        return False
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
+        """Puts the person here into the login, or ends it with a page that says why."""
+        try:
+            _refuse_unsound(sociallogin)
+            account = identities.account_of(
+                provider=sociallogin.account.provider,
+                subject=sociallogin.account.uid,
+                # Exactly true: some servers say the text "false".
+                verified=[one.email for one in sociallogin.email_addresses if one.verified is True],
+                now=timezone.now(),
+            )
+        except AikaError as error:
+            page = render(request, "socialaccount/refused.html", {"error": error}, status=error.http_status)
+            raise ImmediateHttpResponse(page) from error
+        sociallogin.account, sociallogin.user = account, account.user
+
+    def serialize_instance(self, instance: Any) -> Any:
+        """What allauth puts into the session while a second factor is asked for: never a token."""
+        if isinstance(instance, SocialToken):
+            instance = SocialToken(token="", token_secret="")
+        return super().serialize_instance(instance)
+
+    def get_requests_session(self) -> requests.Session:
+        """Follows no redirect: secrets go to the address the server named, and nowhere else."""
+        session: requests.Session = super().get_requests_session()
+        session.max_redirects = 0
+        return session
+
+
+def _refuse_unsound(sociallogin: SocialLogin) -> None:
+    """Only a sign-in, and only with OpenID Connect."""
+    if sociallogin.provider.id != OPENID_CONNECT or sociallogin.state.get("process") != AuthProcess.LOGIN:
+        raise Forbidden("IDENTITY_ONLY_SIGNS_IN", "An identity signs people in here, and does nothing else.")

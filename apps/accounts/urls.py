@@ -3,13 +3,17 @@ key alone, no device that is trusted without its second factor."""
 
 from allauth.account import views
 from allauth.mfa.recovery_codes import views as recovery_codes
+from allauth.socialaccount import views as social
 from django.urls import path, re_path
 
-from apps.accounts.views import second_factor, sessions
+from apps.accounts.views import oidc, second_factor, sessions
 
 urlpatterns = [
     path("login/", views.login, name="account_login"),
     path("logout/", views.logout, name="account_logout"),
+    path("oidc/staff/login/", oidc.login, {"provider_id": "staff"}, name="openid_connect_login"),
+    path("oidc/staff/login/callback/", oidc.callback, {"provider_id": "staff"}, name="openid_connect_callback"),
+    path("oidc/cancelled/", social.login_cancelled, name="socialaccount_login_cancelled"),
     path("inactive/", views.account_inactive, name="account_inactive"),
     path("reauthenticate/", second_factor.reauthenticate_by_password, name="account_reauthenticate"),
     path("password/change/", views.password_change, name="account_change_password"),

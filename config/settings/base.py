@@ -11,6 +11,7 @@ from config.beat import SCHEDULE
 from config.databases import is_owner_command
 from config.env import env
 from config.settings.alarms import *  # noqa: F403  a list of its own, of settings like these
+from config.settings.identity import *  # noqa: F403  as above
 from config.settings.sign_in import *  # noqa: F403  likewise
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -104,6 +105,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "channels",
     "django_celery_beat",
     "rest_framework",
@@ -284,8 +286,6 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Aika] "
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-# Tokens of venues are sealed in rows of our own (apps/connectors/models.py); allauth keeps none.
-SOCIALACCOUNT_STORE_TOKENS = False
 
 # How many proxies of ours stand before the web server: what they say of a visitor's address is believed.
 TRUSTED_PROXY_COUNT = 0

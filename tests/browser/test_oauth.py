@@ -39,7 +39,9 @@ def venue(live_server: object) -> Iterator[OAuthSimulator]:
 
 @pytest.fixture
 def operator_live(transactional_db: None) -> User:
-    made: User = UserFactory(username="otis", display_name="Otis Vale", role="operator", desk=DeskFactory(slug="main", name="Main desk"))
+    made: User = UserFactory(
+        username="otis", display_name="Otis Vale", role="operator", desk=DeskFactory(slug="main", name="Main desk")
+    )
     return made
 
 

@@ -67,6 +67,13 @@ def record_sign_in(*, person: User, now: datetime) -> None:
     _record("user.signed_in", person, {"username": person.username}, actor_of(person), now)
 
 
+@transaction.atomic
+def record_identity(*, person: User, provider: str, subject: str, now: datetime) -> None:
+    """From now on this person may sign in with this identity of the organisation."""
+    payload = {"username": person.username, "provider": provider, "identity": subject}
+    _record("user.identity_linked", person, payload, actor_of(person), now)
+
+
 def _record(kind: str, person: User, payload: Mapping[str, object], actor: Actor, now: datetime) -> None:
     subject = f"user:{person.pk}"
     events.record(stream=subject, kind=kind, actor=actor, subject=subject, payload=payload, now=now)
