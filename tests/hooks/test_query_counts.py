@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from django.core.cache import cache
 from django.db import connection as database
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from apps.quotes.services import quotes
 from tests.factories.accounts import UserFactory
-from tests.factories.desk import PaperDesk
+from tests.factories.desk import BTC, PaperDesk
 from tests.factories.trading import change_policy, rules_with
 from tests.hooks.conftest import Sender, make_sender
 
@@ -18,10 +20,12 @@ pytestmark = pytest.mark.django_db
 BASELINE = Path(__file__).with_name("query_counts.json")
 
 
-def count(client: Client, urls: dict[str, str]) -> dict[str, int]:
+def count(client: Client, urls: dict[str, str], desk: PaperDesk) -> dict[str, int]:
     counts = {}
     for name, url in urls.items():
         client.get(url)  # what a process learns once is not what a page costs
+        quotes.refresh(desk.connection, [BTC])  # an old price is another bar
+        cache.delete("desk:status")  # kept for a moment: whether that moment is over must not matter
         with CaptureQueriesContext(database) as captured:
             assert client.get(url).status_code == 200
         counts[name] = len(captured)
@@ -39,12 +43,12 @@ def test_ten_times_the_rows_cost_the_same(paper: PaperDesk, signing: Sender) -> 
         "hook_calls": reverse("admin:trades_hookcall_changelist"),
     }
     signing.send()
-    few = count(client, urls)
+    few = count(client, urls, paper)
     for number in range(9):
         make_sender(paper)
         signing.send(signing.body(alert=str(number)))
         signing.send(signature="nonsense")
-    assert count(client, urls) == few
+    assert count(client, urls, paper) == few
     with CaptureQueriesContext(database) as captured:
         assert signing.send(signing.body(alert="last"))[0] == 201
     costs = few | {"POST hooks/{name}": len(captured)}
