@@ -350,7 +350,7 @@ class Run:
         """Somebody halts while a request is about to leave; the process that halts fails."""
         self.propose_and_approve()
         flying = self.fork(worker("execution"), Fault("place.before_call", How.HOLD))
-        flying.held()
+        stands = flying.held()
         halting = [self.fork(self.halt, self.fault)]
         if self.cell.delivery is Delivery.TWICE:
             halting.append(self.fork(self.halt))
@@ -359,7 +359,8 @@ class Run:
         self.reached = halting[0].reached
         if self.cell.delivery is Delivery.REDELIVERED:
             self.run(self.halt)
-        flying.release()
+        if stands:
+            flying.release()
         flying.wait()
 
     def halt(self) -> None:
