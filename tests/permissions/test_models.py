@@ -50,6 +50,8 @@ MODELS = {
     "policies.tradingstate": READ,
     "policies.policyset": Row(EVERY, add="RS"),
     "policies.policyversion": Row(EVERY, change="RS"),
+    "quotes.candleseries": READ,
+    "quotes.candlebackfill": READ,
     "connectors.authorisation": READ,
     "connectors.connection": Row(EVERY, add="OS", change="OS"),
     "connectors.instrument": READ,
