@@ -8,6 +8,7 @@ from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin, SocialToken
 from allauth.socialaccount.providers.base.constants import AuthProcess
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -15,7 +16,8 @@ from django.shortcuts import render, resolve_url
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.accounts.services import identities, people
+from apps.accounts.services import identities, new_devices, people
+from apps.accounts.visitors import visitor_of
 from apps.common.errors import AikaError, Forbidden
 
 OPENID_CONNECT = "openid_connect"
@@ -46,9 +48,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
 
     @transaction.atomic
     def post_login(self, request: HttpRequest, user: User, **more: Any) -> HttpResponse:
-        """Every sign-in leaves an event."""
-        people.record_sign_in(person=user, now=timezone.now())
+        """Every sign-in leaves an event, and one from a browser that has no cookie of ours also a mail."""
+        now = timezone.now()
+        people.record_sign_in(person=user, now=now)
         response: HttpResponse = super().post_login(request, user, **more)
+        if not new_devices.is_known(request.COOKIES.get(new_devices.cookie_name(user), ""), user):
+            new_devices.record(person=user, visitor=visitor_of(request), now=now)
+            response.set_cookie(
+                new_devices.cookie_name(user),
+                new_devices.cookie_for(user),
+                max_age=new_devices.COOKIE_AGE_S,
+                secure=settings.SESSION_COOKIE_SECURE,
+                httponly=True,
+                samesite="Lax",
+            )
         return response
 
 

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from celery import shared_task
 from django.utils import timezone
 
-from apps.accounts.services import browser_sessions, idempotency
+from apps.accounts.services import browser_sessions, idempotency, new_devices
 
 KEPT = timedelta(days=30)
 
@@ -21,3 +22,9 @@ def prune_idempotency(**extra: Any) -> int:
 def forget_sessions(**extra: Any) -> int:
     """Forget sessions that have ended by the clock. Returns how many went."""
     return browser_sessions.forget_ended(now=timezone.now())
+
+
+@shared_task(name="accounts.tell_of_new_device", queue="default")
+def tell_of_new_device(person_id: str, event_id: int, **extra: Any) -> bool:
+    """Mail to whoever signed in on a device that was new: the event says where. True where it was taken."""
+    return new_devices.tell(person_id=UUID(person_id), event_id=event_id)

@@ -1,6 +1,25 @@
 """How people show who they are: the second factor, and how long a sign-in holds. In words: `docs/sign-in.md`."""
 
+from datetime import timedelta
+
 from config.env import env
+
+# So many wrong passwords for one name from one address lock that name there, for so long.
+SIGN_IN_FAILURES_MAX = env.integer("SIGN_IN_FAILURES_MAX", default=5, minimum=2, maximum=100)
+SIGN_IN_LOCKED_S = env.integer("SIGN_IN_LOCKED_S", default=900, minimum=60, maximum=86_400)
+AXES_FAILURE_LIMIT = SIGN_IN_FAILURES_MAX
+AXES_COOLOFF_TIME = timedelta(seconds=SIGN_IN_LOCKED_S)
+# Somebody else's attempts lock nobody out of their own place.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_USERNAME_CALLABLE = "apps.accounts.lockouts.name_tried"
+AXES_CLIENT_IP_CALLABLE = "apps.accounts.lockouts.address_of"
+AXES_LOCKOUT_CALLABLE = "apps.accounts.views.locked.locked"
+# What happened is in our own audit log, and what is locked on the page of the person.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 # A sign-in ends after so long without anything done by its person, and after so long altogether.
 SESSION_IDLE_S = env.integer("SESSION_IDLE_S", default=1800, minimum=60, maximum=86_400)

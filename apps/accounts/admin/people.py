@@ -1,20 +1,27 @@
 """People: added, given roles and deactivated by an administrator; never deleted."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from allauth.mfa.admin import Authenticator
 from allauth.socialaccount.admin import SocialAccount, SocialApp, SocialToken
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
+from apps.accounts import selectors
 from apps.accounts.admin.base import AuditedAdmin, person_of
 from apps.accounts.forms import PersonCreationForm
 from apps.accounts.models import User
-from apps.accounts.services import people
+from apps.accounts.services import browser_sessions, lockouts, people, second_factors
 
 if TYPE_CHECKING:
     DjangoUserAdmin = UserAdmin[User]
@@ -65,6 +72,44 @@ class PersonAdmin(AuditedAdmin, DjangoUserAdmin):
             (title, {**options, "fields": [name for name in options["fields"] if name != "password"]})
             for title, options in fieldsets
         ]
+
+    change_form_template = "accounts/person.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        sign_in = path(
+            "<uuid:person_id>/sign-in/", self.admin_site.admin_view(self.sign_in_view), name="accounts_user_sign_in"
+        )
+        return [sign_in, *super().get_urls()]
+
+    def sign_in_view(self, request: HttpRequest, person_id: UUID) -> HttpResponse:
+        """GET says how this person signs in, POST unlocks, ends sessions or takes second factors away."""
+        person = get_object_or_404(User, pk=person_id)
+        if not self.has_change_permission(request, person):
+            raise PermissionDenied
+        actor, now, verb = people.actor_of(person_of(request)), timezone.now(), request.POST.get("verb", "")
+        if request.method == "POST":
+            keep = _own_session(request, person)
+            verbs: dict[str, Callable[[], int]] = {
+                "unlock": lambda: lockouts.unlock(person=person, actor=actor, now=now),
+                "end": lambda: browser_sessions.end_all(person, why="by hand", actor=actor, now=now, keep=keep),
+                "factors": lambda: second_factors.remove_all(person=person, actor=actor, now=now),
+            }
+            if verb not in verbs:
+                raise PermissionDenied
+            done = verbs[verb]()
+            messages.info(request, f"Done: {done} gone." if done else "There was nothing to do.")
+            return HttpResponseRedirect(reverse("admin:accounts_user_sign_in", args=[person_id]), status=303)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"How {person.shown_name} signs in",
+            "opts": self.opts,
+            "person": person,
+            "factors": sorted(selectors.second_factors_of(person)),
+            "is_required": second_factors.is_required_of(person),
+            "session_count": browser_sessions.sessions_of(person, now=now).count(),
+            "locked": lockouts.locked_from(person),
+        }
+        return TemplateResponse(request, "accounts/person_sign_in.html", context)
 
     def describe(self, obj: User) -> dict[str, object]:
         return people.description_of(obj)
