@@ -15,7 +15,7 @@ from apps.accounts.models import Desk, User
 from apps.accounts.services import roles
 from tests.factories.accounts import DeskFactory, UserFactory
 
-pytest_plugins = ["tests.fixtures_simulator"]
+pytest_plugins = ["tests.fixtures_oauth", "tests.fixtures_simulator"]
 
 # No deadline: a busy machine is not a bug. `.ci/run` asks for thorough, the fast run tries a sample.
 hypothesis_settings.register_profile("fast", deadline=None, max_examples=25)

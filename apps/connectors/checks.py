@@ -9,8 +9,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
 
-from apps.common.errors import Misconfigured
+from apps.common.errors import AikaError, Misconfigured
 from apps.connectors.models import Connection
+from apps.connectors.services import authorisations
 from apps.connectors.services.venue import check_address, is_on_this_machine
 
 
@@ -98,3 +99,15 @@ def address_fits_environment(
             text = f"Connection {connection.slug!r}: {error.message}"
             found.append(Error(text, hint=error.fix, id="connectors.E003"))
     return found
+
+
+@register()
+def oauth_can_be_asked_for(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """connectors.E005: an OAuth application is set, and what else it needs is missing or unsafe."""
+    if not settings.COINBASE_CLIENT_ID:
+        return []
+    try:
+        authorisations.asking()
+    except AikaError as error:
+        return [Error(error.message, hint=error.fix, id="connectors.E005")]
+    return []

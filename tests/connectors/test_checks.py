@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import connection as database
+from django.test import override_settings
 
 from apps.common.guards import missing_guards
 from apps.connectors import checks
@@ -88,3 +89,23 @@ def test_an_older_database_is_not_asked_for_columns_it_has_not() -> None:
         migrate("connectors", "0004_robinhood")
         call_command("check", databases=["default"], stdout=StringIO())
     assert [str(problem) for problem in missing_guards(database)] == []
+
+
+def test_an_oauth_application_is_set_up_whole_or_not_at_all() -> None:
+    assert checks.oauth_can_be_asked_for(None) == []
+    whole = {
+        "COINBASE_CLIENT_ID": "id",
+        "COINBASE_CLIENT_SECRET": "secret",
+        "COINBASE_REDIRECT_URI": "https://aika.example/oauth/coinbase/callback",
+        "COINBASE_SCOPES": ("wallet:user:read",),
+    }
+    with override_settings(**whole):
+        assert checks.oauth_can_be_asked_for(None) == []
+    for change in (
+        {"COINBASE_CLIENT_SECRET": ""},
+        {"COINBASE_REDIRECT_URI": "https://aika.example/"},
+        {"COINBASE_SCOPES": ("wallet:withdrawals:create",)},
+        {"COINBASE_API_BASE": "http://api.coinbase.com"},
+    ):
+        with override_settings(**{**whole, **change}):
+            assert [found.id for found in checks.oauth_can_be_asked_for(None)] == ["connectors.E005"]
