@@ -57,16 +57,16 @@ def measure(*, quick: bool = False) -> Found:
     return Found(
         name="fan_out",
         work="One instrument, ticks from a thread of the server, every client on the same machine. Aika's side has "
-        "everything on: keys, heartbeats, who may still read asked again every five seconds. All three are served by uvicorn "
-        "with the same protocol class; deliveries are what the clients read.",
+        "everything on: keys, heartbeats, who may still read asked again every five seconds. All three are served by "
+        "uvicorn with the same protocol class; deliveries are what the clients read.",
         rows=rows,
         notes=(
             "Server CPU is of the server's process alone, user and kernel, while it only delivers. Aika's heartbeats "
             "are deliveries too, one a second; the others have none. The other figures are of prices alone.",
             "Lag is from the tick in the server's thread to the text in the client's hand; clients and server share "
             "the machine.",
-            "`group_send` goes through the in-memory layer, the cheapest there is; Redis's costs more. The raw broadcast "
-            f"itself, which does nothing else, is better than it by {' and '.join(floors)}.",
+            "`group_send` goes through the in-memory layer, the cheapest there is; Redis's costs more. The raw "
+            f"broadcast itself, which does nothing else, is better than it by {' and '.join(floors)}.",
         ),
     )
 
