@@ -9,6 +9,9 @@ from apps.accounts.services.api_keys import KEY_LIFETIME_MAX, OVERLAP_MAX
 from apps.common.errors import AikaError
 from apps.connectors.models import Connection
 from apps.connectors.services.venue import check_address, check_key
+from apps.connectors.types import Environment
+
+CONFIRMATION = "trade real money on"
 
 
 def _refuse(form: "forms.ModelForm[Any]", error: AikaError, field: str) -> None:
@@ -32,6 +35,14 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in t
         widget=SecretArea(attrs={"rows": 6, "autocomplete": "off", "spellcheck": "false"}),
         help_text="As the venue gave it. It is stored encrypted and never shown again.",
     )
+    confirmation = forms.CharField(
+        label="real money",
+        required=False,
+        max_length=80,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text=f'For a live connection only: "{CONFIRMATION}" and its short name, typed, such as '
+        f'"{CONFIRMATION} main-live". A second person confirms it as well.',
+    )
 
     class Meta:
         model = Connection
@@ -39,7 +50,9 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in t
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance._state.adding:
+        if not self.instance._state.adding:
+            del self.fields["confirmation"]
+        else:
             self.fields["new_secret"].required = True
             self.fields["key_name"].required = True
 
@@ -63,7 +76,16 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in t
                 check_address(venue=self._venue, environment=cleaned["environment"], api_base=cleaned["api_base"])
             except AikaError as error:
                 _refuse(self, error, "api_base")
+        self._check_confirmation(cleaned)
         return cleaned
+
+    def _check_confirmation(self, cleaned: dict[str, Any]) -> None:
+        """Real money is meant by who types so: not chosen by a slip in a list."""
+        if "confirmation" not in self.fields or cleaned.get("environment") in (None, Environment.PAPER.value):
+            return
+        wanted = f"{CONFIRMATION} {cleaned.get('slug', '')}"
+        if " ".join(cleaned.get("confirmation", "").split()) != wanted:
+            self.add_error("confirmation", f'This connection trades real money. Type "{wanted}" if it is meant to.')
 
 
 class RotateKeyForm(forms.Form):

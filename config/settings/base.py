@@ -357,6 +357,8 @@ CONTENT_SECURITY_POLICY = {
 X_FRAME_OPTIONS = "DENY"
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+# Nothing here takes a file, and without this one of any size would be written to the disk first.
+FILE_UPLOAD_HANDLERS = ["apps.common.uploads.NoUploads"]
 
 DEFAULT_EXCEPTION_REPORTER_FILTER = "apps.common.redaction.ReporterFilter"
 LOGGING: dict[str, Any] = {

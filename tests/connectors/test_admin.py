@@ -103,6 +103,11 @@ def test_what_cannot_be_used_is_refused_without_showing_the_secret(
 def test_a_live_connection_asks_for_a_second_person(desk: Desk, operator: User, risk: User) -> None:
     client = signed_in(operator)
     entered = typed(desk, environment="live", api_base="https://api.coinbase.com")
+    for confirmation in ("", "yes", "trade real money on", "trade real money on another"):
+        refused = client.post(reverse(ADD), {**entered, "confirmation": confirmation})
+        assert "Type &quot;trade real money on demo&quot;" in refused.content.decode()
+    assert not SecondPersonRequest.objects.exists()
+    entered["confirmation"] = " trade real  money on demo"
     client.post(reverse(ADD), entered)
     assert not Connection.objects.exists()
     request = SecondPersonRequest.objects.get()

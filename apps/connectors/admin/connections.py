@@ -155,7 +155,7 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
             shown = ("key_name", "key_fingerprint")
             return (self.fieldsets[0], ("Its key", {"fields": shown}), *self.fieldsets[2:])
         if obj is None:
-            return (self.fieldsets[0], ("Its key", {"fields": ("key_name", "new_secret")}))
+            return (self.fieldsets[0], ("Its key", {"fields": ("key_name", "new_secret", "confirmation")}))
         return self.fieldsets
 
     def get_urls(self) -> list[URLPattern]:
