@@ -121,6 +121,7 @@ def setting(paper: PaperDesk) -> Setting:
             "content_type_id": ContentType.objects.get_for_model(User).pk,
             "name": "nobody",
             "object_id": paper.trader.pk,
+            "person_id": paper.trader.pk,
         },
         "authorisation/": {"pk": authorisation_of(persons["O"]).pk},
         "policyset/": {"pk": paper.version.policy_set_id},
