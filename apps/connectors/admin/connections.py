@@ -69,7 +69,7 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
         "standing",
         "verified_at",
     )
-    list_select_related = ("desk",)
+    list_select_related = ("desk", "authorisation__person")
     list_filter = ("environment", "is_active")
     search_fields = ("name", "slug")
     fieldsets = (
@@ -91,6 +91,8 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
 
     @admin.display(description="fingerprint of the private key")
     def key_fingerprint(self, obj: Connection) -> str:
+        if obj.authorisation is not None:
+            return f"none: it stands on {obj.authorisation}, authorised by {obj.authorisation.person.shown_name}"
         return obj.secret_fingerprint or "no key"
 
     @admin.display(description="standing")
@@ -109,6 +111,8 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
     def channel(self, obj: Connection) -> str:
         if not obj.places_orders:
             return "Not followed: there are no orders of Aika's to tell about."
+        if not obj.tells_orders:
+            return "Not followed: it stands on OAuth, and no bearer is taken there. Orders are asked about instead."
         health, now = _channel_health(obj), timezone.now()
         if health is None:
             return "Nobody follows it: orders are asked about every few seconds."
@@ -154,6 +158,8 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
         if obj is not None and not self.has_change_permission(request, obj):
             shown = ("key_name", "key_fingerprint")
             return (self.fieldsets[0], ("Its key", {"fields": shown}), *self.fieldsets[2:])
+        if obj is not None and obj.authorisation_id is not None:
+            return (self.fieldsets[0], ("Its key", {"fields": ("key_fingerprint",)}), *self.fieldsets[2:])
         if obj is None:
             return (self.fieldsets[0], ("Its key", {"fields": ("key_name", "new_secret", "confirmation")}))
         return self.fieldsets

@@ -43,9 +43,9 @@ WORDS: Final = {
     "wallet:user:read": "see the name of the account",
     "wallet:user:email": "see its e-mail address",
     oauth.VIEW: "see balances",
-    oauth.TRADE: "place and cancel orders, which people approve here",
+    oauth.TRADE: "place and cancel orders",
     "wallet:trades:read": "see orders and fills",
-    "wallet:trades:create": "place orders, which people approve here",
+    "wallet:trades:create": "place orders",
     "wallet:transactions:read": "see transactions and fees",
     oauth.OFFLINE: "keep the access until it is taken back",
 }

@@ -82,7 +82,7 @@ def test_the_whole_way(venue: OAuthSimulator, browser: Client) -> None:
 def test_what_the_person_left_out_is_said_in_words(venue: OAuthSimulator, browser: Client) -> None:
     back = decide(browser.post(CONNECT)["Location"], without=("wallet:buys:create",))
     page = browser.get(CALLBACK, back, follow=True).content.decode()
-    assert "does not let Aika place and cancel orders, which people approve here." in page
+    assert "does not let Aika place and cancel orders." in page
 
 
 def test_a_refusal_keeps_nothing_and_uses_the_state_up(venue: OAuthSimulator, browser: Client) -> None:
@@ -160,6 +160,9 @@ def test_a_paper_connection_is_made_with_it(
     assert browser.post(f"/admin/connectors/connection/{made.pk}/verify/", follow=True).status_code == 200
     made.refresh_from_db()
     assert made.verified_at is not None
+    page = browser.get(f"/admin/connectors/connection/{made.pk}/change/").content.decode()
+    assert "it stands on Sim Trader" in page and "no bearer is taken there" in page
+    assert "new_secret" not in page and "key_name" not in page
 
 
 def test_a_live_connection_needs_a_second_person(
