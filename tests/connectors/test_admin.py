@@ -127,9 +127,11 @@ def test_verify_and_end(simulator: SimulatorProcess, operator: User) -> None:
     end = reverse("admin:connectors_connection_deactivate", args=[connection.pk])
     assert client.get(verify).status_code == 405
     assert client.get(end).status_code == 405
+    assert "not asked yet: check the key" in client.get(page_of(connection)).content.decode()
     client.post(verify)
     connection.refresh_from_db()
     assert connection.verified_at is not None
+    assert "view, trade; it may not transfer" in client.get(page_of(connection)).content.decode()
     client.post(end, {"reason": " "})
     connection.refresh_from_db()
     assert connection.is_active

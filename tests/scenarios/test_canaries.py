@@ -3,14 +3,17 @@
 import io
 import json
 import logging
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import redis
 from allauth.mfa.models import Authenticator
+from celery import current_app
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.conf import settings
@@ -21,6 +24,7 @@ from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from kombu.transport import memory
 
 from apps.accounts.models import ApiKey, User
 from apps.accounts.second_factor import SecondFactorAdapter
@@ -40,6 +44,7 @@ from tests.hooks.conftest import make_sender
 pytestmark = pytest.mark.django_db
 
 EXPIRES = timedelta(days=1)
+QUEUES = ("default", "execution")
 
 
 @pytest.fixture
@@ -88,7 +93,8 @@ class Canaries:
             "database": rows_of_everything(),
             "dumpdata": dumped.getvalue(),
             "log": self.log.getvalue(),
-            "cache": "\n".join(repr(value) for value in getattr(cache, "_cache", {}).values()),
+            "cache": kept_in_the_cache(),
+            "broker": waiting_at_the_broker(),
             "pages": "\n".join(self.pages),
             "frames": json.dumps([item.as_dict() for item in self.frames]),
         }
@@ -96,10 +102,29 @@ class Canaries:
     def found(self) -> set[tuple[str, str]]:
         """(secret, place) of each that can be read somewhere."""
         places = self.places()
-        assert all(places[name] for name in ("database", "dumpdata", "log", "pages", "frames"))
+        assert all(places[name] for name in ("database", "dumpdata", "log", "pages", "frames", "broker"))
         return {
             (name, place) for name, secret in self.secrets.items() for place, text in places.items() if secret in text
         }
+
+
+def kept_in_the_cache() -> str:
+    """Every value as its bytes are kept."""
+    if isinstance(kept := getattr(cache, "_cache", None), dict):
+        return "\n".join(repr(value) for value in kept.values())
+    server = redis.Redis.from_url(settings.CACHES["default"]["LOCATION"])
+    return "\n".join(repr(server.dump(key)) for key in server.scan_iter())
+
+
+def waiting_at_the_broker() -> str:
+    """The bodies of all tasks that were published."""
+    if settings.CELERY_BROKER_URL.startswith("redis"):
+        server = redis.Redis.from_url(settings.CELERY_BROKER_URL)
+        raw = [text.decode() for queue in QUEUES for text in server.lrange(queue, 0, -1)]
+    else:
+        raw = [json.dumps(message) for queue in memory.Channel.queues.values() for message in queue.queue]
+    bodies = [b64decode(json.loads(text)["body"]).decode() for text in raw]
+    return "\n".join([*raw, *bodies])
 
 
 def rows_of_everything() -> str:
@@ -220,9 +245,14 @@ def hooks_and_alarms(canaries: Canaries) -> None:
 PATHS: list[Callable[[Canaries], None]] = [connection_keys, keys_of_programs, passwords_and_factors, hooks_and_alarms]
 
 
-def test_no_secret_can_be_read_anywhere_and_a_planted_one_is_found(canaries: Canaries) -> None:
-    for path in PATHS:
-        path(canaries)
+def test_no_secret_can_be_read_anywhere_and_a_planted_one_is_found(
+    canaries: Canaries, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        for path in PATHS:
+            path(canaries)
+        canaries.paper.approve(canaries.paper.propose(quantity=Decimal("0.02")))
+    assert "trades.execute_trade" in waiting_at_the_broker()
     assert len(canaries.secrets) == 11, sorted(canaries.secrets)
     assert canaries.found() == set()
 
@@ -233,5 +263,6 @@ def test_no_secret_can_be_read_anywhere_and_a_planted_one_is_found(canaries: Can
     cache.set("planted", secret)
     _, client = operator_of_again(canaries)
     canaries.ask(client, "get", reverse("admin:audit_alarm_changelist"))
-    wanted = {"database", "dumpdata", "log", "pages"} | ({"cache"} if hasattr(cache, "_cache") else set())
+    current_app.send_task("trades.execute_trade", kwargs={"order_id": secret}, queue="execution")
+    wanted = {"database", "dumpdata", "log", "pages", "cache", "broker"}
     assert canaries.found() == {(name, place) for place in wanted}

@@ -74,7 +74,7 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
     search_fields = ("name", "slug")
     fieldsets = (
         ("What it is", {"fields": ("slug", "name", "desk", "venue", "trading", "environment", "api_base")}),
-        ("Its key", {"fields": ("key_name", "new_secret", "key_fingerprint")}),
+        ("Its key", {"fields": ("key_name", "new_secret", "key_fingerprint", "key_permissions")}),
         ("How it stands", {"fields": ("standing", "created_at", "verified_at", "fees", "fees_as_of")}),
         ("What the venue tells of its orders", {"fields": ("channel", "channel_heard", "channel_losses")}),
     )
@@ -94,6 +94,14 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
         if obj.authorisation is not None:
             return f"none: it stands on {obj.authorisation}, authorised by {obj.authorisation.person.shown_name}"
         return obj.secret_fingerprint or "no key"
+
+    @admin.display(description="what the venue says it may")
+    def key_permissions(self, obj: Connection) -> str:
+        checked = connections.permissions_read(obj)
+        if checked is None:
+            return "not asked yet: check the key"
+        may = ", ".join(word for word, is_so in (("view", checked.can_view), ("trade", checked.can_trade)) if is_so)
+        return f"{may or 'nothing'}; {'it may transfer' if checked.can_transfer else 'it may not transfer'}"
 
     @admin.display(description="standing")
     def standing(self, obj: Connection) -> str:
@@ -148,7 +156,16 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         shown = (
-            *("trading", "key_fingerprint", "standing", "created_at", "verified_at", "fees", "fees_as_of"),
+            *(
+                "trading",
+                "key_fingerprint",
+                "key_permissions",
+                "standing",
+                "created_at",
+                "verified_at",
+                "fees",
+                "fees_as_of",
+            ),
             *("channel", "channel_heard", "channel_losses"),
         )
         fixed = ("slug", "name", "desk", "venue", "environment", "api_base")
@@ -156,7 +173,7 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
-            shown = ("key_name", "key_fingerprint")
+            shown = ("key_name", "key_fingerprint", "key_permissions")
             return (self.fieldsets[0], ("Its key", {"fields": shown}), *self.fieldsets[2:])
         if obj is not None and obj.authorisation_id is not None:
             return (self.fieldsets[0], ("Its key", {"fields": ("key_fingerprint",)}), *self.fieldsets[2:])

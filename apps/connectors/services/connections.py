@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 
 from apps.accounts.services import second_person
 from apps.accounts.types import Role
+from apps.audit.selectors import events_of, facts_of
 from apps.audit.services import events
 from apps.audit.types import Actor
 from apps.common import canonical
@@ -198,9 +199,28 @@ def verify(*, connection: Connection, actor: Actor, now: datetime) -> Permission
         locked.verified_at = now
         locked.is_active = locked.deactivated_at is None
         locked.save(update_fields=["verified_at", "is_active"])
-        _record("connection.verified", locked, actor, now, is_active=locked.is_active)
+        _record(
+            "connection.verified",
+            locked,
+            actor,
+            now,
+            is_active=locked.is_active,
+            can_view=permissions.can_view,
+            can_trade=permissions.can_trade,
+            can_transfer=permissions.can_transfer,
+            key_fingerprint=locked.secret_fingerprint,
+        )
     connection.refresh_from_db()
     return permissions
+
+
+def permissions_read(connection: Connection) -> Permissions | None:
+    """What the venue last said of the key that the connection has now; None where that key was never checked."""
+    found = events_of(f"connection:{connection.pk}").filter(kind="connection.verified").last()
+    said = facts_of(found)["payload"] if found is not None else None
+    if not isinstance(said, dict) or said.get("key_fingerprint") != connection.secret_fingerprint:
+        return None
+    return Permissions(**{name: said[name] is True for name in ("can_view", "can_trade", "can_transfer")})
 
 
 def deactivate(*, connection: Connection, reason: str, actor: Actor, now: datetime) -> None:
