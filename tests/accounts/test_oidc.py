@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 from allauth.socialaccount.models import SocialAccount, SocialToken
-from django.contrib.sessions.models import Session
 from django.test import Client, override_settings
 
-from apps.accounts.models import User
+from apps.accounts.models import BrowserSession, User
+from apps.accounts.session_store import SessionStore
 from apps.audit.models import Event
 from config.settings.identity import oidc_providers
 from tests.factories.oidc_server import CLIENT_ID, CLIENT_SECRET, OidcServer
@@ -85,7 +85,8 @@ def test_a_verified_address_finds_its_person_once_and_the_subject_from_then_on(
     again = Client()
     assert sign_in(again).status_code == 302 and who(again) == str(mara.pk)
     assert SocialAccount.objects.get().extra_data == {} and not SocialToken.objects.exists()
-    held = " ".join(str(session.get_decoded()) for session in Session.objects.all())
+    held = " ".join(str(SessionStore().decode(row.data)) for row in BrowserSession.objects.all())
+    assert held
     assert server.access_token not in held
 
 

@@ -5,11 +5,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from allauth.socialaccount.models import SocialAccount, SocialToken
-from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.test import Client, override_settings
 
-from apps.accounts.models import SecondPersonRequest, User
+from apps.accounts.models import BrowserSession, SecondPersonRequest, User
+from apps.accounts.session_store import SessionStore
 from apps.connectors.models import Authorisation, AuthorisationRequest, Connection
 from apps.connectors.provider import CoinbaseProvider
 from tests.factories.accounts import UserFactory
@@ -72,7 +72,8 @@ def test_the_whole_way(venue: OAuthSimulator, browser: Client) -> None:
     for secret in (row.access_token.reveal(), row.refresh_token.reveal(), back["code"]):
         assert secret not in page
     # Nothing of it is in the session or in allauth's own tables.
-    held = " ".join(str(session.get_decoded()) for session in Session.objects.all())
+    held = " ".join(str(SessionStore().decode(row.data)) for row in BrowserSession.objects.all())
+    assert held
     assert "sim" not in held and "socialaccount" not in held
     assert not SocialToken.objects.exists() and not SocialAccount.objects.exists()
     again = browser.get(CALLBACK, back)
