@@ -225,7 +225,8 @@ def read_trading_state(ask: Ask, facts: Facts, now: datetime) -> State:
 def read_only_venue(ask: Ask, facts: Facts) -> str | None:
     """The venue of the ask by name, where Aika places no order at it. The fact says so only then, and however old."""
     fact = facts.get(TRADING_STATE.key(ask.connection))
-    return fact.values.get(READ_ONLY_AT) if isinstance(fact, Fact) else None
+    # A fact of another shape is denied by the rule that reads it, and must not end the evaluation here.
+    return fact.values.get(READ_ONLY_AT) if isinstance(fact, Fact) and isinstance(fact.values, Mapping) else None
 
 
 def read_instrument(ask: Ask, facts: Facts, now: datetime) -> Instrument:
