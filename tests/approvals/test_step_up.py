@@ -51,7 +51,7 @@ def waiting(strict: PaperDesk) -> Proposal:
 
 @pytest.fixture
 def one_period() -> Iterator[None]:
-    """Enough of a code's period is left for the test."""
+    """Enough of a code's period is left for the test. First of its fixtures: a price from before the jump is old."""
     left = 30 - time.time() % 30
     if left < 10:
         with time_machine.travel(time.time() + left, tick=True):
@@ -158,7 +158,7 @@ def test_a_step_up_that_forgets_the_digest_is_caught(
 
 
 def test_a_code_counts_for_one_decision_and_for_no_sign_in(
-    strict: PaperDesk, waiting: Proposal, one_period: None
+    one_period: None, strict: PaperDesk, waiting: Proposal
 ) -> None:
     secret = app_for(strict.approver)
     other = strict.propose(quantity=Decimal("0.02"))
@@ -175,7 +175,7 @@ def test_a_code_counts_for_one_decision_and_for_no_sign_in(
     assert "_auth_user_id" not in client.session
 
 
-def test_a_code_of_a_sign_in_counts_for_no_decision(strict: PaperDesk, waiting: Proposal, one_period: None) -> None:
+def test_a_code_of_a_sign_in_counts_for_no_decision(one_period: None, strict: PaperDesk, waiting: Proposal) -> None:
     secret, client = app_for(strict.approver), Client()
     code = code_of(secret)
     client.post(reverse("account_login"), {"login": strict.approver.username, "password": PASSWORD})
@@ -185,7 +185,7 @@ def test_a_code_of_a_sign_in_counts_for_no_decision(strict: PaperDesk, waiting: 
     assert refused(strict, waiting, Proof(code=code)) == "SECOND_FACTOR_REFUSED"
 
 
-def test_guessing_codes_ends(strict: PaperDesk, waiting: Proposal, one_period: None) -> None:
+def test_guessing_codes_ends(one_period: None, strict: PaperDesk, waiting: Proposal) -> None:
     secret = app_for(strict.approver)
     wrong = "000000" if code_of(secret) != "000000" else "111111"
     for _ in range(5):
@@ -206,7 +206,7 @@ def test_nobody_without_a_factor_and_nobody_is_asked_below_the_tier(strict: Pape
     assert Vote.objects.get(proposal=small).second_factor == ""
 
 
-def test_a_vote_of_a_lower_tier_does_not_count_in_one_that_asks_for_more(paper: PaperDesk, one_period: None) -> None:
+def test_a_vote_of_a_lower_tier_does_not_count_in_one_that_asks_for_more(one_period: None, paper: PaperDesk) -> None:
     cache.clear()
     tiers = [
         {"up_to": "645", "needed": "2", "roles": ROLES},
@@ -229,7 +229,7 @@ def test_a_vote_of_a_lower_tier_does_not_count_in_one_that_asks_for_more(paper: 
 
 
 class TestThePage:
-    def test_asks_for_it_in_the_rail(self, strict: PaperDesk, waiting: Proposal, one_period: None) -> None:
+    def test_asks_for_it_in_the_rail(self, one_period: None, strict: PaperDesk, waiting: Proposal) -> None:
         client = enter(strict.approver)
         page = client.get(at("page", waiting)).content.decode()
         assert "Approve is off: you have no second factor." in page
