@@ -22,6 +22,7 @@ _NAMES: Final = (
     r"pass(?:word|wd|phrase)|secret(?!_fingerprint|_hash)|(?:access|refresh|auth|csrf\w*|metrics|bearer)_?token|private_?key"
     r"|api_?key(?!_id)|authorization|cookie|sessionid|credential|signature|code_verifier|recovery_codes?|otp"
 )
+_ID: Final = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _SHAPES: Final = (
     (re.compile(r"-----BEGIN [A-Z ]{3,40}-----.*?(?:-----END [A-Z ]{3,40}-----|\Z)", re.DOTALL), MASK),
     (re.compile(r"\b(aika_[0-9a-f]{12}_)[0-9a-f]{8,64}", re.IGNORECASE), rf"\1{MASK}"),
@@ -32,9 +33,11 @@ _SHAPES: Final = (
     (re.compile(r"(?<![\w+/-])[\w+/-]{86}==|(?<![\w+/-])[\w+/-]{43}=(?!=)"), MASK),
     (re.compile(r"(://[^\s/:@]*:)[^\s/@]+@"), rf"\1{MASK}@"),
     (
+        # `name=value`, `"name": "value"`; `name: value` where it reads like one and not like a sentence; no id.
         re.compile(
             rf"(?<![a-z0-9])((?:[a-z0-9]+[_-])*(?:{_NAMES})\d?(?:[_-][a-z0-9]+)*[\"']?\s*[:=]\s*)"
-            rf"(?:Secret\(\S*\)|(b?[\"'])(?:(?!\2).)*\2|(?!{re.escape(MASK)})[^\s\"',;&}})]+)",
+            rf"(?!(?:bearer|basic)\b|{_ID}|{re.escape(MASK)})"
+            rf"(?:Secret\(\S*\)|(b?[\"'])(?:(?!\2).)*\2|(?<=[:=])[^\s\"',;&}})<]+|(?=\S*\d|\S{{16}})[^\s\"',;&}})<]+)",
             re.IGNORECASE,
         ),
         rf"\1{MASK}",

@@ -71,6 +71,10 @@ def test_a_secret_is_taken_out(text: str, secret: str) -> None:
         "GET /api/v1/trades/proposals?cursor=2026-03-02T14:46:00Z 200",
         "tokens: 3 of 4, secret_fingerprint=1a2b3c4d",
         "https://api.coinbase.com/api/v3/brokerage/orders",
+        "Send `Authorization: Bearer` with a valid API key, or sign in.",
+        "Authorization: Bearer aika_…",
+        "api_key:0b5c8a1e-8c1f-4e5b-9d7e-0123456789ab acted",
+        "What is answered holds no address and no secret: it is kept and shown.",
         "",
     ],
 )
