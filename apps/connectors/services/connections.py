@@ -17,7 +17,7 @@ from apps.audit.services import events
 from apps.audit.types import Actor
 from apps.common import canonical
 from apps.common.encryption import fingerprint
-from apps.common.errors import Conflict, Invalid, Misconfigured
+from apps.common.errors import Conflict, Forbidden, Invalid, Misconfigured
 from apps.connectors.models import AuthorisationState, Connection, ConnectionGrant
 from apps.connectors.services.venue import check_address, check_authorisation, check_key, connect
 from apps.connectors.types import Environment, Permissions, Venue
@@ -74,9 +74,10 @@ def create(*, draft: Draft, actor: Actor, now: datetime) -> Connection:
     """Make the connection. Paper may place orders at once; live only after `verify`.
 
     Raises Denied SECOND_PERSON_REQUIRED (live, not seconded), Conflict CONNECTION_EXISTS, Invalid ENVIRONMENT_UNKNOWN,
-    Misconfigured for a key or an address that cannot be used.
+    Misconfigured for a key or an address that cannot be used, Forbidden AUTHORISATION_OF_ANOTHER_PERSON.
     """
     _check(draft)
+    _refuse_anothers(draft, actor.id)
     with transaction.atomic():
         if draft.is_live:
             second_person.use(kind=CREATE_LIVE, subject=f"connection:{draft.slug}", digest=draft.digest, now=now)
@@ -108,6 +109,7 @@ def create(*, draft: Draft, actor: Actor, now: datetime) -> Connection:
 def request_live(*, draft: Draft, requester: "User", now: datetime) -> "SecondPersonRequest":
     """Ask for the second person whom `create` needs for a live connection. Raises as `create` and as the request."""
     _check(draft)
+    _refuse_anothers(draft, str(requester.pk))
     return second_person.request(
         kind=CREATE_LIVE,
         subject=f"connection:{draft.slug}",
@@ -267,6 +269,15 @@ def _check(draft: Draft) -> None:
     if draft.authorisation.state != AuthorisationState.ACTIVE:
         raise Invalid("AUTHORISATION_NOT_ACTIVE", f"{draft.authorisation} is not active.", fix="Connect again.")
     check_authorisation(draft.authorisation, venue=draft.venue, api_base=draft.api_base)
+
+
+def _refuse_anothers(draft: Draft, person_id: str) -> None:
+    if draft.authorisation is not None and str(draft.authorisation.person_id) != person_id:
+        raise Forbidden(
+            "AUTHORISATION_OF_ANOTHER_PERSON",
+            f"{draft.authorisation} was authorised by somebody else, who alone makes connections with it.",
+            fix="Ask them, or connect an account of your own.",
+        )
 
 
 def _refuse_without_key(connection: Connection) -> None:

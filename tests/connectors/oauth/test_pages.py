@@ -166,6 +166,19 @@ def test_a_paper_connection_is_made_with_it(
     assert "new_secret" not in page and "key_name" not in page
 
 
+def test_nobody_makes_a_connection_with_what_another_person_authorised(
+    venue: OAuthSimulator, browser: Client, operator: User, desk: object
+) -> None:
+    other = UserFactory(username="opal", role="operator", desk=desk)
+    row = authorisation_of(other)
+    form = {"slug": "by-oauth", "name": "By OAuth", "desk": str(desk.pk)}  # type: ignore[attr-defined]
+    page = browser.post(f"{LIST}{row.pk}/connection/", form).content.decode()
+    assert "was authorised by somebody else" in page and not Connection.objects.exists()
+    browser.force_login(other)
+    browser.post(f"{LIST}{row.pk}/connection/", form)
+    assert Connection.objects.get().authorisation == row
+
+
 def test_a_live_connection_needs_a_second_person(
     venue: OAuthSimulator, browser: Client, operator: User, desk: object
 ) -> None:
