@@ -44,4 +44,8 @@ def device_words(device: str) -> str:
     """`Chrome on Linux`; what the browser calls itself where that says neither."""
     browser = next((name for mark, name in _BROWSERS if mark in device), "")
     system = next((name for mark, name in _SYSTEMS if mark in device), "")
-    return " on ".join(part for part in (browser, system) if part) or device[:60] or "not known"
+    return (
+        " on ".join(part for part in (browser, system) if part)
+        or device[:60]
+        or "A device that does not say what it is"
+    )

@@ -226,7 +226,12 @@ def test_being_seen_costs_one_statement_a_minute(approver: User, clock: time_mac
 
 @pytest.mark.parametrize(
     ("device", "said"),
-    [(CHROME, "Chrome on Linux"), (PHONE, "Safari on iPhone"), ("curl/8", "curl/8"), ("", "not known")],
+    [
+        (CHROME, "Chrome on Linux"),
+        (PHONE, "Safari on iPhone"),
+        ("curl/8", "curl/8"),
+        ("", "A device that does not say what it is"),
+    ],
 )
 def test_devices_are_named(device: str, said: str) -> None:
     assert device_words(device) == said
