@@ -213,6 +213,7 @@ def test_generated_requests_meet_only_what_the_schema_says(
     _, waiting = bot.propose(body())
     there = {"connection": paper.connection.slug, "instrument": "BTC-USD", "digest": waiting["digest"]}
     client = signed_in(paper.approver).client
+    SoftKey().belongs_to(paper.approver)  # whoever has none is refused a challenge
     session, token = client.cookies[settings.SESSION_COOKIE_NAME].value, "a" * 32
     program = {"Authorization": paper.authorization}
     person = {"X-CSRFToken": token}
