@@ -1,62 +1,23 @@
 """CDP key JWTs: one per request, bound to method, host and path (coinbase.md 2.1)."""
 
-import base64
-import binascii
-import re
 import secrets
-import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from apps.common.errors import Misconfigured
+from apps.connectors.venues.keys import read_private_key, unusable
 
 LIFETIME_S = 120  # the venue accepts exp - nbf of at most this
 EARLY_S = 5  # nbf lies this far back, so that a clock a little ahead of the venue's does not lock us out
 
-_PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----(.+)-----END \1-----", re.ASCII | re.DOTALL)
-
 _Key = EllipticCurvePrivateKey | Ed25519PrivateKey
 
 
-def _unusable(why: str) -> Misconfigured:
-    return Misconfigured(
-        "VENUE_KEY_UNUSABLE",
-        f"The venue key cannot be used: {why}.",
-        fix="Enter the private key as the venue gave it: a PEM block (EC P-256, Ed25519) or base64 (Ed25519).",
-    )
-
-
-def _from_pem(text: str) -> _Key:
-    try:
-        key = load_pem_private_key(text.encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        # The library's message may quote what it read; it is left out.
-        raise _unusable("the PEM block does not hold an unencrypted private key") from None
-    if isinstance(key, Ed25519PrivateKey):
-        return key
-    if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
-        return key
-    raise _unusable("it is neither on the P-256 curve nor an Ed25519 key")
-
-
-def _from_base64(text: str) -> _Key:
-    try:
-        raw = base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise _unusable("it is neither PEM nor base64") from None
-    if len(raw) not in {32, 64}:
-        raise _unusable(f"an Ed25519 key has 32 or 64 bytes, this has {len(raw)}")
-    key = Ed25519PrivateKey.from_private_bytes(raw[:32])
-    if len(raw) == 64 and key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw) != raw[32:]:
-        raise _unusable("its public half does not belong to its private half")
-    return key
+_FIX = "Enter the private key as the venue gave it: a PEM block (EC P-256, Ed25519) or base64 (Ed25519)."
 
 
 def load_key(secret: str) -> _Key:
@@ -64,15 +25,12 @@ def load_key(secret: str) -> _Key:
 
     Raises Misconfigured VENUE_KEY_UNUSABLE, never quoting the secret.
     """
-    text = secret.replace("\\r", "").replace("\\n", "\n").replace("\r", "").strip()
-    if not text.isascii() or not text:
-        raise _unusable("it is empty" if not text else "it holds characters no key has")
-    match = _PEM.fullmatch(text)
-    if match is None:
-        return _from_base64(text)
-    # Line ends are lost on the way through many a form and variable; the lines are made anew.
-    lines = textwrap.wrap("".join(match[2].split()), 64)
-    return _from_pem("\n".join([f"-----BEGIN {match[1]}-----", *lines, f"-----END {match[1]}-----", ""]))
+    key = read_private_key(secret, fix=_FIX)
+    if isinstance(key, Ed25519PrivateKey):
+        return key
+    if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
+        return key
+    raise unusable("it is neither on the P-256 curve nor an Ed25519 key", fix=_FIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +45,7 @@ class Signer:
     def of(cls, *, key_name: str, secret: str, clock: Callable[[], float] = time.time) -> "Signer":
         """Raises Misconfigured where the name is empty or the secret is no key."""
         if not key_name.strip():
-            raise _unusable("the key has no name")
+            raise unusable("the key has no name", fix=_FIX)
         return cls(key_name=key_name.strip(), key=load_key(secret), clock=clock)
 
     @property
