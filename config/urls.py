@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from apps.connectors.views import oauth
+from apps.dashboard.views.halt import halt
 from apps.dashboard.views.health import healthz, readyz
 from apps.dashboard.views.metrics import metrics
 from apps.dashboard.views.watch import home, parts
@@ -23,6 +24,7 @@ urlpatterns = [
     path("oauth/coinbase/callback", oauth.callback, name="coinbase_callback"),
     path("", home, name="home"),
     path("watch/parts", parts, name="watch_parts"),
+    path("halt", halt, name="halt"),
 ]
 
 # Under /api/ these answer in the form of the API, elsewhere with Django's own pages.

@@ -49,10 +49,15 @@ class Material:
 
 
 def status(*, user: Any, now: datetime) -> Status:
-    """The bar for this person; for somebody who is not signed in, the environment and the time."""
+    """The bar for this person; for somebody who is no staff, environment, time, and the button if it is theirs."""
     if user is None or not user.is_authenticated or not user.is_staff:
+        may_halt = user is not None and user.has_perm("accounts.halt_trading")
         return Status(
-            now=now, environment=_environment(_environments(active_connections())), desk_of_one=desk_of_one.is_on()
+            now=now,
+            environment=_environment(_environments(active_connections())),
+            desk_of_one=desk_of_one.is_on(),
+            may_halt=may_halt,
+            all_halted=may_halt and trading_state(None) == "HALTED",
         )
     try:
         material = _material(user, now)

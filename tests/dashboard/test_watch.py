@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.connectors.models import Connection
 from apps.connectors.types import Side
+from apps.policies.models import TradingState
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
 from tests.policies.rows import a_connection
@@ -59,6 +60,28 @@ def test_a_trader_who_is_no_staff_watches_and_finds_no_way_into_the_console(pape
     assert "0.01 BTC-USD" in text and "Coinbase (paper)" in text and "PAPER" in text
     assert "/admin/" not in text.replace("/static/admin/", "")
     assert "style=" not in text and "<style" not in text and "onclick" not in text
+
+
+def test_who_is_no_staff_halts_from_the_watching_page(paper: PaperDesk) -> None:
+    trader = paper.trader
+    trader.is_staff = False
+    trader.save()
+    client = enter(trader)
+    assert f'action="{reverse("halt")}"' in client.get(reverse("home")).content.decode()
+    answer = client.post(reverse("halt"), follow=True)
+    assert TradingState.objects.get(scope="global").state == "HALTED"
+    text = answer.content.decode()
+    assert answer.redirect_chain == [(reverse("home"), 303)]
+    assert "Everything is halted" in text and f'action="{reverse("halt")}"' not in text
+
+
+def test_who_may_not_halt_finds_no_button_and_no_door(paper: PaperDesk) -> None:
+    auditor = UserFactory(role="auditor", is_staff=False)
+    client = enter(auditor)
+    assert f'action="{reverse("halt")}"' not in client.get(reverse("home")).content.decode()
+    assert client.post(reverse("halt")).status_code == 403
+    assert Client().post(reverse("halt")).status_code == 403
+    assert TradingState.objects.get(scope="global").state == "ACTIVE"
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -21,11 +21,13 @@ REASON = "Halted by the button on every page."
 
 @require_POST
 def halt(request: HttpRequest) -> HttpResponse:
-    """Halt trading on every connection, and go to the page that says so."""
+    """Halt trading on every connection, and go to the page that says so: who is no staff has the watching page."""
     if not request.user.has_perm("accounts.halt_trading"):
         raise PermissionDenied("Your roles do not include halting. Tell somebody whose do.")
     actor = actor_of(cast("User", request.user))
     trading_state.halt(connection_id=None, actor=actor, reason=REASON, now=timezone.now())
     selectors.forget_status()
+    if not cast("User", request.user).is_staff:
+        return HttpResponseRedirect(reverse("home"), status=303)
     came_from = urlencode({"next": request.POST.get("next", "")})
     return HttpResponseRedirect(f"{reverse('admin:halted')}?{came_from}", status=303)
