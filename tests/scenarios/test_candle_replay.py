@@ -3,57 +3,25 @@
 import csv
 import gzip
 import json
-import os
 import sqlite3
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from tests.scenarios.commands import ROOT, Manage, done, seeded, wait_until
 from tests.venues.simulator_process import SimulatorProcess
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 DAY = ROOT / "tests" / "quotes" / "data" / "btc_usd_1m_2022-01-21.csv.gz"
 SPEED = 14_400
-PATIENCE_S = 120.0
 FEED, VENUE = 1, 3
 
-Manage = Callable[..., "subprocess.Popen[str]"]
 Candle = tuple[datetime, Decimal, Decimal, Decimal, Decimal, Decimal]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def manage(home: Path) -> Iterator[Manage]:
-    """Start a management command on a data folder of its own; what still runs at the end is killed."""
-    environment = {**os.environ, "AIKA_DATA_DIR": str(home), "DJANGO_SETTINGS_MODULE": "config.settings.local"}
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        environment.pop(name, None)
-    with ExitStack() as stack:
-
-        def begin(*words: str) -> "subprocess.Popen[str]":
-            process = subprocess.Popen(
-                [sys.executable, "manage.py", *words],
-                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                text=True,
-            )  # fmt: skip
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-            return process
-
-        yield begin
 
 
 @pytest.fixture
@@ -61,12 +29,6 @@ def venue() -> Iterator[SimulatorProcess]:
     process = SimulatorProcess(arguments=("--replay", str(DAY), "--speed", str(SPEED), "--replay-wait")).start()
     yield process
     process.stop()
-
-
-def done(process: "subprocess.Popen[str]") -> str:
-    said, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, said
-    return said
 
 
 def of_the_file() -> list[tuple[Candle, Decimal]]:
@@ -118,23 +80,12 @@ def hours_of(minutes: list[Candle]) -> list[Candle]:
 
 
 def test_the_candles_that_come_out_are_those_that_went_in(manage: Manage, home: Path, venue: SimulatorProcess) -> None:
-    done(manage("migrate", "--noinput"))
-    done(manage("sync_roles"))
-    done(
-        manage(
-            *("seed_demo", "--url", "http://localhost:1", "--simulator-url", venue.url),
-            *("--simulator-key-file", str(venue.key_file)),
-        )
-    )
+    seeded(manage, venue)
     minutes = len(of_the_file())
     assert minutes == 1_440
 
     feed = manage("stream_quotes")
-    deadline = time.monotonic() + PATIENCE_S
-    while len(stored(home, 60, FEED)) < minutes:
-        assert feed.poll() is None
-        assert time.monotonic() < deadline, f"{len(stored(home, 60, FEED))} minutes, {venue.replay()}"
-        time.sleep(0.25)
+    wait_until(lambda: len(stored(home, 60, FEED)) >= minutes, while_running=feed)
     feed.terminate()
     done(feed)
 

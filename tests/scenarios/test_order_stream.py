@@ -1,67 +1,18 @@
 """Two `stream_orders` processes on one database: one follows, and when it is killed the other takes over."""
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.scenarios.commands import PATIENCE_S, Manage, done, seeded, wait_until
 from tests.venues.simulator_process import SimulatorProcess
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 60.0
 
-
-@pytest.fixture
-def manage(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Start a management command on a data folder of its own; what still runs at the end is killed."""
-    home = tmp_path / "home"
-    environment = {**os.environ, "AIKA_DATA_DIR": str(home), "DJANGO_SETTINGS_MODULE": "config.settings.local"}
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        environment.pop(name, None)
-    with ExitStack() as stack:
-
-        def begin(*words: str) -> subprocess.Popen[bytes]:
-            process = subprocess.Popen(
-                [sys.executable, "manage.py", *words],
-                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            )  # fmt: skip
-            stack.callback(process.communicate)
-            stack.callback(process.kill)
-            return process
-
-        yield begin
-
-
-def done(process: subprocess.Popen[bytes]) -> None:
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, said.decode()
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
-
-
-def test_a_killed_follower_is_replaced_and_two_never_listen(
-    manage: Callable[..., subprocess.Popen[bytes]], simulator: SimulatorProcess
-) -> None:
-    done(manage("migrate", "--noinput"))
-    done(manage("sync_roles"))
-    done(
-        manage(
-            *("seed_demo", "--url", "http://localhost:1", "--simulator-url", simulator.url),
-            *("--simulator-key-file", str(simulator.key_file)),
-        )
-    )
+def test_a_killed_follower_is_replaced_and_two_never_listen(manage: Manage, simulator: SimulatorProcess) -> None:
+    seeded(manage, simulator)
 
     def listening() -> list[object]:
         return [row for row in simulator.sockets()["connections"] if "user" in row["subscriptions"]]
@@ -82,8 +33,9 @@ def test_a_killed_follower_is_replaced_and_two_never_listen(
     wait_until(lambda: listening() == [])
 
 
-def test_an_unknown_connection_is_one_line(manage: Callable[..., subprocess.Popen[bytes]]) -> None:
+def test_an_unknown_connection_is_one_line(manage: Manage, home: Path) -> None:
     done(manage("migrate", "--noinput"))
     process = manage("stream_orders", "--connection", "nowhere")
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 1 and said.decode().strip().splitlines()[-1].startswith("CommandError: There is no")
+    assert process.wait(PATIENCE_S) == 1
+    said = (home.parent / "stream_orders.log").read_text()
+    assert said.strip().splitlines()[-1].startswith("CommandError: There is no")

@@ -1,70 +1,20 @@
 """`stream_quotes` as processes: one follows, another takes over, and what comes and goes is noticed."""
 
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.scenarios.commands import Manage, done, seeded, wait_until
 from tests.venues.simulator_process import SimulatorProcess
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 90.0
-Manage = Callable[..., "subprocess.Popen[bytes]"]
-
 
 @pytest.fixture
-def manage(tmp_path: Path) -> Iterator[Manage]:
-    """Start a management command on a data folder of its own; what still runs at the end is killed."""
-    home = tmp_path / "home"
-    environment = {**os.environ, "AIKA_DATA_DIR": str(home), "DJANGO_SETTINGS_MODULE": "config.settings.local"}
-    environment["FEED_BOOKS"] = "BTC-USD"
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        environment.pop(name, None)
-    with ExitStack() as stack:
-
-        def begin(*words: str) -> "subprocess.Popen[bytes]":
-            process = subprocess.Popen(
-                [sys.executable, "manage.py", *words],
-                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            )  # fmt: skip
-            stack.callback(process.communicate)
-            stack.callback(process.kill)
-            return process
-
-        yield begin
-
-
-def done(process: "subprocess.Popen[bytes]") -> str:
-    said, wrong = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, wrong.decode()
-    return said.decode()
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
-
-
-def seeded(manage: Manage, simulator: SimulatorProcess) -> None:
-    done(manage("migrate", "--noinput"))
-    done(manage("sync_roles"))
-    done(
-        manage(
-            *("seed_demo", "--url", "http://localhost:1", "--simulator-url", simulator.url),
-            *("--simulator-key-file", str(simulator.key_file)),
-        )
-    )
+def variables() -> dict[str, str]:
+    return {"FEED_BOOKS": "BTC-USD"}
 
 
 def followed(simulator: SimulatorProcess) -> list[set[str]]:
