@@ -5,6 +5,7 @@ socket gets what is left of the deadline, and nothing is written after it: an or
 (Name resolution cannot be interrupted; it happens before the first byte, so it delays an answer and not an order.)
 """
 
+import secrets
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,10 @@ POOL_TIMEOUT_S = 2.0
 RESPONSE_BYTES_MAX = 16 * 1024 * 1024
 CONNECTIONS_MAX = 10
 KEEPALIVE_S = 4.0
+BACKOFF_S = 0.2
+BACKOFF_CAP_S = 2.0
+
+_random = secrets.SystemRandom()
 
 
 class TooLarge(Exception):
@@ -51,6 +56,14 @@ class Attempt:
     @property
     def left_s(self) -> float:
         return self.deadline - time.monotonic()
+
+    def back_off(self, tries: int) -> bool:
+        """Sleep a random part of a bound that grows with the tries before; False where the deadline would pass."""
+        pause = _random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_S * 2**tries))
+        if pause >= self.left_s:
+            return False
+        time.sleep(pause)
+        return True
 
     def begin(self) -> None:
         """The first byte is about to go."""

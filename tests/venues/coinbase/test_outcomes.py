@@ -18,7 +18,6 @@ from apps.connectors.errors import AlreadyExists, CredentialsRefused, Mismatch, 
 from apps.connectors.services import venue
 from apps.connectors.types import OrderRequest, OrderType, Side, TimeInForce
 from apps.connectors.venues import http
-from apps.connectors.venues.coinbase import client as client_module
 from apps.connectors.venues.coinbase.auth import Signer
 from apps.connectors.venues.coinbase.client import CoinbaseClient
 from apps.connectors.venues.coinbase.connector import CoinbaseConnector
@@ -42,7 +41,7 @@ def connector(url: str, *, deadline_s: float = DEADLINE_S, may_place: bool = Tru
 
 @pytest.fixture(autouse=True)
 def quick_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(http, "BACKOFF_S", 0.01)
 
 
 def without(body: dict[str, object], *path: str) -> dict[str, object]:

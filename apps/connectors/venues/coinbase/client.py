@@ -1,7 +1,5 @@
 """Signed requests to Coinbase: reads are retried within their deadline, writes are sent once."""
 
-import secrets
-import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -18,8 +16,6 @@ PREFIX = "/api/v3/brokerage"
 # Less than half of the execution lease (30 s): who takes an order over must find this call ended.
 DEADLINE_S = 10.0
 READ_TRIES = 3
-BACKOFF_S = 0.2
-BACKOFF_CAP_S = 2.0
 
 Params = Iterable[tuple[str, str]]
 
@@ -136,7 +132,6 @@ class CoinbaseClient:
         self._before_call = before_call
         self._deadline_s = deadline_s
         self._http = Http(base=origin)
-        self._random = secrets.SystemRandom()
 
     def attempt(self) -> Attempt:
         """A fresh deadline, and the refusal of a call that must not be made here."""
@@ -159,7 +154,7 @@ class CoinbaseClient:
         attempt = attempt or self.attempt()
         failure: Exception = _unavailable("The venue did not answer.", "no time left")
         for number in range(READ_TRIES):
-            if number and not self._back_off(number, attempt):
+            if number and not attempt.back_off(number):
                 break
             try:
                 reply = self.raw("GET", path, params, attempt=attempt, signed=signed, priority=priority)
@@ -218,14 +213,6 @@ class CoinbaseClient:
 
     def close(self) -> None:
         self._http.close()
-
-    def _back_off(self, number: int, attempt: Attempt) -> bool:
-        """Sleep a random part of a growing bound; False where the deadline would pass meanwhile."""
-        pause = self._random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_S * 2**number))
-        if pause >= attempt.left_s:
-            return False
-        time.sleep(pause)
-        return True
 
 
 def unreadable(path: str, error: wire.Malformed) -> Unavailable:

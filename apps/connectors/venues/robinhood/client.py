@@ -1,7 +1,5 @@
 """Signed reads at Robinhood. There is no way to send anything: the only method is GET."""
 
-import secrets
-import time
 from collections.abc import Callable, Iterable
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
@@ -17,8 +15,6 @@ PREFIX = "/api/v1/crypto"
 # A third of a signature's life (30 s): none is used up on the way.
 DEADLINE_S = 10.0
 READ_TRIES = 3
-BACKOFF_S = 0.2
-BACKOFF_CAP_S = 2.0
 PAGES_MAX = 40
 SAID_MAX = 160
 
@@ -42,7 +38,6 @@ class RobinhoodClient:
         self._before_call = before_call
         self._deadline_s = deadline_s
         self._http = Http(base=origin_of(api_base))
-        self._random = secrets.SystemRandom()
 
     def attempt(self) -> Attempt:
         """A fresh deadline, and the refusal of a call that must not be made here."""
@@ -58,7 +53,7 @@ class RobinhoodClient:
         asked = list(params)
         failure: Exception = _unavailable("no time left")
         for number in range(READ_TRIES):
-            if number and not self._back_off(number, attempt):
+            if number and not attempt.back_off(number):
                 break
             try:
                 reply = self.raw(path, asked, attempt=attempt)
@@ -108,14 +103,6 @@ class RobinhoodClient:
 
     def close(self) -> None:
         self._http.close()
-
-    def _back_off(self, number: int, attempt: Attempt) -> bool:
-        """Sleep a random part of a growing bound; False where the deadline would pass meanwhile."""
-        pause = self._random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_S * 2**number))
-        if pause >= attempt.left_s:
-            return False
-        time.sleep(pause)
-        return True
 
 
 def segment(identifier: str) -> str:
