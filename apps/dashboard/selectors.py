@@ -18,7 +18,7 @@ from apps.audit.selectors import alarm_summary
 from apps.audit.types import AlarmSummary
 from apps.common import words
 from apps.connectors.selectors import active_connections
-from apps.connectors.types import QUOTE_AGE_S_MAX, Environment, Quote
+from apps.connectors.types import Environment, Quote
 from apps.dashboard.types import AlarmLine, FeedLine, Status
 from apps.policies.selectors import trading_state
 from apps.quotes.services import quotes
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 KEEP_S: Final = 2
-LATE_S: Final = QUOTE_AGE_S_MAX
+# Pages grey a price some time before it is stale and decides nothing any more.
+LATE_S: Final = 5
 logger = logging.getLogger(__name__)
 _SEVERITY: Final = {"ACTIVE": 0, "REDUCING": 1, "HALTED": 2}
 
