@@ -105,7 +105,7 @@ def _off(known: Gathered, price: Price, factors: frozenset[str] | None, *, is_in
         help_ = "It comes back by itself if the price does. An approval now would void the proposal."
         return Off(code="DRIFTED", sentence=f"Approve is off: the price has moved {moved}.", help=help_)
     if factors is not None and not factors:
-        help_ = "Add an app or a key under Second factors, at the top of the page. You may decline now."
+        help_ = "Your name at the top of the page leads to Second factors: add an app or a key. You may decline now."
         return Off(code="SECOND_FACTOR_MISSING", sentence="Approve is off: you have no second factor.", help=help_)
     return None
 
