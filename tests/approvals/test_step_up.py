@@ -98,6 +98,16 @@ def test_a_signed_digest_counts_once(strict: PaperDesk, waiting: Proposal) -> No
     assert replayed()
 
 
+@pytest.mark.parametrize(
+    "assertion",
+    ["x", "null", "[]", "7", "{}", '{"id": 1}', '{"response": {}}', "[" * 7_000, '{"a":' * 1_500 + "1" + "}" * 1_500],
+    ids=lambda text: text[:18],
+)
+def test_what_is_no_answer_of_a_key_is_refused(strict: PaperDesk, waiting: Proposal, assertion: str) -> None:
+    SoftKey().belongs_to(strict.approver)
+    assert refused(strict, waiting, Proof(assertion=assertion)) == "SECOND_FACTOR_REFUSED"
+
+
 def test_what_a_key_signed_for_something_else_does_not_count(strict: PaperDesk, waiting: Proposal) -> None:
     other = strict.propose(quantity=Decimal("0.02"))
     key = SoftKey().belongs_to(strict.approver)

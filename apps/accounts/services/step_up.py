@@ -99,7 +99,7 @@ def _by_key(person: User, subject: str, digest: str, assertion: str, now: dateti
     try:
         answer = AuthenticationResponse.from_dict(json.loads(assertion))
         challenge = answer.response.client_data.challenge
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     kept = _take(person, challenge)
     if kept is None or kept["subject"] != subject or not is_for(challenge, digest):
