@@ -92,6 +92,7 @@ INSTALLED_APPS = [
     "apps.trades",
     "apps.policies",
     "apps.quotes",
+    "apps.lessons",
     "apps.connectors",
     "apps.accounts",
     "apps.audit",

@@ -1,0 +1,90 @@
+"""What was recalled, for whom, and whether it helped."""
+
+from typing import ClassVar
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import models
+
+from apps.common.fields import ExactDecimalField
+from apps.lessons.types import FeedbackVerdict, RecallPurpose
+
+
+class Recall(models.Model):
+    """One question to the memory and its answer. `withheld` is true for the share that is shown nothing, so that
+    whether lessons help can be measured. `viewer` is a person; `viewer_key` the name of an API key."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    desk = models.ForeignKey("accounts.Desk", on_delete=models.PROTECT, related_name="+")
+    purpose = models.CharField(max_length=8, choices=[(one.value, one.value) for one in RecallPurpose])
+    proposal_id = models.UUIDField(null=True, db_index=True)
+    viewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    viewer_key = models.CharField(max_length=80, blank=True)
+    text = models.TextField(blank=True)
+    space = models.CharField(max_length=80, blank=True)
+    degraded = models.BooleanField(default=False)
+    withheld = models.BooleanField(default=False)
+    evidence = models.JSONField(default=dict)
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ("view",)
+        ordering: ClassVar = ["-asked_at"]
+        indexes: ClassVar = [models.Index(fields=["desk", "asked_at"], name="recall_desk_asked")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.asked_at:%Y-%m-%d %H:%M}"
+
+
+class RecallItem(models.Model):
+    """A case in an answer: its place, its score and what it is made of, and what of it matched."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    recall = models.ForeignKey(Recall, on_delete=models.CASCADE, related_name="items")
+    case = models.ForeignKey("lessons.Case", on_delete=models.PROTECT, related_name="recalled")
+    rank = models.PositiveSmallIntegerField()
+    score = ExactDecimalField()
+    components = models.JSONField(default=dict)
+    matched = models.JSONField(default=dict)
+    counter_example = models.BooleanField(default=False)
+
+    class Meta:
+        default_permissions = ()
+        ordering: ClassVar = ["rank"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["recall", "case"], name="recall_item_once")]
+
+    def __str__(self) -> str:
+        return f"{self.rank}. {self.case_id}"
+
+
+class RecallFeedback(models.Model):
+    """What one person said of a recalled case; the last word of each person stands."""
+
+    item = models.ForeignKey(RecallItem, on_delete=models.CASCADE, related_name="feedback")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    verdict = models.CharField(max_length=12, choices=[(one.value, one.value) for one in FeedbackVerdict])
+    reason = models.CharField(max_length=300, blank=True)
+    said_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["item", "person"], name="recall_feedback_once")]
+
+    def __str__(self) -> str:
+        return self.verdict
+
+
+class Evaluation(models.Model):
+    """A measurement of whether lessons help, as it stood then; `figures` as the page shows them."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    desk = models.ForeignKey("accounts.Desk", on_delete=models.PROTECT, null=True, related_name="+")
+    figures = models.JSONField(default=dict)
+    made_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ("view",)
+        ordering: ClassVar = ["-made_at"]
+
+    def __str__(self) -> str:
+        return f"{self.made_at:%Y-%m-%d}"

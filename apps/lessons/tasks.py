@@ -1,0 +1,1 @@
+"""Work of the memory that runs apart from requests."""
