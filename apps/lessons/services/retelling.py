@@ -1,0 +1,106 @@
+"""What is told of a case follows from what is known of it: its summary, its texts, and the hash of what is indexed."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from apps.common import canonical
+from apps.common.decimals import decimal_text
+from apps.lessons.models import Case, Lesson
+from apps.lessons.rules import summaries
+from apps.lessons.services import outbox
+from apps.lessons.types import EntryKind, Fact, Result
+
+_INDEXED: Final = "aika.case-point/1"
+TELLING: Final = ("summary", "summary_version", "thesis_text", "narrative_text", "content_hash")
+"""The columns of a case that `retell` writes."""
+
+
+def retell(case: Case, lesson: Lesson | None) -> None:
+    """Write the summary, the texts and their hash into the case; the caller saves it."""
+    story = story_of(case, lesson)
+    case.summary, case.summary_version = summaries.summary(story), summaries.SUMMARY_VERSION
+    case.thesis_text = summaries.thesis_text(story)
+    case.narrative_text = summaries.narrative_text(story)
+    case.content_hash = content_hash(case)
+
+
+def content_hash(case: Case) -> str:
+    """SHA-256 of all that the index holds of a case: its texts, and what a search is narrowed by."""
+    return canonical.digest(
+        canonical.encode(
+            _INDEXED,
+            {
+                "thesis": case.thesis_text,
+                "narrative": case.narrative_text,
+                "desk": case.desk_id,
+                "result": str(case.result),
+                "product": case.product,
+                "asset_class": case.asset_class,
+                "side": case.side,
+                "closed_at": case.closed_at,
+            },
+        )
+    )
+
+
+def index(case: Case, *, now: datetime) -> None:
+    """Have the case embedded as it is told now."""
+    outbox.enqueue(kind=EntryKind.CASE, subject=case.pk, content_hash=case.content_hash, now=now)
+
+
+def story_of(case: Case, lesson: Lesson | None) -> summaries.Story:
+    """The case as the rules that tell it take it. What did not lose teaches nothing."""
+    teaching = lesson if lesson is not None and case.result == Result.LOST else None
+    return summaries.Story(
+        result=Result(case.result),
+        product=case.product,
+        side=case.side,
+        quantity=case.quantity,
+        entry_price=case.entry_price,
+        exit_price=case.exit_price,
+        exit_reason=case.exit_reason,
+        opened_at=case.opened_at,
+        closed_at=case.closed_at,
+        regime=case.regime,
+        r_multiple=case.r_multiple,
+        mfe_r=case.mfe_r,
+        mae_r=case.mae_r,
+        thesis=case.thesis,
+        notes=case.notes,
+        facts=facts_of(case),
+        teaches=teaching is not None,
+        cause=teaching.cause if teaching else "",
+        next_time=teaching.next_time if teaching else "",
+    )
+
+
+def facts_of(case: Case) -> tuple[Fact, ...]:
+    """The facts of a case as they were stored."""
+    return tuple(_fact(row) for row in case.facts)
+
+
+def facts_json(facts: Iterable[Fact]) -> list[dict[str, object]]:
+    """Facts as a case stores them: decimals as text."""
+    return [
+        {
+            "name": fact.name,
+            "value": None if fact.value is None else decimal_text(fact.value),
+            "unit": fact.unit,
+            "limit": None if fact.limit is None else decimal_text(fact.limit),
+            "violated": fact.violated,
+        }
+        for fact in facts
+    ]
+
+
+def _fact(row: Mapping[str, object]) -> Fact:
+    value, limit, violated = row["value"], row["limit"], row["violated"]
+    return Fact(
+        name=str(row["name"]),
+        value=None if value is None else Decimal(str(value)),
+        unit=str(row["unit"]),
+        limit=None if limit is None else Decimal(str(limit)),
+        violated=None if violated is None else bool(violated),
+    )
