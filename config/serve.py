@@ -80,6 +80,7 @@ def prepare(venue: VenueProcess, url: str) -> None:
     call_command("audit_keygen", if_missing=True, **quietly)
     call_command("sync_roles", **quietly)
     call_command("sync_beat", **quietly)
+    call_command("check", tags=["lessons"], **quietly)
     venue.wait_until_ready()
     call_command("seed_demo", url=url, simulator_url=venue.url, simulator_key_file=str(venue.key_file), **quietly)
 

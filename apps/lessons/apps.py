@@ -5,3 +5,7 @@ class LessonsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
     name = "apps.lessons"
     verbose_name = "Lessons"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from apps.lessons import checks  # noqa: F401  importing registers them

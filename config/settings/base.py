@@ -26,9 +26,8 @@ QDRANT_URL = env.url("QDRANT_URL", schemes=frozenset({"http", "https"}))
 QDRANT_API_KEY = env.text("QDRANT_API_KEY")
 # The first key encrypts, all of them decrypt. There is no fallback to SECRET_KEY.
 TOKEN_ENCRYPTION_KEYS = env.words("TOKEN_ENCRYPTION_KEY")
-EMBEDDINGS_PROVIDER = env.choice(
-    "EMBEDDINGS_PROVIDER", default="hash", choices=frozenset({"hash", "static", "sentence_transformers"})
-)
+EMBEDDINGS_PROVIDERS = frozenset({"hash", "static", "sentence_transformers"})
+EMBEDDINGS_PROVIDER = env.choice("EMBEDDINGS_PROVIDER", default="hash", choices=EMBEDDINGS_PROVIDERS)
 EMBEDDINGS_MODEL = env.text("EMBEDDINGS_MODEL")
 COINBASE_CLIENT_ID = env.text("COINBASE_CLIENT_ID")
 COINBASE_CLIENT_SECRET = env.text("COINBASE_CLIENT_SECRET")

@@ -1,5 +1,7 @@
 """Settings of `make run` and of `manage.py` on a developer's machine: embedded stores, secrets made on first use."""
 
+from importlib.util import find_spec
+
 from config.env import env
 from config.home import home_secrets, make_home
 from config.settings.base import *  # noqa: F403  settings modules build on each other
@@ -7,6 +9,7 @@ from config.settings.base import (
     AUDIT_ANCHOR_DIR,
     AUDIT_SEAL_KEY_FILE,
     DATA_DIR,
+    EMBEDDINGS_PROVIDERS,
     LOGGING,
     SESSION_COOKIE_AGE,
     TOKEN_ENCRYPTION_KEYS,
@@ -25,6 +28,10 @@ ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", default=("localhost", "127.0.0.1
 AUDIT_SEAL_KEY_FILE = AUDIT_SEAL_KEY_FILE or str(DATA_DIR / "audit-seal-key.pem")
 AUDIT_SEAL_PUBLIC_KEYS_PATH = DATA_DIR / "audit-seal-keys.txt"
 AUDIT_ANCHOR_DIR = AUDIT_ANCHOR_DIR or str(DATA_DIR / "anchors")
+# Found by meaning, where the weights could be installed (see requirements/base.in); else by shared words.
+EMBEDDINGS_PROVIDER = env.choice(
+    "EMBEDDINGS_PROVIDER", default="static" if find_spec("wordllama") else "hash", choices=EMBEDDINGS_PROVIDERS
+)
 # Without a mail server of its own, mail is shown at the terminal.
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if env.text('EMAIL_HOST') else 'console'}.EmailBackend"
 

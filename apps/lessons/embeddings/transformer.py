@@ -1,0 +1,83 @@
+"""Provider `sentence_transformers`: a model from a local folder, such as MiniLM. Optional: needs torch."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from apps.common.errors import Misconfigured
+from apps.lessons.embeddings import base
+
+BATCH = 32  # texts in the model at once: bounds memory, whatever the caller hands over
+
+
+def unavailable(why: str, fix: str) -> Misconfigured:
+    """The error of a model that cannot be loaded."""
+    return Misconfigured("EMBEDDINGS_UNAVAILABLE", f"EMBEDDINGS_PROVIDER is sentence_transformers, and {why}.", fix=fix)
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 of the model's weights, file by file."""
+    total = sha256()
+    for path in sorted([*folder.rglob("*.safetensors"), *folder.rglob("pytorch_model.bin")]):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                total.update(block)
+    return total.hexdigest()
+
+
+class TransformerProvider:
+    """A sentence-transformers model. Reads the first `max_tokens` word pieces and cuts the rest silently."""
+
+    id = "sentence_transformers"
+    version = 1
+    fit_free = True
+    description = "A sentence model: finds the same thing said in other words. Slower, and large in memory."
+
+    def __init__(self, model: str) -> None:
+        """Load the folder `model`. Raises Misconfigured (EMBEDDINGS_UNAVAILABLE)."""
+        if not model:
+            raise unavailable("EMBEDDINGS_MODEL is empty", "Set EMBEDDINGS_MODEL to the folder of the model.")
+        folder = Path(model)
+        if not (folder / "modules.json").is_file():
+            # A bare name would be looked up on a hub: Aika loads what lies on its own disk, or nothing.
+            raise unavailable(
+                f"there is no model in the folder {model}",
+                "Set EMBEDDINGS_MODEL to a folder with a sentence-transformers model (it has a modules.json).",
+            )
+        try:
+            from sentence_transformers import SentenceTransformer  # optional, and seconds to import
+        except ImportError as error:
+            raise unavailable(
+                "the package sentence-transformers is not installed",
+                "Install requirements/sentence_transformers.in, or set EMBEDDINGS_PROVIDER=static.",
+            ) from error
+        self._model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+        self.model = folder.resolve().name
+        self.digest = digest_of(folder)
+
+    @property
+    def dim(self) -> int:
+        return int(self._model.get_sentence_embedding_dimension() or 0)
+
+    @property
+    def max_tokens(self) -> int | None:
+        found = self._model.max_seq_length
+        return int(found) if found else None
+
+    def embed_documents(self, texts: Sequence[str]) -> base.Matrix:
+        rows = np.zeros((len(texts), self.dim), dtype=np.float32)
+        said = [place for place, text in enumerate(texts) if text.strip()]
+        if said:
+            rows[said] = self._model.encode(
+                [texts[place] for place in said], batch_size=BATCH, convert_to_numpy=True, show_progress_bar=False
+            )
+        return base.normalised(rows)
+
+    def embed_query(self, text: str) -> base.Vector:
+        vector: base.Vector = self.embed_documents([text])[0]
+        return vector
+
+    def self_test(self) -> None:
+        base.check(self)
