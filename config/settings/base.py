@@ -24,6 +24,8 @@ CONNECTED_AS_OWNER = bool(MIGRATION_DATABASE_URL) and is_owner_command(sys.argv)
 REDIS_URL = env.url("REDIS_URL", schemes=frozenset({"redis", "rediss", "unix"}))
 QDRANT_URL = env.url("QDRANT_URL", schemes=frozenset({"http", "https"}))
 QDRANT_API_KEY = env.text("QDRANT_API_KEY")
+# The vector index where no server is named: a folder, which one process has open.
+INDEX_PATH = str(DATA_DIR / "index")
 # The first key encrypts, all of them decrypt. There is no fallback to SECRET_KEY.
 TOKEN_ENCRYPTION_KEYS = env.words("TOKEN_ENCRYPTION_KEY")
 EMBEDDINGS_PROVIDERS = frozenset({"hash", "static", "sentence_transformers"})

@@ -1,0 +1,84 @@
+"""Words of the vector index: a point, a question, an answer. Plain values; Qdrant's own types stay in this package."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid5
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.lessons.types import EntryKind
+
+Vector = NDArray[np.float32]
+
+# Never change it: every point of every index would become an orphan.
+NAMESPACE: Final = UUID("6d0f9a4e-6a3f-5f0e-9f57-0b6c1c7a2f11")
+
+# Payload fields that may be asked for; what else a point carries only describes it.
+WORDS: Final = ("desk", "environment", "result", "product", "asset_class", "side", "regime", "setup")
+CLOSED_AT: Final = "closed_at"
+
+
+def point_id(kind: EntryKind, subject: UUID) -> UUID:
+    """The one point of a case or chunk, in every collection: writing it again replaces it."""
+    return uuid5(NAMESPACE, f"{kind.lower()}:{subject}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A case or chunk as the index holds it. `vectors` by name, each of length one; a text that is empty has none.
+
+    `words` are payload fields of `WORDS`, `closed_at` in seconds since 1970 where there is such a moment.
+    """
+
+    kind: EntryKind
+    subject: UUID
+    content_hash: str
+    vectors: Mapping[str, Vector]
+    words: Mapping[str, str] = field(default_factory=dict)
+    closed_at: float | None = None
+
+    @property
+    def id(self) -> UUID:
+        """Where it stands."""
+        return point_id(self.kind, self.subject)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """What an answer is limited to: each field of `words` has one of its values; closed `since`, before `until`."""
+
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.words) - set(WORDS):
+            raise ValueError(f"The index cannot be asked for {', '.join(sorted(unknown))}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is looked for: the vector by this name that is most like this one."""
+
+    name: str
+    vector: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A case or chunk that is similar: `score` is the cosine."""
+
+    subject: UUID
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A point that stands in the index. `subject` is None where it says none: no point of ours."""
+
+    id: UUID
+    subject: UUID | None
+    content_hash: str
