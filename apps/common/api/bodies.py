@@ -364,6 +364,8 @@ class Body(Table):
             if raw is not None:
                 try:
                     values[name] = field.parse(raw, name)
+                except InvalidBody as wrong:
+                    errors += wrong.errors
                 except Invalid as error:
                     errors.append(error)
             elif field.required:
