@@ -39,6 +39,25 @@ VALUES: Mapping[str, Mapping[str, str]] = {
     "ORDER_RATE": {"count": "1"},
     "DUPLICATES": {"count": "0"},
     "FX": {"rate": "1.25"},
+    # One of three lost where 40 % is usual; were the stop, which is not known, missing, two of five.
+    "SIMILAR_LOSSES": {
+        "looks": "2 now now:has_resting_stop",
+        "tags": "1 oversized",
+        "violated": "1 size_of_limit",
+        "unknown": "1 has_resting_stop",
+        "now.losses": "1",
+        "now.wins": "2",
+        "now.base": "0.4",
+        "now.p": "0.4752",
+        "now.worst_r": "1.5",
+        "now.cases": "1 44444444-4444-4444-8444-444444444444",
+        "now:has_resting_stop.losses": "2",
+        "now:has_resting_stop.wins": "3",
+        "now:has_resting_stop.base": "0.4",
+        "now:has_resting_stop.p": "0.54432",
+        "now:has_resting_stop.worst_r": "none",
+        "now:has_resting_stop.cases": "2 44444444-4444-4444-8444-444444444444 55555555-5555-4555-8555-555555555555",
+    },
 }
 
 
@@ -50,7 +69,18 @@ NOTIONAL = rule("notional", "max_order_notional", max_notional="1000")
 APPROVALS = rule("approvals", "approvals_required", tiers=[{"needed": "1", "roles": ["approver"]}])
 COLLAR = rule("collar", "price_collar", aggressive_bps="100", away_bps="1000", market_slippage_bps="100")
 
-ALL_KINDS = (
+SIMILAR = rule(
+    "similar",
+    "similar_losses",
+    window_days="30",
+    min_losses="3",
+    min_p_above_base="0.95",
+    verdicts=["PROCESS_ERROR", "EXECUTION"],
+    severe_r="3",
+    action="another_approver",
+)
+
+KINDS_BEFORE_LESSONS = (
     NOTIONAL,
     APPROVALS,
     COLLAR,
@@ -72,6 +102,7 @@ ALL_KINDS = (
     rule("duplicate", "duplicate", window_s="60"),
     rule("state", "trading_state"),
 )
+ALL_KINDS = (*KINDS_BEFORE_LESSONS, SIMILAR)
 
 
 def version(*rules: RuleRow) -> VersionRules:

@@ -16,7 +16,7 @@ from apps.policies.rules import evaluate, inputs_bytes, replay, results_bytes, w
 from apps.policies.selectors import decisions_of, rules_of
 from apps.policies.services import decisions, versions
 from apps.policies.types import Ask, Gate, VersionRules
-from tests.policies.cases import ALL_KINDS, NOW, ask, facts
+from tests.policies.cases import ALL_KINDS, KINDS_BEFORE_LESSONS, NOW, ask, facts
 from tests.policies.cases import version as version_of
 from tests.policies.rows import activated
 
@@ -170,7 +170,7 @@ HOOD = {"TRADING_STATE": {"read_only_at": "Robinhood"}}
 def test_decisions_of_venues_that_trade_are_the_bytes_they_were(
     changes: dict[str, str], inputs: str, results: str
 ) -> None:
-    policy, wanted = version_of(*ALL_KINDS), ask(**changes)
+    policy, wanted = version_of(*KINDS_BEFORE_LESSONS), ask(**changes)
     known = facts(wanted, policy)
     raw = inputs_bytes(version=policy, ask=wanted, facts=known, now=NOW, approval_may_be_waived=False)
     assert canonical.digest(raw) == inputs

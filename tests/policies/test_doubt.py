@@ -11,7 +11,20 @@ from apps.policies.rules import compiled, evaluate, facts_needed
 from apps.policies.rules.case import Case
 from apps.policies.rules.finding import Finding
 from apps.policies.types import Fact, Verdict
-from tests.policies.cases import ALL_KINDS, APPROVALS, NOTIONAL, NOW, ask, denials, facts, judged, market, rule, version
+from tests.policies.cases import (
+    ALL_KINDS,
+    APPROVALS,
+    NOTIONAL,
+    NOW,
+    SIMILAR,
+    ask,
+    denials,
+    facts,
+    judged,
+    market,
+    rule,
+    version,
+)
 
 POLICY = version(*ALL_KINDS)
 ASKS = {
@@ -137,6 +150,24 @@ def test_no_approval_rule_denies() -> None:
         (rule("r", "approvals_required", tiers=["everybody"]), "RULE_PARAMS_INVALID"),
         (rule("r", "approvals_required", tiers=[{"needed": "1", "roles": ["risk"]}] * 2), "RULE_PARAMS_INVALID"),
         (rule("r", "trading_state", state="ACTIVE"), "RULE_PARAMS_INVALID"),
+        (rule("r", "similar_losses"), "RULE_PARAMS_INVALID"),
+        *(
+            (replace(SIMILAR, params={**SIMILAR.params, name: junk}), "RULE_PARAMS_INVALID")
+            for name, junk in (
+                ("window_days", "0"),
+                ("window_days", "367"),
+                ("min_losses", "0"),
+                ("min_losses", "2.5"),
+                ("min_p_above_base", "1"),
+                ("min_p_above_base", "95"),
+                ("verdicts", []),
+                ("verdicts", ["process_error"]),
+                ("severe_r", "0"),
+                ("severe_r", "-3"),
+                ("action", "note"),
+                ("base_rate", "0.5"),
+            )
+        ),
     ],
 )
 def test_a_rule_that_cannot_be_read_denies(row: object, code: str) -> None:

@@ -46,7 +46,8 @@ def pairs(draw: st.DrawFn) -> tuple[VersionRules, VersionRules]:
 
 
 def lets_more_pass(old: Evaluation, new: Evaluation) -> bool:
-    """Milder in outcome, or fewer people, more roles, an older price, a wider drift, or no second factor."""
+    """Milder in outcome, or fewer people, more roles, an older price, a wider drift, no second factor, or nothing to
+    write."""
     if SEVERITY[new.outcome] != SEVERITY[old.outcome]:
         return SEVERITY[new.outcome] < SEVERITY[old.outcome]
     if old.tier is None or new.tier is None or old.codes:
@@ -57,6 +58,7 @@ def lets_more_pass(old: Evaluation, new: Evaluation) -> bool:
         or new.tier.drift_bps > old.tier.drift_bps
         or new.tier.quote_age_s > old.tier.quote_age_s
         or new.tier.second_factor < old.tier.second_factor
+        or new.tier.difference < old.tier.difference
     )
 
 
@@ -80,6 +82,11 @@ def test_a_version_does_not_loosen_itself_and_the_order_of_rules_changes_nothing
     old, new = pair
     assert not loosens(old, old)
     assert loosens(old, new) == loosens(version(*reversed(old.rules)), version(*reversed(new.rules)))
+
+
+def _similar(**changed: object) -> Mapping[str, object]:
+    mild = {"window_days": "30", "min_losses": "3", "min_p_above_base": "0.95", "verdicts": ["PROCESS_ERROR"]}
+    return {**mild, "action": "another_approver", **changed}
 
 
 STRICTER: dict[str, list[tuple[Mapping[str, object], Mapping[str, object]]]] = {
@@ -116,6 +123,14 @@ STRICTER: dict[str, list[tuple[Mapping[str, object], Mapping[str, object]]]] = {
         ({"max_count": "6", "per": "proposer"}, {"max_count": "6", "per": "proposer", "window_s": "120"}),
     ],
     "duplicate": [({"window_s": "60"}, {"window_s": "61"})],
+    "similar_losses": [
+        (_similar(), _similar(min_losses="2")),
+        (_similar(), _similar(min_p_above_base="0.9")),
+        (_similar(), _similar(verdicts=["PROCESS_ERROR", "DATA"])),
+        (_similar(), _similar(severe_r="3")),
+        (_similar(severe_r="3"), _similar(severe_r="2.5")),
+        (_similar(), _similar(action="deny")),
+    ],
     "trading_state": [({}, {})],
     "approvals_required": [
         ({"tiers": [{"needed": "1", "roles": ["approver"]}]}, {"tiers": [{"needed": "2", "roles": ["approver"]}]}),
@@ -164,6 +179,9 @@ def test_what_cannot_be_read_or_compared_loosens() -> None:
     by_worth, by_quantity = rule("p", "max_position", max_notional="5"), rule("p", "max_position", max_quantity="5")
     assert loosens(version(by_worth), version(by_quantity))
     assert loosens(None, version(NOTIONAL, APPROVALS))
+    shorter, longer = (rule("s", "similar_losses", **_similar(window_days=days)) for days in ("30", "60"))
+    assert loosens(version(shorter), version(longer))
+    assert loosens(version(longer), version(shorter))
 
 
 def naive(old: VersionRules, new: VersionRules) -> bool:

@@ -14,6 +14,7 @@ from apps.common.decimals import decimal_text
 from apps.policies.rules import evaluate, inputs_bytes, replay, results_bytes
 from apps.policies.types import SEVERITY, Ask, Evaluation, Fact, RuleRow, Verdict
 from tests.policies.cases import APPROVALS, COLLAR, NOTIONAL, NOW, ask, facts, rule, version
+from tests.policies.comparable import evidence, look, probability
 
 EXAMPLES = settings(suppress_health_check=[HealthCheck.too_slow])
 
@@ -46,6 +47,7 @@ def rules(draw: st.DrawFn, kind: str = "") -> RuleRow:
                 "funds",
                 "order_rate",
                 "duplicate",
+                "similar_losses",
                 "price_collar",
                 "stale_quote",
                 "approvals_required",
@@ -68,6 +70,14 @@ def rules(draw: st.DrawFn, kind: str = "") -> RuleRow:
         "funds": dict,
         "order_rate": lambda: {"max_count": str(draw(st.integers(1, 9))), "per": "proposer"},
         "duplicate": lambda: {"window_s": "60"},
+        "similar_losses": lambda: {
+            "window_days": draw(st.sampled_from(["30", "30", "90"])),
+            "min_losses": str(draw(st.integers(1, 4))),
+            "min_p_above_base": draw(st.sampled_from(["0.5", "0.9", "0.95"])),
+            "verdicts": draw(st.sampled_from([["PROCESS_ERROR"], ["PROCESS_ERROR", "EXECUTION"]])),
+            "action": draw(st.sampled_from(["another_approver", "deny"])),
+            **draw(st.sampled_from([{}, {"severe_r": "2"}, {"severe_r": "3"}])),
+        },
         "price_collar": lambda: {
             "aggressive_bps": draw(_decimals("1", "300", 2)),
             "away_bps": draw(_decimals("1", "3000", 2)),
@@ -101,6 +111,14 @@ def asks(draw: st.DrawFn) -> Ask:
 
 
 @st.composite
+def looks(draw: st.DrawFn, name: str) -> Mapping[str, str]:
+    """Losses, wins and what is usual; the worst loss where there is one."""
+    losses, wins = draw(st.integers(0, 6)), draw(st.integers(0, 6))
+    worst = draw(st.sampled_from(["none", "1", "2", "3.5"])) if losses else "none"
+    return look(name, losses, wins, draw(st.sampled_from(["0.1", "0.4", "0.85"])), worst)
+
+
+@st.composite
 def changes(draw: st.DrawFn) -> Mapping[str, Mapping[str, str]]:
     """Other facts, all of them readable."""
     return {
@@ -117,6 +135,7 @@ def changes(draw: st.DrawFn) -> Mapping[str, Mapping[str, str]]:
         "EQUITY": {"equity": draw(_decimals("600", "1200", 2)), "latched": draw(FLAG)},
         "ORDER_RATE": {"count": str(draw(st.integers(0, 9)))},
         "DUPLICATES": {"count": draw(st.sampled_from(["0", "0", "1"]))},
+        **evidence(draw(looks("now")), draw(looks("asked"))),
     }
 
 
@@ -152,6 +171,7 @@ def test_another_rule_never_loosens(rows: Any, more: RuleRow, wanted: Ask, other
     if before.tier is not None and after.tier is not None:
         assert after.tier.needed >= before.tier.needed
         assert set(after.tier.roles) <= set(before.tier.roles)
+        assert after.tier.difference >= before.tier.difference
 
 
 @EXAMPLES
@@ -248,7 +268,11 @@ def _naive(row: RuleRow, rows: list[RuleRow], wanted: Ask, known: dict[str, Fact
     def latched(kind: str) -> bool:
         return any(f.values["latched"] == "true" for key, f in known.items() if key.startswith(f"{kind}:"))
 
-    limit = {name: Fraction(value) for name, value in row.params.items() if isinstance(value, str) and name != "per"}
+    limit = {
+        name: Fraction(value)
+        for name, value in row.params.items()
+        if isinstance(value, str) and name not in ("per", "action")
+    }
     held = max(fact("POSITION", "quantity"), Fraction(0)) + fact("POSITION", "working_buy")
     gross = abs(fact("POSITION", "quantity")) + fact("POSITION", "working_buy")
     answers: dict[str, Any] = {
@@ -282,10 +306,23 @@ def _naive(row: RuleRow, rows: list[RuleRow], wanted: Ask, known: dict[str, Fact
         ),
         "order_rate": lambda: fact("ORDER_RATE", "count") + 1 <= limit["max_count"],
         "duplicate": lambda: fact("DUPLICATES", "count") == 0,
+        "similar_losses": lambda: shrinks or not any(_lost_more(row, known, name) for name in ("now", "asked")),
         "price_collar": lambda: _collar(wanted, bid, best, middle, limit),
     }
     answer = answers.get(row.kind)
     return None if answer is None else bool(answer())
+
+
+def _lost_more(row: RuleRow, known: dict[str, Fact], name: str) -> bool:
+    """Whether one of the looks speaks against it: by its worst loss, or by its rate."""
+    values = next(f.values for key, f in known.items() if key.startswith("SIMILAR_LOSSES:"))
+    worst, severe = values[f"{name}.worst_r"], row.params.get("severe_r")
+    if severe is not None and worst != "none" and Fraction(worst) >= Fraction(str(severe)):
+        return True
+    losses, wins = int(values[f"{name}.losses"]), int(values[f"{name}.wins"])
+    enough = losses >= int(str(row.params["min_losses"]))
+    likely = probability(losses, wins, values[f"{name}.base"])
+    return enough and likely >= Fraction(str(row.params["min_p_above_base"]))
 
 
 def _collar(wanted: Ask, bid: Fraction, best: Fraction, middle: Fraction, limit: Mapping[str, Fraction]) -> bool:

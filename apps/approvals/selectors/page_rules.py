@@ -8,7 +8,7 @@ from apps.approvals.selectors.page_values import Change, RuleRow, Rules, Tile
 from apps.common import words
 from apps.connectors.types import Side
 from apps.policies.rules import title_of_line
-from apps.policies.types import Evaluation, FactKind, Facts, LineVerdict, RuleKind, RuleLine, Verdict
+from apps.policies.types import Evaluation, FactKind, Facts, LineVerdict, ReasonCode, RuleKind, RuleLine, Verdict
 from apps.trades.types import Terms
 
 NEAR: Final = Decimal("0.85")
@@ -21,7 +21,14 @@ _FOLDED: Final = {
     RuleKind.DUPLICATE: "not asked before",
     RuleKind.ORDER_RATE: "not asked too often",
 }
-_OPERATORS: Final = {"<=": "at most", ">=": "at least", "in": "one of", "not in": "none of", "=": "must be"}
+_OPERATORS: Final = {
+    "<": "below",
+    "<=": "at most",
+    ">=": "at least",
+    "in": "one of",
+    "not in": "none of",
+    "=": "must be",
+}
 _TICKING: Final = frozenset({RuleKind.STALE_QUOTE, RuleKind.ORDER_RATE, RuleKind.DUPLICATE})
 
 
@@ -93,7 +100,7 @@ def rules(evaluation: Evaluation, terms: Terms, *, note: str, is_now: bool, is_s
         for line in evaluation.lines
         if line.verdict is not LineVerdict.NOT_APPLICABLE
     ]
-    judged = _once([line for line in lines if line.verdict is not LineVerdict.REQUIRE], terms)
+    judged = _once([line for line in lines if not _is_who(line)], terms)
     shown = [line for line in judged if not _folds(line)]
     shown.sort(key=_tightness)
     folded = [line for line in judged if _folds(line)]
@@ -114,14 +121,19 @@ def _once(lines: list[RuleLine], terms: Terms) -> list[RuleLine]:
     return list(seen.values())
 
 
+def _is_who(line: RuleLine) -> bool:
+    """A line about who must approve has its sentence below; why one more must is a line of the table."""
+    return line.verdict is LineVerdict.REQUIRE and line.kind != RuleKind.SIMILAR_LOSSES
+
+
 def _folds(line: RuleLine) -> bool:
-    passes = line.verdict is LineVerdict.PASS
+    passes = line.verdict is LineVerdict.PASS and line.kind != RuleKind.SIMILAR_LOSSES
     ticking = line.kind in _TICKING and line.kind != RuleKind.STALE_QUOTE
     return passes and (number(line.limit) is None or ticking or not _known(line.kind))
 
 
 def _tightness(line: RuleLine) -> tuple[int, Decimal]:
-    severity = {LineVerdict.FAIL: 0, LineVerdict.ERROR: 1}.get(line.verdict, 2)
+    severity = {LineVerdict.FAIL: 0, LineVerdict.ERROR: 1, LineVerdict.REQUIRE: 2}.get(line.verdict, 3)
     return severity, -(number(line.used_fraction) or Decimal(0))
 
 
@@ -130,14 +142,17 @@ def _title(lines: list[RuleLine], *, is_now: bool) -> str:
     doubtful = sum(line.verdict is LineVerdict.ERROR for line in lines)
     if not lines:
         return "Policy: no rule applies, so nothing is allowed"
+    asking = sum(line.verdict is LineVerdict.REQUIRE for line in lines)
+    more = [f"{words.count(asking)} {'asks' if asking == 1 else 'ask'} for one more person"] if asking else []
     if not failing and not doubtful:
-        return f"Policy: {len(lines)} of {len(lines)} rules {'pass' if is_now else 'passed'}"
+        passing = f"{len(lines) - asking} of {len(lines)} rules {'pass' if is_now else 'passed'}"
+        return f"Policy: {', '.join([passing, *more])}"
     parts = []
     if failing:
         parts.append(f"{words.count(failing)} {_failing(failing, is_now)}")
     if doubtful:
         parts.append(f"{words.count(doubtful)} {'cannot' if is_now else 'could not'} be judged")
-    return f"Policy: {', '.join(parts)}"
+    return f"Policy: {', '.join([*parts, *more])}"
 
 
 def _failing(count: int, is_now: bool) -> str:
@@ -180,6 +195,10 @@ def _verdict(line: RuleLine, is_near: bool) -> tuple[str, str, str, str]:
         return "stop", "stop", "Fails", "over"
     if line.verdict is LineVerdict.ERROR:
         return "unsure", "unsure", "Not known", "now"
+    if line.verdict is LineVerdict.REQUIRE:
+        return "warn", "warn", "One more asked", "warn"
+    if line.code == ReasonCode.NO_COMPARABLE_TRADES:
+        return "unsure", "unsure", "Nothing to compare", "now"
     if is_near:
         return "warn", "ok", "Pass, near", "warn"
     return "ok", "ok", "Pass", "now"
@@ -212,6 +231,7 @@ def _asks(evaluation: Evaluation) -> str:
     roles, needed = words.listed(list(evaluation.tier.roles), word="or"), evaluation.tier.needed
     people = "One person" if needed == 1 else f"{words.count(needed).capitalize()} people"
     shown = ", with a second factor" if evaluation.tier.second_factor else ""
+    shown += ", each saying what is different this time" if evaluation.tier.difference else ""
     return f"{people} must approve{shown}: {roles}. The price may move {evaluation.tier.drift_bps:f} bps until then."
 
 

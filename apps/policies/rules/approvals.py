@@ -77,4 +77,5 @@ def _both(one: Tier, other: Tier) -> Tier:
         min(one.drift_bps, other.drift_bps),
         min(one.quote_age_s, other.quote_age_s),
         one.second_factor or other.second_factor,
+        one.difference or other.difference,
     )

@@ -23,7 +23,8 @@ Shown = Decimal | str | Bps | Micros
 
 
 class Finding(NamedTuple):
-    """One rule's answer: observed, operator, limit, unit. `about` names the fact, parameter or list it turned on."""
+    """One rule's answer: observed, operator, limit, unit. `about` names the fact, parameter or list it turned on;
+    `said` is the sentence of a rule that words itself."""
 
     verdict: LineVerdict
     code: ReasonCode
@@ -33,6 +34,7 @@ class Finding(NamedTuple):
     unit: str = ""
     about: str = ""
     tier: Tier | None = None
+    said: str = ""
 
 
 PASSED = Finding(LineVerdict.PASS, ReasonCode.WITHIN_LIMIT)

@@ -65,6 +65,7 @@ def results_bytes(evaluation: Evaluation) -> bytes:
                 "quote_age_s": tier.quote_age_s,
                 # Only where it is asked for: what was decided before there was such a thing replays byte for byte.
                 **({"second_factor": True} if tier.second_factor else {}),
+                **({"difference": True} if tier.difference else {}),
             },
             "remedy": None
             if remedy is None

@@ -1,6 +1,7 @@
 """The decision itself: every rule consulted, none short-circuits another, the most severe answer wins."""
 
 from contextlib import suppress
+from dataclasses import replace
 from decimal import localcontext
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from apps.policies.rules.case import Case
 from apps.policies.rules.compiled import ALWAYS_CHECKS, Compiled, Selection
 from apps.policies.rules.finding import PASSED, Doubt, Finding
 from apps.policies.rules.reading import EXACT
+from apps.policies.rules.similar import asks_another
 from apps.policies.types import LineVerdict, ReasonCode, Tier, Verdict
 
 NO_POLICY = Finding(LineVerdict.FAIL, ReasonCode.NO_ACTIVE_POLICY)
@@ -55,7 +57,7 @@ def judge(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -
         findings = first + _consult(selection.checks, case)
     findings.append(PASSED if selection.has_size_limit else _NO_LIMIT)
     tiers = [found.tier for found in findings if found.tier is not None]
-    tier, finding = _approval(selection, case, tiers, approval_may_be_waived)
+    tier, finding = _approval(selection, case, tiers, approval_may_be_waived, another=asks_another(findings))
     findings.append(finding)
     codes = _codes(findings)
     if codes:
@@ -92,10 +94,10 @@ def _consult(checks: tuple[tuple[Check, tuple[str, ...]], ...], case: Case) -> l
 
 
 def _approval(
-    selection: Selection, case: Case, tiers: list[Tier], approval_may_be_waived: bool
+    selection: Selection, case: Case, tiers: list[Tier], approval_may_be_waived: bool, *, another: bool
 ) -> tuple[Tier | None, Finding]:
     """What all approval rules in scope ask for together; nobody (a tier of none) only on paper, and where that is
-    switched on."""
+    switched on. `another`: one more than that, who is never waived."""
     if not tiers:
         # A rule in scope that denied for itself has its own line; only the absence of any is told here.
         return None, PASSED if selection.has_approvals else _NO_APPROVAL
@@ -103,9 +105,12 @@ def _approval(
     if not tier.roles:
         return None, _CONFLICT
     if tier.needed == 0:
-        if approval_may_be_waived and case.ask.environment == "paper":
+        waives = approval_may_be_waived and case.ask.environment == "paper"
+        if waives and not another:
             return tier, _WAIVED
-        tier = Tier(1, tier.roles, tier.drift_bps, tier.quote_age_s, tier.second_factor)
+        tier = replace(tier, needed=0 if waives else 1)
+    if another:
+        tier = replace(tier, needed=tier.needed + 1, difference=True)
     return tier, Finding(LineVerdict.REQUIRE, ReasonCode.APPROVAL_REQUIRED, tier=tier) if case.wordy else PASSED
 
 

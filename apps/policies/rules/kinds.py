@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from apps.common.errors import Invalid
-from apps.policies.rules import always, amounts, approvals, lists, losses, market
+from apps.policies.rules import always, amounts, approvals, lists, losses, market, similar
 from apps.policies.rules.built import Built
 from apps.policies.rules.params import Params
 from apps.policies.types import RuleKind, RuleRow
@@ -133,6 +133,30 @@ KINDS: Mapping[RuleKind, Kind] = {
         amounts.duplicate,
         {"window_s": "seconds, 1 to 86400, within which the same may not be asked again"},
         {"window_s": "600"},
+    ),
+    RuleKind.SIMILAR_LOSSES: Kind(
+        "Similar trades",
+        similar.similar_losses,
+        {
+            "window_days": "days back, 1 to 366, in which closed trades of the desk are compared",
+            "min_losses": "similar losses from which the rule may fire, 1 to 100",
+            "min_p_above_base": "how probable it must be that similar trades lose more often than the desk's others, "
+            "as a fraction of 1",
+            "verdicts": "list out of PROCESS_ERROR, EXECUTION, DATA, PLANNED_LOSS, UNKNOWN: which losses count; every "
+            "win does",
+            "severe_r": "one loss of so many times the planned risk, with the same mistake on record, is enough; "
+            "optional, none is where absent",
+            "action": "another_approver (one more than the tier, and each writes what is different this time) or deny; "
+            "what only shrinks a position passes",
+        },
+        {
+            "window_days": "30",
+            "min_losses": "3",
+            "min_p_above_base": "0.95",
+            "verdicts": ["PROCESS_ERROR", "EXECUTION"],
+            "severe_r": "3",
+            "action": "another_approver",
+        },
     ),
     RuleKind.TRADING_STATE: Kind("Trading state", always.trading_state_rule, {}, {}),
     RuleKind.APPROVALS_REQUIRED: Kind(

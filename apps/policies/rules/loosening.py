@@ -15,6 +15,7 @@ from apps.policies.rules.kinds import KINDS, build, title_of
 from apps.policies.rules.lists import ORDER_TYPES, TIMES_IN_FORCE
 from apps.policies.rules.params import Params
 from apps.policies.rules.reading import CLOCK_SKEW_S_MAX, FACT_AGE_S_MAX
+from apps.policies.rules.similar import read_thresholds
 from apps.policies.types import FactKind, RuleKind, RuleRow, Tier, VersionRules
 
 _Compare = Callable[[Params, Params], bool]
@@ -149,6 +150,19 @@ def _duplicate(old: Params, new: Params) -> bool:
     return new_s >= old_s
 
 
+def _similar(old: Params, new: Params) -> bool:
+    """Over another time other trades are counted, so that nothing can be said. Losses of more verdicts are more."""
+    before, after = read_thresholds(old), read_thresholds(new)
+    return (
+        after.window_days == before.window_days
+        and after.verdicts >= before.verdicts
+        and after.min_losses <= before.min_losses
+        and after.min_p <= before.min_p
+        and (before.severe_r is None or (after.severe_r is not None and after.severe_r <= before.severe_r))
+        and after.denies >= before.denies
+    )
+
+
 def _approvals(old: Params, new: Params) -> bool:
     """At every worth: asked at each bound of either and beyond the last, since between two bounds nothing changes."""
     before, after = read_tiers(old), read_tiers(new)
@@ -193,6 +207,7 @@ _STRICTER: Mapping[str, _Compare] = {
         RuleKind.DRAWDOWN: _at_most("max_drawdown_bps"),
         RuleKind.ORDER_RATE: _rate,
         RuleKind.DUPLICATE: _duplicate,
+        RuleKind.SIMILAR_LOSSES: _similar,
         RuleKind.TRADING_STATE: lambda old, new: True,
         RuleKind.APPROVALS_REQUIRED: _approvals,
     }.items()

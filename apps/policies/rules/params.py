@@ -86,6 +86,13 @@ class Params:
         self._take(name)
         return None
 
+    def fraction(self, name: str) -> Decimal:
+        """A part of one, above zero and below one."""
+        value = self.amount(name)
+        if value >= 1:
+            raise invalid(self._field(name), f'"{self._field(name)}" must be below 1, such as "0.95".')
+        return value
+
     def whole(self, name: str, *, low: int, high: int, default: int | None = None) -> int:
         """A whole number as text, within its bounds."""
         field = self._field(name)

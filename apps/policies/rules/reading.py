@@ -44,6 +44,7 @@ FACT_AGE_S_MAX: Mapping[FactKind, int] = {
     FactKind.ORDER_RATE: 60,
     FactKind.DUPLICATES: 60,
     FactKind.FX: 60,
+    FactKind.SIMILAR_LOSSES: 60,
 }
 _EARLY_MAX = timedelta(seconds=-CLOCK_SKEW_S_MAX)
 
@@ -69,6 +70,7 @@ BALANCES, FEES, GROSS = Source(FactKind.BALANCES), Source(FactKind.FEES), Source
 DAY_NOTIONAL, DAY_LOSS = Source(FactKind.DAY_NOTIONAL), Source(FactKind.DAY_LOSS)
 EQUITY = Source(FactKind.EQUITY)
 ORDER_RATE, DUPLICATES = Source(FactKind.ORDER_RATE), Source(FactKind.DUPLICATES)
+SIMILAR_LOSSES = Source(FactKind.SIMILAR_LOSSES)
 
 
 class Instrument(NamedTuple):

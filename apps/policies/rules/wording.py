@@ -145,6 +145,8 @@ def _message(
     if finding.verdict is LineVerdict.ERROR:
         about = f" ({finding.about})" if finding.about else ""
         return f"{_plain(finding.code)}{about}."
+    if finding.said:
+        return finding.said
     least = finding.operator == ">="  # what must be at least so much is rounded down, against the order
     seen = _shown(observed, finding, reporting_currency, up=not least)
     bound = _shown(limit, finding, reporting_currency, up=least)
@@ -171,7 +173,8 @@ def _approval_sentence(finding: Finding) -> str:
         return "Nobody has to approve an order of this worth, where approvals are switched off for paper."
     people = "One person" if tier.needed == 1 else f"{words.count(tier.needed).capitalize()} people"
     shown = ", with a second factor" if tier.second_factor else ""
-    return f"{people} must approve{shown}: {words.listed(tier.roles, word='or')}."
+    written = ", each saying what is different this time" if tier.difference else ""
+    return f"{people} must approve{shown}{written}: {words.listed(tier.roles, word='or')}."
 
 
 def _plain(code: ReasonCode) -> str:

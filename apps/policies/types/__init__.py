@@ -139,6 +139,7 @@ class RuleKind(StrEnum):
     DRAWDOWN = "drawdown"
     ORDER_RATE = "order_rate"
     DUPLICATE = "duplicate"
+    SIMILAR_LOSSES = "similar_losses"
     TRADING_STATE = "trading_state"
     APPROVALS_REQUIRED = "approvals_required"
 
@@ -159,6 +160,7 @@ class FactKind(StrEnum):
     ORDER_RATE = "ORDER_RATE"
     DUPLICATES = "DUPLICATES"
     FX = "FX"
+    SIMILAR_LOSSES = "SIMILAR_LOSSES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,7 @@ class Tier:
     `drift_bps`: the mid may move at most this far, in basis points, from the price the proposal was made at and from
     the price a vote carries. `quote_age_s`: the price a vote carries may be at most this many seconds old.
     `needed` is 0 in an ALLOW only, where policy waives; drift and age hold all the same. `second_factor`: each of them
-    shows theirs for this very decision.
+    shows theirs for this very decision. `difference`: each of them writes what is different this time.
     """
 
     needed: int
@@ -270,6 +272,7 @@ class Tier:
     drift_bps: Decimal = Decimal(50)
     quote_age_s: int = 10
     second_factor: bool = False
+    difference: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ class ReasonCode(StrEnum):
     DRAWDOWN_LATCHED = "DRAWDOWN_LATCHED"
     ORDER_RATE = "ORDER_RATE"
     DUPLICATE = "DUPLICATE"
+    SIMILAR_LOSSES = "SIMILAR_LOSSES"
+    NO_COMPARABLE_TRADES = "NO_COMPARABLE_TRADES"
 
     @property
     def sentence(self) -> str:
@@ -121,4 +123,6 @@ _SENTENCES: Mapping[ReasonCode, str] = {
     ReasonCode.DRAWDOWN_LATCHED: "The limit on the fall from the highest worth was hit; two people must reset it.",
     ReasonCode.ORDER_RATE: "More is asked per minute than is allowed.",
     ReasonCode.DUPLICATE: "The same was asked a moment ago.",
+    ReasonCode.SIMILAR_LOSSES: "Trades like this one lost more often than the others, or one of them lost very much.",
+    ReasonCode.NO_COMPARABLE_TRADES: "No comparable trades (n = 0): that says nothing, good or bad.",
 }

@@ -46,13 +46,14 @@ class RuleLine(Shape):
 
 class Tier(Shape):
     """How many people must approve, each with one of the roles; drift and age bounds of their votes; whether each shows
-    a second factor for this decision."""
+    a second factor for this decision, and whether each writes what is different this time."""
 
     needed = Count()
     roles = Many(Words())
     drift_bps = Number()
     quote_age_s = Count()
     second_factor = YesNo()
+    difference = YesNo()
 
 
 class Remedy(Shape):

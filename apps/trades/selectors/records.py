@@ -93,7 +93,7 @@ def said(results: Record, *, version_id: object) -> Record:
         "policy_version": None if version_id is None else str(version_id),
         "codes": results["codes"],
         "lines": results["lines"],
-        "tier": None if results["tier"] is None else {"second_factor": False, **results["tier"]},
+        "tier": None if results["tier"] is None else {"second_factor": False, "difference": False, **results["tier"]},
         "remedy": results["remedy"],
         "notional": results["notional"],
         "worst_price": results["worst_price"],
@@ -116,6 +116,7 @@ def evaluation_record(evaluation: "Evaluation", *, version_id: str | None) -> Re
             "drift_bps": decimal_text(tier.drift_bps),
             "quote_age_s": tier.quote_age_s,
             "second_factor": tier.second_factor,
+            "difference": tier.difference,
         },
         "remedy": None
         if remedy is None
