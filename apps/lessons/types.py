@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 
@@ -44,6 +45,10 @@ class ReviewState(StrEnum):
     DISPUTED = "DISPUTED"
     SUPERSEDED = "SUPERSEDED"
     RETIRED = "RETIRED"
+
+
+STANDING: Final = (ReviewState.AUTO, ReviewState.REVIEWED)
+"""States in which a lesson teaches, and its case is evidence."""
 
 
 class TagSource(StrEnum):

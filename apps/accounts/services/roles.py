@@ -15,6 +15,7 @@ _READ_LEDGER = frozenset(
         "accounts.view_ledger",
         "approvals.view_*",
         "connectors.view_*",
+        "lessons.view_*",
         "policies.view_*",
         "quotes.view_*",
         "trades.view_*",
@@ -33,7 +34,13 @@ ROLE_PERMISSIONS: dict[Role, frozenset[str]] = {
     Role.TRADER: _READ_LEDGER | {"accounts.propose_trade", "accounts.halt_trading"},
     Role.APPROVER: _READ_LEDGER
     | _SECOND
-    | {"accounts.cancel_order", "accounts.decide_proposal", "accounts.halt_trading", "audit.view_*"},
+    | {
+        "accounts.cancel_order",
+        "accounts.decide_proposal",
+        "accounts.halt_trading",
+        "audit.view_*",
+        "lessons.review_lesson",
+    },
     Role.RISK: _READ_EVERYTHING
     | _SECOND
     | {
@@ -41,6 +48,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[str]] = {
         "accounts.cancel_order",
         "accounts.decide_proposal",
         "accounts.halt_trading",
+        "lessons.review_lesson",
         "policies.add_policyset",
         "policies.add_policyversion",
         "policies.add_rule",

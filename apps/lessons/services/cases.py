@@ -18,6 +18,7 @@ from apps.lessons.rules import results
 from apps.lessons.selectors.locking import locked_case
 from apps.lessons.services import retelling
 from apps.lessons.types import (
+    STANDING,
     CaseVerdict,
     ClosedTrade,
     Fact,
@@ -32,8 +33,6 @@ MEMORY: Final = Actor.system("memory")
 CORRECTED: Final = "The outcome was corrected: it is no loss any more."
 BECAUSE_CHARS_MAX: Final = 200
 FACT_CHARS_MAX: Final = 40
-STANDING: Final = (ReviewState.AUTO, ReviewState.REVIEWED)
-"""States in which a lesson teaches, and its case is evidence."""
 
 # Who is believed when two say the same of one case.
 _FIRST: Final = (TagSource.HUMAN, TagSource.RULE, TagSource.REPORTED, TagSource.PROTOTYPE)
