@@ -203,6 +203,8 @@ class Hub:
             # What nobody listened for grows old unnoticed: whoever comes next is told what the cache has.
             self._newest.clear()
             self._bodies.clear()
+            self._changed.clear()
+            self._shown_stale.clear()
 
     def show(self, reader: Reader, items: frozenset[Item]) -> None:
         """From now on this socket gets these, and at once the newest known of what is new among them."""
@@ -328,6 +330,7 @@ class Membership:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self._is_away = False
 
     async def keep(self) -> None:
         """Until cancelled. A Redis that is away or was emptied is joined again within seconds."""
@@ -340,8 +343,13 @@ class Membership:
             while True:
                 try:
                     self._hub.hear(ticks_in(await layer.receive(name)))
-                except (RedisError, OSError):
+                except (RedisError, OSError) as error:
+                    if not self._is_away:
+                        logger.warning("No price is heard: Redis is away (%s).", error)
+                    self._is_away = True
                     await asyncio.sleep(JOIN_EVERY_S)
+                else:
+                    self._is_away = False
         finally:
             joining.cancel()
             with suppress(RedisError, OSError, asyncio.CancelledError):

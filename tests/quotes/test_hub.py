@@ -165,6 +165,23 @@ def test_an_older_price_never_replaces_a_newer_one() -> None:
     assert asyncio.run(told()) == [2]
 
 
+def test_what_was_still_due_to_who_has_left_keeps_nothing_from_who_comes_next() -> None:
+    async def told() -> list[int]:
+        hub, gone, peer = Hub(lambda: BEGAN), Peer(), Peer()
+        hub.join(gone.reader)
+        hub.show(gone.reader, frozenset([item("A")]))
+        hub.hear([tick("A", 1)])
+        hub.leave(gone.reader)
+        hub.join(peer.reader)
+        hub.show(peer.reader, frozenset([item("A"), item("B")]))
+        hub.hear([tick("B", 2)])
+        await asyncio.sleep(3 * hubs.FLUSH_S)
+        hub.leave(peer.reader)
+        return peer.bids("B")
+
+    assert asyncio.run(told()) == [2]
+
+
 def test_who_does_not_take_a_frame_in_time_is_dropped_and_who_does_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "SLOW_S_MAX", 0.05)
 

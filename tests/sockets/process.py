@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 15.0
+# Plenty on a busy machine; nothing is asserted about it but that what is waited for comes.
+WAIT_S = 60.0
 
 Message = dict[str, Any]
 
@@ -93,11 +95,16 @@ async def heard(
     client: ClientConnection, type_: str, fits: Callable[[Message], bool] = lambda _message: True
 ) -> Message:
     """The next message of this type that fits; others are passed over."""
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            message: Message = json.loads(await client.recv())
-            if message["type"] == type_ and fits(message):
-                return message
+    passed: deque[Message] = deque(maxlen=5)
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                message: Message = json.loads(await client.recv())
+                if message["type"] == type_ and fits(message):
+                    return message
+                passed.append(message)
+    except TimeoutError:
+        raise AssertionError(f"No message {type_} that fits came; the last ones were {list(passed)}") from None
 
 
 async def ending(client: ClientConnection) -> tuple[int | None, list[Message]]:
