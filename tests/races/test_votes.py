@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from django.db import connection as db
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -26,6 +27,7 @@ from tests.factories.desk import PaperDesk
 from tests.factories.tampering import guards_lifted
 from tests.factories.trading import ONE_NEEDED, TWO_NEEDED, change_policy, move, reserved_minor, rules_with, sent
 from tests.races.conftest import Work, meet_after, together
+from tests.scenarios.callers import eventually
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -162,9 +164,24 @@ def _then(work: Work, afterwards: Callable[[], None]) -> Any:
 ENDINGS = [withdraw, expire, decline]
 
 
+def somebody_waits_for_us() -> bool:
+    """Whether another transaction waits for the one this is asked in."""
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+FIRST = {withdraw: "WITHDRAWN", expire: "EXPIRED", decline: "DECLINED"}
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 class TestEndings:
-    """Something ends the proposal while somebody approves it: one of the two happens, never both or none."""
+    """Something ends the proposal while somebody approves it: one of the two happens first, never both at once or none.
+
+    What is too late is refused, but for one: the proposer may still take back what is approved, until it leaves.
+    """
 
     def race(
         self,
@@ -173,20 +190,67 @@ class TestEndings:
         rounds: int,
         voted: Callable[[], None] = lambda: None,
     ) -> list[tuple[int, str, int]]:
-        """Per round: how many of the two succeeded, the state, and how many orders there are."""
+        """Per round: how many of the two succeeded, the state, and how many orders there are that may leave."""
         seen = []
         for number in range(rounds):
             proposal = desk.propose(quantity=Decimal("0.005") + Decimal(number) / 10_000)
             vote = ballot(desk, proposal, desk.approver)
             results = together([partial(_then, vote, voted), partial(ending, desk, proposal)])
-            proposal.refresh_from_db()
-            succeeded = sum(not isinstance(result, Exception) for result in results)
-            seen.append((succeeded, proposal.state, Order.objects.filter(proposal=proposal).count()))
+            seen.append(self.outcome(proposal, results))
         return seen
 
+    def outcome(self, proposal: Proposal, results: list[Any]) -> tuple[int, str, int]:
+        proposal.refresh_from_db()
+        succeeded = sum(not isinstance(result, Exception) for result in results)
+        return succeeded, proposal.state, Order.objects.initialized().filter(proposal=proposal).count()
+
+    def nothing_is_left_of(self, desk: PaperDesk, proposal: Proposal) -> None:
+        """An order of it there may have been; it binds no money and never leaves."""
+        for order in Order.objects.filter(proposal=proposal):
+            assert (order.state, order.reason_code) == (OrderState.CANCELED, "WITHDRAWN")
+            assert desk.execute(proposal) == OrderState.CANCELED
+        assert reserved_minor(desk) == 0
+        assert not desk.venue_orders(proposal)
+
     def test_one_of_the_two(self, desk: PaperDesk, ending: Callable[[PaperDesk, Proposal], None]) -> None:
-        ended = {withdraw: "WITHDRAWN", expire: "EXPIRED", decline: "DECLINED"}[ending]
-        assert set(self.race(desk, ending, 6)) <= {(1, "APPROVED", 1), (1, ended, 0)}
+        late = (2, "VOIDED", 0) if ending is withdraw else (1, "APPROVED", 1)
+        assert set(self.race(desk, ending, 6)) <= {late, (1, FIRST[ending], 0)}
+        for proposal in Proposal.objects.exclude(state="APPROVED"):
+            assert not Order.objects.filter(proposal=proposal).exists() or proposal.end_code == "WITHDRAWN"
+        if ending is withdraw:
+            for proposal in Proposal.objects.all():
+                self.nothing_is_left_of(desk, proposal)
+
+    def test_who_comes_while_the_vote_is_counted_waits_for_it(
+        self, desk: PaperDesk, ending: Callable[[PaperDesk, Proposal], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The order of the two that seldom happens by itself."""
+        counting, keep = Event(), approval.keep_judgement
+
+        def kept(*args: Any, **kwargs: Any) -> Any:
+            found = keep(*args, **kwargs)
+            counting.set()
+            assert eventually(somebody_waits_for_us, seconds=30)
+            return found
+
+        def too_late() -> None:
+            assert counting.wait(30)
+            ending(desk, proposal)
+
+        proposal = desk.propose()
+        vote = ballot(desk, proposal, desk.approver)
+        monkeypatch.setattr(approval, "keep_judgement", kept)
+        results = together([vote, too_late])
+
+        assert isinstance(results[0], VoteResult)
+        if ending is withdraw:
+            assert self.outcome(proposal, results) == (2, "VOIDED", 0)
+            assert (Order.objects.count(), proposal.end_code) == (1, "WITHDRAWN")
+            self.nothing_is_left_of(desk, proposal)
+        else:
+            assert self.outcome(proposal, results) == (1, "APPROVED", 1)
+            assert isinstance(results[1], Conflict)
+            assert reserved_minor(desk) > 0
 
     def test_the_mutant_does_both(
         self,
