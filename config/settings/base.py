@@ -197,7 +197,7 @@ CACHES: dict[str, Any] = {
 # The layer waits 5 s for a message, and then asks again. The client's own limit for an answer is 5 s too: with that,
 # a process that heard nothing for so long would take Redis to be away, and lose what came at that very moment.
 CHANNEL_READ_S_MAX = 15
-# Who is in the group says so every few seconds (quotes.hub). A process that was killed is written to no longer than this.
+# Who is in the group says so every few seconds (quotes.hub); a process that was killed is written to no longer.
 CHANNEL_MEMBER_S = 60
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": (
