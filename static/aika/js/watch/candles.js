@@ -4,7 +4,8 @@ import { number } from "./figures.js";
 export const SECONDS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400 };
 const SHOWN = 300;
 const TAIL = 3;
-const WHOLE_MS = 300000;
+const WHOLE_MS_MIN = 60000;
+const WHOLE_MS_MAX = 300000;
 
 export class Candles {
   constructor(url, connection, instrument, granularity) {
@@ -24,12 +25,18 @@ export class Candles {
     return [...this.bars.values()].sort((one, other) => one.time - other.time);
   }
 
+  // How often all are asked for: the venue corrects minutes within minutes, and what is longer more seldom.
+  get wholeMs() {
+    return Math.min(Math.max(this.step * 1000, WHOLE_MS_MIN), WHOLE_MS_MAX);
+  }
+
   // All of them until there are as many as fit, and now and then, for a past that was filled in or corrected; else the
-  // last few: what was still forming is final now. Says whether there are any.
+  // last few: what was still forming is final now. A candle of prices in whose time nothing traded is none. Says whether
+  // there are any.
   async read(serverNow, shown = SHOWN) {
     const sofar = this.bars.size ? Math.max(...this.bars.keys()) : 0;
     const missed = Math.ceil((serverNow / 1000 - sofar) / this.step) + TAIL;
-    const whole = this.bars.size < shown || serverNow - this.wholeAt > WHOLE_MS;
+    const whole = this.bars.size < shown || serverNow - this.wholeAt > this.wholeMs;
     const query = new URLSearchParams({
       connection: this.connection,
       instrument: this.instrument,
@@ -40,6 +47,10 @@ export class Candles {
     if (!answer.ok) throw new Error(`candles: ${answer.status}`);
     const { items } = await answer.json();
     if (whole) this.wholeAt = serverNow;
+    const told = new Set(items.map((item) => Math.floor(Date.parse(item.start) / 1000)));
+    const first = Math.min(...told);
+    const last = Math.max(...told);
+    for (const time of [...this.bars.keys()]) if (time > first && time < last && !told.has(time)) this.bars.delete(time);
     for (const item of items) {
       const time = Math.floor(Date.parse(item.start) / 1000);
       this.bars.set(time, {
