@@ -6,6 +6,7 @@ from functools import cache
 from hashlib import sha256
 
 from django.conf import settings
+from threadpoolctl import threadpool_limits
 
 from apps.common.errors import Misconfigured
 from apps.lessons.embeddings.base import EmbeddingProvider
@@ -32,6 +33,9 @@ def provider_named(name: str) -> EmbeddingProvider:
 
 @cache
 def _load(name: str, model: str) -> EmbeddingProvider:
+    # The products of a question are small: numpy's threads wait for each other longer than they work, and where all
+    # cores are busy, ten times as long.
+    threadpool_limits(limits=1, user_api="blas")
     if name == "hash":
         return HashProvider()
     if name == "static":

@@ -1,6 +1,6 @@
 """What every provider of embeddings promises, and the test that each one stands at start."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ SELF_TEST = (
 )
 
 
-class EmbeddingProvider(Protocol):
+class EmbeddingProvider(Hashable, Protocol):
     """Turns texts into vectors that may be compared with each other by their dot product.
 
     `id`, `model`, `dim`, `version` and `digest` (of the weights) name the space: vectors of two spaces are never

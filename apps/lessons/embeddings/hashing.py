@@ -7,6 +7,7 @@ the logarithm of its count, and words that carry no meaning count little. docs/l
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from apps.lessons.embeddings import base
 
 DIM = 2048
+FEATURES_KEPT = 50_000
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 WORD_WEIGHT, PAIR_WEIGHT, PIECE_WEIGHT = 1.0, 0.5, 0.35
 PIECE = 4
@@ -41,6 +43,7 @@ def features(text: str) -> Iterator[tuple[str, float]]:
         yield f"b:{first} {second}", PAIR_WEIGHT
 
 
+@lru_cache(maxsize=FEATURES_KEPT)
 def bucket(feature: str) -> tuple[int, float]:
     """Where a feature is counted, and its sign: two features in one bucket cancel as often as they add up."""
     number = int.from_bytes(blake2b(feature.encode(), digest_size=8).digest(), "big")

@@ -1,0 +1,96 @@
+"""Which mistakes a text speaks of, by its nearness to sentences that show them. Pure: vectors in, weights out.
+
+Kernel ridge regression over the prototypes, one column a tag: closed form, the same on every machine, and fitted to our
+own sentences alone. What comes out suggests; it never counts as evidence (see CaseTag).
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.lessons.types import MistakeTag
+
+TAGS = tuple(MistakeTag)
+
+# Chosen by five-fold cross-validation over the prototypes, then read on the development set (docs/lessons.md).
+WIDTH = 3.0  # of the kernel over meaning: larger looks at nearer prototypes only
+WORDS_WEIGHT = 0.2  # of shared words beside meaning
+RIDGE = 0.1
+SHARPNESS = 12.0
+NO_MISTAKE_SCORE = 0.25  # what a tag must beat; below it a text speaks of nothing on the list
+
+SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
+# A sentence that names a mistake to say that it was not made tells against it: it must not find the lessons of it.
+RULES_OUT = re.compile(
+    r"\b(not (?:really )?(?:a )?(?:case|matter|question|example) of|nothing to do with|(?:not|never|wasn't|isn't) the "
+    r"(?:cause|problem|issue|reason|trouble)|ruled out|unrelated to|cannot be blamed|played no (?:part|role))\b",
+    re.IGNORECASE,
+)
+
+Rows = NDArray[np.float32]
+Scores = NDArray[np.float64]
+Weighed = dict[str, float]  # by tag, from 0 to 1; together 1 at most
+
+
+@dataclass(frozen=True, slots=True)
+class Tagger:
+    """The prototypes as vectors, and what each of them says for each tag. `words` is None where meaning is words."""
+
+    meaning: Rows
+    words: Rows | None
+    weights: Scores
+
+
+def learn(meaning: Rows, words: Rows | None, tags: Sequence[MistakeTag | None]) -> Tagger:
+    """A tagger of the prototypes whose vectors and tags these are, row by row."""
+    shown = np.zeros((len(tags), len(TAGS)))
+    for row, tag in zip(shown, tags, strict=True):
+        if tag is not None:
+            row[TAGS.index(tag)] = 1.0
+    near = nearness(meaning, words, meaning, words)
+    weights: Scores = np.linalg.solve(near + RIDGE * np.eye(len(tags)), shown).astype(np.float64)
+    return Tagger(meaning, words, weights)
+
+
+def nearness(meaning: Rows, words: Rows | None, to_meaning: Rows, to_words: Rows | None) -> Scores:
+    """How near each text is to each prototype: falls off with meaning, plus a little for shared words."""
+    near: Scores = np.exp(WIDTH * ((meaning @ to_meaning.T).astype(np.float64) - 1.0))
+    if words is not None and to_words is not None:
+        near += WORDS_WEIGHT * (words @ to_words.T)
+    return near
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences that may speak of a mistake: those that rule one out are left."""
+    return [said for said in SENTENCE_END.split(text.strip()) if said and not RULES_OUT.search(said)]
+
+
+def posterior(tagger: Tagger, meaning: Rows, words: Rows | None) -> Weighed:
+    """How much the sentences (a row each) speak of each mistake, strongest first. What the weights miss to 1 is the
+    weight of "none of these"; nothing to read is an empty answer."""
+    if not len(meaning):
+        return {}
+    scores = (nearness(meaning, words, tagger.meaning, tagger.words) @ tagger.weights).sum(axis=0)
+    raised = np.exp(SHARPNESS * (np.append(scores, NO_MISTAKE_SCORE) - scores.max()))
+    weights = raised / raised.sum()
+    strongest = np.argsort(-weights[:-1], kind="stable")
+    return {TAGS[place]: weights[place].item() for place in strongest}
+
+
+def overlap(first: Mapping[str, float], second: Mapping[str, float]) -> float:
+    """How much two texts speak of the same mistakes, 0 to 1: the cosine of their weights, where what is missing to 1 in
+    either is a direction of its own, so that two vague texts do not agree by both being vague."""
+    common = sum(weight * second[tag] for tag, weight in first.items() if tag in second)
+    if not common:
+        return 0.0
+    return min(1.0, common / (length(first) * length(second)))
+
+
+def length(tags: Mapping[str, float]) -> float:
+    """Of the weights as a vector, "none of these" included."""
+    rest = max(0.0, 1.0 - sum(tags.values()))
+    return math.hypot(rest, *tags.values())

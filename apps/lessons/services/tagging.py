@@ -1,0 +1,56 @@
+"""The mistakes a text speaks of, as the configured embeddings see them: suggestions to a reviewer, and a part of the
+ranking. They never count as evidence."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import cache, lru_cache
+
+import numpy as np
+
+from apps.lessons import embeddings
+from apps.lessons.embeddings.base import EmbeddingProvider
+from apps.lessons.rules import tagging
+from apps.lessons.rules.prototypes import prototypes
+from apps.lessons.types import MistakeTag, TagFound, TagSource
+
+SUGGESTED_FROM = 0.15  # weight from which a tag is worth a reviewer's look
+TEXTS_KEPT = 10_000  # about 30 MB
+
+
+def tags_of(text: str, provider: EmbeddingProvider | None = None) -> tagging.Weighed:
+    """How much a text speaks of each mistake, strongest first; empty where it says nothing. Remembered per text."""
+    return dict(_tags_of(text, provider or embeddings.provider()))
+
+
+def suggest(text: str) -> tuple[TagFound, ...]:
+    """The mistakes of a text that are worth suggesting, strongest first."""
+    return tuple(
+        TagFound(
+            tag=MistakeTag(tag),
+            source=TagSource.PROTOTYPE,
+            confidence=Decimal(weight).quantize(Decimal("0.001")),
+            because="Its text is like what is said of this mistake.",
+        )
+        for tag, weight in tags_of(text).items()
+        if weight >= SUGGESTED_FROM
+    )
+
+
+@lru_cache(maxsize=TEXTS_KEPT)
+def _tags_of(text: str, provider: EmbeddingProvider) -> tuple[tuple[str, float], ...]:
+    said = tagging.sentences(text)
+    found = tagging.posterior(_tagger(provider), provider.embed_documents(said), _words(said, provider))
+    return tuple(found.items())
+
+
+@cache
+def _tagger(provider: EmbeddingProvider) -> tagging.Tagger:
+    shown = prototypes()
+    texts = [one.text for one in shown]
+    return tagging.learn(provider.embed_documents(texts), _words(texts, provider), [one.tag for one in shown])
+
+
+def _words(texts: Sequence[str], provider: EmbeddingProvider) -> embeddings.base.Matrix | None:
+    """Shared words beside meaning; None where the provider sees words only."""
+    words = embeddings.provider_named("hash")
+    return None if provider.id == words.id else np.asarray(words.embed_documents(texts))
