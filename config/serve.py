@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 REQUESTS_STOP_S_MAX = 1
 UNWIND_S_MAX = 2
+# Web, workers, beat and feed share one interpreter here. At Python's own 5 ms a turn an order on its way to the venue
+# waits for each of them at every step: the slowest approvals took twice as long (docs/benchmarks.md).
+THREAD_TURN_S = 0.0001
 
 _asked_to_stop = threading.Event()
 
@@ -165,6 +168,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="config.serve", description=__doc__)
     parser.add_argument("--port", type=int, default=8000)
     chosen = parser.parse_args(arguments)
+    sys.setswitchinterval(THREAD_TURN_S)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     threading.Thread(target=end_at_last, name="end-at-last", daemon=True).start()
