@@ -98,6 +98,13 @@ SCHEDULE: tuple[Periodic, ...] = (
         why="Stops: nobody finds reservations that do not add up, and limits may hold more or less than they say.",
     ),
     Periodic(
+        name="Remember closed trades",
+        task="trades.remember_outcomes",
+        every_s=60,
+        why="Stops: a closed trade that the memory could not take at once is never remembered, and is missing from "
+        "what is counted.",
+    ),
+    Periodic(
         name="Forget old answers",
         task="accounts.prune_idempotency",
         every_s=86_400,

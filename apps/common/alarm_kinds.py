@@ -89,6 +89,15 @@ _ORDERS: Final = (
     ),
 )
 
+_MEMORY: Final = (
+    _noticed(
+        "OUTCOME_NOT_REMEMBERED",
+        "A closed trade was booked, and could not be handed to the memory of closed trades.",
+        "Nothing at first: it is tried again by itself. If the alarm stays, read the log of the worker of the queue "
+        "default; `manage.py backfill_lessons` hands over all that is missing and says what is wrong.",
+    ),
+)
+
 _PEOPLE: Final = (
     _swept(
         "PROPOSAL_NEAR_EXPIRY",
@@ -250,7 +259,7 @@ _MACHINERY: Final = (
 )
 
 ALARM_KINDS: Final[Mapping[str, AlarmKind]] = {
-    kind.code: kind for kind in (*_ORDERS, *_PEOPLE, *_VENUES, *_DIFFERENCES, *_LATCHES, *_MACHINERY)
+    kind.code: kind for kind in (*_ORDERS, *_PEOPLE, *_VENUES, *_DIFFERENCES, *_LATCHES, *_MEMORY, *_MACHINERY)
 }
 SWEPT: Final = frozenset(code for code, kind in ALARM_KINDS.items() if kind.swept)
 

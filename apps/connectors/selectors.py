@@ -179,6 +179,12 @@ def same_account(connection: Connection) -> list[UUID]:
     return list(rows.values_list("pk", flat=True))
 
 
+def connection_listing(desk_id: UUID, instrument: str) -> Connection | None:
+    """A connection of the desk that lists this instrument, the oldest of them."""
+    listing = Instrument.objects.filter(code=instrument).values("connection")
+    return Connection.objects.filter(desk=desk_id, pk__in=listing).order_by("created_at", "pk").first()
+
+
 def market_of(connection: Connection) -> str:
     """Where this connection's prices come from, such as `coinbase|https://api.coinbase.com`: connections of the same
     venue and address share it."""

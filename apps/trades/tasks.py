@@ -20,6 +20,7 @@ from apps.trades.services import (
     fills,
     halting,
     orders,
+    remembering,
     resolution,
     self_checks,
     sweeps,
@@ -129,6 +130,12 @@ def poll_open_orders(**extra: Any) -> int:
 def check_reservations(**extra: Any) -> int:
     """Check what orders hold of the budgets. Returns how much does not add up."""
     return len(conservation.watch(now=timezone.now()).broken)
+
+
+@shared_task(name="trades.remember_outcomes", queue="default")
+def remember_outcomes(**extra: Any) -> int:
+    """Hand over to the memory what it has not taken yet. Returns how many closed trades it took."""
+    return remembering.sweep(now=timezone.now())
 
 
 @shared_task(name="trades.expire_due", queue="default")

@@ -127,6 +127,14 @@ class ClearingOutcome(StrEnum):
     STOPPED = "STOPPED"
 
 
+class ExitReason(StrEnum):
+    """Why a position was closed, as far as the orders and the plan say."""
+
+    STOP = "stop"
+    TARGET = "target"
+    BY_HAND = "by hand"
+
+
 def waiver_words(version_number: int) -> str:
     """What stands wherever an approval by people would."""
     return f"No person was asked: paper, policy version {version_number} waives."
@@ -266,10 +274,49 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Narrative:
-    """What the proposer says about it: shown as unverified text, never an input of policy."""
+    """What the proposer says about it: shown as unverified text; no limit is read from it.
+
+    `setup` names the kind of trade; `stop` and `target` are the prices (quote currency per base unit) at which it is
+    meant to end: what became of it is held against them.
+    """
 
     rationale: str = ""
     confidence: Decimal | None = None
+    tags: tuple[str, ...] = ()
+    setup: str = ""
+    stop: Decimal | None = None
+    target: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a trade ended, as somebody tells it. `side` is the side of the entry, money in `quote_currency` (that of the
+    instrument where it is not said), `pnl` after `fees`, `pnl_pct` of what was paid at the entry. Exactly one of
+    `order_id` and `trade_id` (the reporter's own name of it) is given; `desk` is a short name."""
+
+    instrument: str
+    side: Side
+    quantity: Decimal
+    entry_price: Decimal
+    exit_price: Decimal
+    order_id: UUID | None = None
+    trade_id: str = ""
+    desk: str = ""
+    environment: Environment = Environment.LIVE
+    asset_class: str = ""
+    quote_currency: str = ""
+    fees: Decimal = Decimal(0)
+    pnl: Decimal | None = None
+    pnl_pct: Decimal | None = None
+    opened_at: datetime | None = None
+    closed_at: datetime | None = None
+    holding_s: int | None = None
+    thesis: str = ""
+    setup: str = ""
+    planned_stop: Decimal | None = None
+    planned_target: Decimal | None = None
+    exit_reason: str = ""
+    notes: str = ""
     tags: tuple[str, ...] = ()
 
 

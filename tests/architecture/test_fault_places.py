@@ -32,6 +32,10 @@ EXEMPT: dict[str, str] = {
     "apps/trades/services/market.py _refresh_old: venue": "Called by make_fresh alone, inside its place.",
     "apps/trades/services/hook_intake.py record_refusal: transaction": "Keeps that nothing came of a call.",
     "apps/trades/services/hook_intake.py _keep_repeated: transaction": "Keeps that a call was one answered before.",
+    "apps/trades/services/remembering.py _alone: transaction": "A sweep for the memory; no order waits for it.",
+    "apps/trades/services/remembering.py _handed_over: transaction": "A savepoint inside the booking, for a memory "
+    "that fails.",
+    "apps/trades/services/outcomes.py report_outcome: transaction": "Keeps what was reported; no order waits for it.",
     **{
         f"apps/trades/services/hooks.py {name}: transaction": "Sets up a door; no order waits for it."
         for name in ("create", "change", "rotate", "enable", "request_enable", "disable")

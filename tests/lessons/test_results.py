@@ -109,7 +109,7 @@ def test_a_report_that_does_not_is_refused_with_the_right_figure(
     with pytest.raises(Invalid) as refused:
         results.check_pnl(**TRADE, pnl=pnl, pnl_pct=pct)  # type: ignore[arg-type]
     error = refused.value
-    assert (error.code, error.field, error.details["right"]) == ("PNL_DIFFERS", field, right)
+    assert (error.code, error.field, error.details["right"]) == ("PNL_DOES_NOT_FOLLOW", field, right)
     assert right in error.message
     assert right in error.fix
 

@@ -35,6 +35,8 @@ MODELS = {
     "trades.fill": LEDGER,
     "trades.position": LEDGER,
     "trades.outcome": LEDGER,
+    "trades.proposalfacts": LEDGER,
+    "trades.reportedoutcome": LEDGER,
     "trades.equitymark": LEDGER,
     "trades.haltclearing": LEDGER,
     "trades.inquiry": LEDGER,

@@ -92,35 +92,38 @@ def check_pnl(
 ) -> Reckoned:
     """What follows from the numbers, where what was reported agrees with it; None reported agrees.
 
-    Reports are rounded: off by less than one in the last digit reported, and by less than a cent, is agreement. Raises
-    Invalid PNL_DIFFERS with the right figure, for `pnl` or `pnl_pct`.
+    Reports are rounded: off by less than one in the last digit reported, and by less than a cent and a hundredth of
+    what was paid at the entry (of a percent, for `pnl_pct`), is agreement. Raises Invalid PNL_DOES_NOT_FOLLOW with the
+    right figure, for `pnl` or `pnl_pct`.
     """
     right = reckon(is_long=is_long, quantity=quantity, entry_price=entry_price, exit_price=exit_price, fees=fees)
-    if pnl is not None and not _agree(pnl, right.pnl):
-        raise _differs("pnl", pnl, right.pnl)
-    if pnl_pct is not None and right.pnl_pct is not None and not _agree(pnl_pct, right.pnl_pct):
-        raise _differs("pnl_pct", pnl_pct, right.pnl_pct)
+    hundredth = _rounded(_divided(product(quantity, entry_price), Decimal(100)), _MONEY_STEP)
+    if pnl is not None and abs(pnl - right.pnl) >= (bound := min(_last_digit(pnl), hundredth)) and pnl != right.pnl:
+        raise _differs("pnl", pnl, right.pnl, bound)
+    pct = right.pnl_pct
+    if pnl_pct is not None and pct is not None and abs(pnl_pct - pct) >= (bound := _last_digit(pnl_pct)):
+        raise _differs("pnl_pct", pnl_pct, pct, bound)
     return right
 
 
-def _differs(field: str, reported: Decimal, right: Decimal) -> Invalid:
+def _differs(field: str, reported: Decimal, right: Decimal, bound: Decimal) -> Invalid:
     unit = "the P&L in quote currency" if field == "pnl" else "the P&L in percent of the entry"
     return Invalid(
-        "PNL_DIFFERS",
+        "PNL_DOES_NOT_FOLLOW",
         f"{field} is {decimal_text(reported)}; from the other numbers follows {decimal_text(right)}.",
         fix=f"Send {decimal_text(right)} ({unit}, after fees), leave {field} out, or correct the other numbers.",
         field=field,
         reported=decimal_text(reported),
         right=decimal_text(right),
+        tolerance=decimal_text(bound),
     )
 
 
-def _agree(reported: Decimal, right: Decimal) -> bool:
+def _last_digit(reported: Decimal) -> Decimal:
+    """One in the last digit that was reported, at most a cent."""
     exponent = reported.as_tuple().exponent
     places = max(_CENT_PLACES, -exponent if isinstance(exponent, int) else 0)
-    with localcontext() as context:
-        context.prec = _PRECISION
-        return abs(reported - right) < Decimal(1).scaleb(-places)
+    return Decimal(1).scaleb(-places)
 
 
 def _divided(a: Decimal, b: Decimal) -> Decimal:

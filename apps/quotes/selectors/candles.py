@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from apps.common.decimals import decimal_text
+from apps.common.statements import Question, Select
 from apps.connectors.types import Candle as CandleValue
 from apps.quotes.models import Candle, CandleCover, CandleSeries
 from apps.quotes.rules.candles import HOUR_S, MINUTE_S, Kept, Source, derive, overlay
@@ -24,6 +25,24 @@ from apps.quotes.types import Length
 LIMIT_MAX: Final = 1_000
 _SOURCES: Final = {source.value: source for source in Source}
 _COLUMNS: Final = ("start", "open", "high", "low", "close", "volume", "source", "is_final")
+_HOURS: Final[Select[CandleValue]] = Select(
+    lambda market, instrument, since, until: (
+        Candle.objects.filter(
+            series__market=market,
+            series__instrument=instrument,
+            series__seconds=HOUR_S,
+            start__gte=since,
+            start__lte=until,
+        )
+        .order_by("start")
+        .values_list("start", "open", "high", "low", "close", "volume")
+    ),
+    CandleValue,
+    market=str,
+    instrument=str,
+    since=datetime,
+    until=datetime,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +81,12 @@ def kept_between(series_ids: Sequence[int], span: Span) -> dict[int, list[Kept]]
     for series_id, *columns in rows.values_list("series_id", *_COLUMNS):
         found[series_id].append(_kept(columns))
     return found
+
+
+def closed_hours_question(market: str, instrument: str, *, span: timedelta, until: datetime) -> Question[CandleValue]:
+    """The hours that are kept of the time `span` before `until` and had closed by then, oldest first."""
+    hour = timedelta(seconds=HOUR_S)
+    return _HOURS(market=market, instrument=instrument, since=until - span, until=until - hour)
 
 
 def open_key(market: str, instrument: str) -> str:

@@ -1,5 +1,5 @@
 """Ledgers of trading: everybody with the ledger permission reads them, nobody writes them here."""
 
-from apps.trades.admin import halting, hooks, ledgers, orders, proposals, reconciliation
+from apps.trades.admin import halting, hooks, ledgers, orders, outcomes, proposals, reconciliation
 
-__all__ = ["halting", "hooks", "ledgers", "orders", "proposals", "reconciliation"]
+__all__ = ["halting", "hooks", "ledgers", "orders", "outcomes", "proposals", "reconciliation"]

@@ -2,6 +2,7 @@
 
 from apps.common.api.shapes import Count, Instant, Many, Number, Part, Shape, Uuid, Words, YesNo
 from apps.connectors.types import Environment, OrderType, Side, TimeInForce
+from apps.lessons.types import CaseVerdict, MistakeTag, Result, TagSource
 from apps.policies.types import LatchKind, LineVerdict, State, Verdict
 from apps.trades.types import CancelAnswer, OrderState, ProposalState, WithdrawAnswer
 
@@ -288,3 +289,59 @@ class Tightened(Shape):
     reason = Words()
     changed_by = Words()
     changed_at = Instant()
+
+
+class FoundMistake(Shape):
+    """A mistake of the closed list, who or what sees it, and by what."""
+
+    tag = Words(MistakeTag)
+    source = Words(TagSource)
+    because = Words()
+
+
+class FactFound(Shape):
+    """One thing that was measured: `value` in `unit` against `limit`; null where it could not be known."""
+
+    name = Words()
+    value = Number(nullable=True)
+    unit = Words()
+    limit = Number(nullable=True)
+    violated = YesNo(nullable=True)
+
+
+class CaseTold(Shape):
+    """What the memory made of a closed trade. Excursions and result in multiples of the planned risk (R)."""
+
+    id = Uuid()
+    result = Words(Result)
+    verdict = Words(CaseVerdict)
+    r_multiple = Number(nullable=True)
+    mfe_r = Number(nullable=True)
+    mae_r = Number(nullable=True)
+    mistakes = Many(FoundMistake)
+    facts = Many(FactFound)
+    summary = Words()
+
+
+class ReportedOutcome(Shape):
+    """What was kept: the P&L is the one that follows from the other numbers."""
+
+    id = Uuid()
+    desk = Words()
+    order_id = Uuid(nullable=True)
+    trade_id = Words()
+    environment = Words(Environment)
+    instrument = Words()
+    side = Words(Side)
+    quantity = Number()
+    entry_price = Number()
+    exit_price = Number()
+    fees = Number()
+    pnl = Number()
+    pnl_pct = Number(nullable=True)
+    quote_currency = Words()
+    opened_at = Instant(nullable=True)
+    closed_at = Instant()
+    tags = Many(Words())
+    reported_at = Instant()
+    case = Part(CaseTold, nullable=True)

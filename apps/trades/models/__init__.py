@@ -3,6 +3,7 @@
 from apps.trades.models.halting import HaltClearing
 from apps.trades.models.hooks import Hook, HookCall
 from apps.trades.models.marks import EquityMark
+from apps.trades.models.outcomes import ProposalFacts, ReportedOutcome
 from apps.trades.models.reconciliation import Difference, Inquiry, ReconciliationRun
 from apps.trades.models.trade import (
     Authority,
@@ -29,6 +30,8 @@ __all__ = [
     "Outcome",
     "Position",
     "Proposal",
+    "ProposalFacts",
     "ProposalQuerySet",
     "ReconciliationRun",
+    "ReportedOutcome",
 ]

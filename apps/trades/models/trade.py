@@ -320,7 +320,8 @@ class Outcome(models.Model):
     """What closing (part of) a position by one order brought, in quote currency. P&L is null where cost is unknown.
 
     `opened_at` is when the position it closed was opened, not when this part of it was bought: at average cost no part
-    has a time of its own. Null where none of what was sold is known to have been bought.
+    has a time of its own. Null where none of what was sold is known to have been bought. `remembered_at` is when it was
+    last handed to the memory of closed trades, null while that is to be done (again).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -338,11 +339,15 @@ class Outcome(models.Model):
     fees = ExactDecimalField(default=0)
     opened_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField()
+    remembered_at = models.DateTimeField(null=True)
 
     class Meta:
         default_permissions = ("view",)
         ordering = ("-closed_at",)
-        indexes = (models.Index(fields=("connection", "closed_at"), name="outcome_connection_closed"),)
+        indexes = (
+            models.Index(fields=("connection", "closed_at"), name="outcome_connection_closed"),
+            models.Index(fields=("closed_at",), condition=Q(remembered_at=None), name="outcome_to_remember"),
+        )
 
     def __str__(self) -> str:
         return f"{self.quantity} {self.instrument} closed at {self.exit_price}"

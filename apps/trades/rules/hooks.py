@@ -19,9 +19,17 @@ from apps.common.decimals import decimal_text, parse_decimal, parse_instant
 from apps.common.errors import Invalid
 
 WINDOW: Final = timedelta(seconds=300)
-DECIMALS: Final = ("quantity", "quote_quantity", "limit_price", "stop_price", "confidence")
+DECIMALS: Final = (
+    "quantity",
+    "quote_quantity",
+    "limit_price",
+    "stop_price",
+    "confidence",
+    "planned_stop",
+    "planned_target",
+)
 NEEDED: Final = ("instrument", "side", "order_type", "time_in_force")
-OTHERS: Final = ("post_only", "valid_for_s")
+OTHERS: Final = ("post_only", "valid_for_s", "setup")
 SENT_AT: Final = "sent_at"
 FIELDS: Final = (*NEEDED, *DECIMALS, *OTHERS, "rationale", SENT_AT)
 MAPS: Final = "maps"

@@ -22,7 +22,7 @@ from apps.connectors.types import Side, TradeType, VenueFill, VenueOrder, VenueO
 from apps.trades.models import Fill, Order, Outcome, Position, ReconciliationRun
 from apps.trades.rules import positions
 from apps.trades.selectors.proposals import locked_proposal
-from apps.trades.services import attaching, budgeting, run_leases
+from apps.trades.services import attaching, budgeting, remembering, run_leases
 from apps.trades.services.endings import stream_of
 from apps.trades.types import IN_FLIGHT_STATES, WORKING_STATES, Closing, Execution, Lot, OrderState
 
@@ -152,23 +152,26 @@ def _book_positions(order: Order, new: Sequence[VenueFill], now: datetime) -> No
         instrument=order.instrument,
         defaults={**_currencies(order), "updated_at": now},
     )
+    changed: list[UUID] = []
     if all(fill.trade_type is TradeType.FILL for fill in new):
         executions = [_execution(order.pk, Side(order.side), fill) for fill in new]
         lot, closings = _continue(position, executions)
     else:
         # A correction changes history, so history is added up again: what was booked stays, and nets out.
         lot, closings = positions.fold(_history(order))
-        Outcome.objects.filter(connection_id=order.connection_id, instrument=order.instrument).exclude(
+        undone = Outcome.objects.filter(connection_id=order.connection_id, instrument=order.instrument).exclude(
             order_id__in=closings
-        ).update(quantity=ZERO, pnl=ZERO, fees=ZERO, loss_minor=0, closed_at=now)
+        )
+        changed += undone.values_list("pk", flat=True)
+        undone.update(quantity=ZERO, pnl=ZERO, fees=ZERO, loss_minor=0, closed_at=now)
     realized = total(closing.pnl for closing in closings.values() if closing.pnl is not None)
     corrected = any(fill.trade_type is not TradeType.FILL for fill in new)
     position.quantity, position.average_entry_price, position.open_fees = lot.quantity, lot.average_price, lot.fees
     position.realized_pnl = realized if corrected else position.realized_pnl + realized
     position.opened_at, position.updated_at = lot.opened_at, now
     position.save()
-    for closing in closings.values():
-        _book_outcome(order, closing, replace=corrected)
+    changed += [_book_outcome(order, closing, replace=corrected) for closing in closings.values()]
+    remembering.hand_over(outcome_ids=changed, now=now)
 
 
 def _continue(position: Position, executions: Iterable[Execution]) -> tuple[Lot, dict[UUID, Closing]]:
@@ -234,7 +237,7 @@ def _currencies(order: Order) -> dict[str, str]:
     return {"base_currency": instrument.base_currency, "quote_currency": instrument.quote_currency}
 
 
-def _book_outcome(order: Order, closing: Closing, *, replace: bool) -> None:
+def _book_outcome(order: Order, closing: Closing, *, replace: bool) -> UUID:
     row = Outcome.objects.filter(order_id=closing.order_id).first()
     if row is not None and not replace:
         closing = positions.merge(
@@ -252,7 +255,7 @@ def _book_outcome(order: Order, closing: Closing, *, replace: bool) -> None:
         )
     # Unknown cost counts as the loss of its fees: a daily limit must not be blind to it, nor invent a loss.
     loss = -closing.pnl if closing.pnl is not None else closing.fees
-    Outcome.objects.update_or_create(
+    outcome, _ = Outcome.objects.update_or_create(
         order_id=closing.order_id,
         defaults={
             "connection_id": order.connection_id,
@@ -268,6 +271,7 @@ def _book_outcome(order: Order, closing: Closing, *, replace: bool) -> None:
             "closed_at": closing.closed_at,
         },
     )
+    return outcome.pk
 
 
 def _book_state(order: Order, told: VenueOrder, now: datetime) -> None:

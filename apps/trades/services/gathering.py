@@ -11,20 +11,28 @@ from uuid import UUID
 
 from apps.common.money import minor_up
 from apps.common.statements import Question, ask
-from apps.connectors.selectors import balances_question, instrument_question, instruments_of
-from apps.connectors.types import Balance, InstrumentSpec, Quote, Side
+from apps.connectors.selectors import balances_question, instrument_question, instruments_of, market_of
+from apps.connectors.types import Balance, Candle, InstrumentSpec, Quote, Side
+from apps.lessons.rules.detecting.market import LOSS_WINDOW
+from apps.lessons.selectors.recent import last_loss_question
+from apps.lessons.types import Plan
 from apps.policies.rules.budgets import Dimension
 from apps.policies.selectors import in_use, trading_states_question, tripped_question
-from apps.policies.types import Ask, FactKind, FactSpec, LatchKind
+from apps.policies.types import Ask, FactKind, FactSpec, LatchKind, VersionRules
+from apps.quotes.selectors.candles import closed_hours_question
 from apps.quotes.services.quotes import latest
 from apps.quotes.types import is_stale
 from apps.trades.rules.reservations import OpenOrder
 from apps.trades.selectors import equity, exposure
+from apps.trades.selectors.usual import notionals_question
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
 
 ZERO: Final = Decimal(0)
+# How far back a proposal is held against candles, and against what was usual.
+CANDLES_BACK: Final = span(days=7)
+USUAL_BACK: Final = span(days=90)
 
 
 def day_start(now: datetime) -> datetime:
@@ -43,6 +51,8 @@ _SOURCES: Final[Mapping[FactKind, tuple[str, ...]]] = {
     FactKind.DAY_LOSS: ("losses", "lots", "loss_latch"),
     FactKind.EQUITY: ("balance_rows", "marks", "drawdown_latch"),
 }
+# What a new proposal is compared with, for its own facts.
+_OF_LESSONS: Final = ("hours", "usual_notionals", "last_loss", "lots")
 
 
 @dataclass(kw_only=True)
@@ -51,7 +61,8 @@ class Gathering:
 
     `asked_at` is when the proposal was made (now, for a new one): rates and duplicates are counted up to there, so that
     a proposal is never held against itself. `proposal_id` keeps its own order out of what is reserved, `order_id` what
-    that order holds of the budgets. `quotes` and `instrument_rows` are what was read already.
+    that order holds of the budgets. `quotes` and `instrument_rows` are what was read already. `for_lessons` also reads
+    what the facts of a new proposal are made of; `plan` and `version` are for these.
     """
 
     connection: "Connection"
@@ -63,6 +74,9 @@ class Gathering:
     quotes: Mapping[str, Quote] = field(default_factory=dict)
     instrument_rows: Question[InstrumentSpec] | None = None
     counts: dict[str, Question[int]] = field(default_factory=dict)
+    for_lessons: bool = False
+    plan: Plan = Plan()
+    version: VersionRules | None = None
 
     def read(self, specs: Sequence[FactSpec]) -> None:
         """Put every question of these specs to the database at once."""
@@ -70,6 +84,8 @@ class Gathering:
             if spec.kind in {FactKind.ORDER_RATE, FactKind.DUPLICATES}:
                 self.counts.setdefault(spec.key, self._count(spec))
         names = dict.fromkeys(name for spec in specs for name in _SOURCES.get(spec.kind, ()))
+        if self.for_lessons:
+            names |= dict.fromkeys(_OF_LESSONS)
         questions: list[Question[Any] | None] = [getattr(self, name) for name in names]
         ask(*(one for one in (*questions, *self.counts.values()) if one is not None and not one.is_answered))
 
@@ -128,6 +144,20 @@ class Gathering:
     @cached_property
     def marks(self) -> Question[equity.Mark]:
         return equity.mark_question(self.connection.pk)
+
+    @cached_property
+    def hours(self) -> Question[Candle]:
+        return closed_hours_question(
+            market_of(self.connection), self.ask.instrument, span=CANDLES_BACK, until=self.asked_at
+        )
+
+    @cached_property
+    def usual_notionals(self) -> Question[Decimal]:
+        return notionals_question(self.connection.pk, since=self.asked_at - USUAL_BACK, until=self.asked_at)
+
+    @cached_property
+    def last_loss(self) -> Question[datetime]:
+        return last_loss_question(self.connection.desk_id, since=self.asked_at - LOSS_WINDOW, until=self.asked_at)
 
     def _count(self, spec: FactSpec) -> Question[int]:
         asked, since = self.ask, self.asked_at - span(seconds=spec.window_s or 0)

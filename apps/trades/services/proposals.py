@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -21,6 +20,7 @@ from apps.common.statements import Question, Statement, ask, store
 from apps.connectors.selectors import connection_question, instrument_at
 from apps.connectors.services import venue
 from apps.connectors.types import Environment, InstrumentSpec, Quote
+from apps.lessons.types import Plan
 from apps.policies import rules as policy
 from apps.policies.errors import BudgetExhausted
 from apps.policies.selectors import active_at, version_of
@@ -28,17 +28,14 @@ from apps.policies.services import decisions
 from apps.policies.types import Ask, Evaluation, Facts, Gate, Verdict, VersionRules
 from apps.trades.models import Proposal
 from apps.trades.rules import terms as rules
-from apps.trades.services import approval, facts, latches, market
+from apps.trades.rules.narratives import check_narrative
+from apps.trades.services import approval, facts, latches, lesson_facts, market
 from apps.trades.services.endings import stream_of
 from apps.trades.services.gathering import Gathering
 from apps.trades.types import Intent, Narrative, ProposalState, Terms
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
-
-RATIONALE_CHARS_MAX: Final = 4_000
-TAGS_MAX: Final = 20
-TAG_CHARS_MAX: Final = 40
 
 
 class KeyUsed(Conflict):
@@ -57,6 +54,7 @@ class Judged:
     facts: Facts
     evaluation: Evaluation
     quote: Quote | None
+    known: lesson_facts.Known | None
     judged_at: datetime
     expires_at: datetime
 
@@ -93,8 +91,8 @@ def door_of(intent: Intent, principal: Principal) -> Door:
     )
 
 
-def judge_at(door: Door, *, intent: Intent, principal: Principal, now: datetime) -> Judged:
-    """`judge` at a door that may be read already."""
+def judge_at(door: Door, *, intent: Intent, principal: Principal, now: datetime, plan: Plan | None = None) -> Judged:
+    """`judge` at a door that may be read already. With `plan`, what is known of the proposal is gathered too."""
     rules.check_intent(intent, now=now)
     if not door.connections.is_answered:
         door.read()
@@ -120,6 +118,9 @@ def judge_at(door: Door, *, intent: Intent, principal: Principal, now: datetime)
         asked_at=now,
         quotes=fresh.quotes,
         instrument_rows=instruments,
+        for_lessons=plan is not None,
+        plan=plan or Plan(),
+        version=version,
     )
     known = facts.gather(policy.facts_needed(version, asked), gathering)
     evaluation = policy.evaluate(
@@ -133,6 +134,7 @@ def judge_at(door: Door, *, intent: Intent, principal: Principal, now: datetime)
         facts=known,
         evaluation=evaluation,
         quote=gathering.quote(intent.instrument),
+        known=None if plan is None else lesson_facts.at_proposal(gathering),
         judged_at=now,
         expires_at=rules.approval_deadline(intent, not_after=terms.not_after, now=now),
     )
@@ -183,8 +185,14 @@ def propose(
     `door` is given where it was read already. Raises as `judge`, Invalid for a narrative beyond its bounds, and
     KeyUsed.
     """
-    _check_narrative(narrative)
-    judged = judge_at(door or door_of(intent, principal), intent=intent, principal=principal, now=now)
+    check_narrative(narrative)
+    judged = judge_at(
+        door or door_of(intent, principal),
+        intent=intent,
+        principal=principal,
+        now=now,
+        plan=Plan(setup=narrative.setup, stop=narrative.stop, target=narrative.target, thesis=narrative.rationale),
+    )
     try:
         with faults.commit(places.PROPOSE):
             earlier = _superseded(supersedes, principal) if supersedes is not None else None
@@ -206,30 +214,6 @@ def propose(
             "IDEMPOTENCY_KEY_USED", "A proposal was made with this key before.", fix="Send a new key."
         ) from error
     return proposal
-
-
-def _check_narrative(narrative: Narrative) -> None:
-    if len(narrative.rationale) > RATIONALE_CHARS_MAX:
-        raise Invalid(
-            "RATIONALE_TOO_LONG",
-            f"rationale has more than {RATIONALE_CHARS_MAX} characters.",
-            fix="Shorten it; people read it at night.",
-            field="rationale",
-        )
-    if len(narrative.tags) > TAGS_MAX or any(not tag or len(tag) > TAG_CHARS_MAX for tag in narrative.tags):
-        raise Invalid(
-            "TAGS_OUT_OF_RANGE",
-            f"At most {TAGS_MAX} tags of 1 to {TAG_CHARS_MAX} characters.",
-            fix="Send fewer or shorter tags.",
-            field="tags",
-        )
-    if narrative.confidence is not None and not Decimal(0) <= narrative.confidence <= Decimal(1):
-        raise Invalid(
-            "CONFIDENCE_OUT_OF_RANGE",
-            "confidence must be from 0 to 1.",
-            fix='Send a text such as "0.8".',
-            field="confidence",
-        )
 
 
 def _superseded(proposal_id: UUID, principal: Principal) -> Proposal:
@@ -323,7 +307,7 @@ def _store(
         end_code=evaluation.codes[0] if denied and evaluation.codes else "",
     )
     opened = _opened(proposal, evaluation, principal, now)
-    rows: tuple[Model | Statement, ...] = (decision, proposal, *opened)
+    rows: tuple[Model | Statement, ...] = (decision, proposal, *_frozen(proposal, judged), *opened)
     if waived_by is not None:
         store(*rows)
         approval.approve_unasked(proposal, judgement=waived_by, now=now)
@@ -332,6 +316,11 @@ def _store(
     if denied:
         latches.keep_losses(judged.connection.pk, evaluation, now)
     return proposal
+
+
+def _frozen(proposal: Proposal, judged: Judged) -> tuple[Model, ...]:
+    """What was known of it, to be kept beside it."""
+    return () if judged.known is None else (lesson_facts.frozen(proposal, judged.known, now=judged.judged_at),)
 
 
 def _request_body(connection: "Connection", terms: Terms, order_id: UUID) -> bytes:
