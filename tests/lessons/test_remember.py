@@ -171,3 +171,12 @@ def test_a_correction_queues_what_was_indexed_again(desk: Desk, spaces: list[Ind
     assert set(IndexEntry.objects.values_list("state", "attempts", "error", "content_hash")) == {
         (EntryState.PENDING, 0, "", case.content_hash)
     }
+
+
+def test_a_text_beyond_any_reason_is_kept_whole_and_recorded_by_its_hash(desk: Desk, now: datetime) -> None:
+    trade = closed_trade(desk=desk, notes="\u00e4" * 300_000)
+    case = remembered(trade, now=now)
+    remembered(replace(trade, notes=trade.notes + "!"), now=now)
+    case.refresh_from_db()
+    assert len(case.notes) == 300_001
+    assert kinds(case)[-2:] == ["lesson.made", "case.corrected"]

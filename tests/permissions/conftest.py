@@ -24,6 +24,7 @@ from apps.policies.types import LatchKind
 from tests.factories.accounts import DeskFactory, UserFactory, issue_key
 from tests.factories.desk import PaperDesk
 from tests.factories.latches import trip
+from tests.factories.lessons import LessonFactory
 from tests.factories.oauth import authorisation_of
 from tests.hooks.conftest import make_sender
 
@@ -122,6 +123,7 @@ def setting(paper: PaperDesk) -> Setting:
             "name": "nobody",
             "object_id": paper.trader.pk,
             "person_id": paper.trader.pk,
+            "lesson_id": LessonFactory(desk=paper.desk).pk,
         },
         "authorisation/": {"pk": authorisation_of(persons["O"]).pk},
         "policyset/": {"pk": paper.version.policy_set_id},

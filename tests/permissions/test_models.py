@@ -45,6 +45,8 @@ MODELS = {
     "trades.hook": Row(EVERY, add="OS", desk=True),
     "trades.hookcall": LEDGER,
     "approvals.vote": LEDGER,
+    "lessons.case": LEDGER,
+    "lessons.lesson": LEDGER,
     "policies.budget": LEDGER,
     "policies.reservation": LEDGER,
     "policies.decision": READ,

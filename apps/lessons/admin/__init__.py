@@ -1,0 +1,5 @@
+"""The memory on the desk's pages."""
+
+from apps.lessons.admin import cases, lessons
+
+__all__ = ["cases", "lessons"]

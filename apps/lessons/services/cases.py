@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection, transaction
 
 from apps.audit.services import events
 from apps.audit.types import Actor
+from apps.common import canonical
 from apps.common.errors import Misconfigured
 from apps.lessons.models import Case, CaseTag, CaseViolation, Lesson
 from apps.lessons.rules import results
@@ -33,6 +34,7 @@ MEMORY: Final = Actor.system("memory")
 CORRECTED: Final = "The outcome was corrected: it is no loss any more."
 BECAUSE_CHARS_MAX: Final = 200
 FACT_CHARS_MAX: Final = 40
+TEXT_CHARS_MAX: Final = 8_000
 
 # Who is believed when two say the same of one case.
 _FIRST: Final = (TagSource.HUMAN, TagSource.RULE, TagSource.REPORTED, TagSource.PROTOTYPE)
@@ -76,7 +78,7 @@ def _begin(trade: ClosedTrade, figures: Mapping[str, object], now: datetime) -> 
     case.save(force_insert=True)
     _write_tags(case, trade.tags)
     _write_violations(case, trade.facts)
-    payload = {**figures, "source": trade.source, "source_id": trade.source_id, "verdict": case.verdict}
+    payload = {**_recorded(figures), "source": trade.source, "source_id": trade.source_id, "verdict": case.verdict}
     _record(case, "case.remembered", {**payload, "tags": _said(trade.tags)}, now)
     if lesson is not None:
         lesson.save(force_insert=True)
@@ -102,7 +104,8 @@ def _correct(case: Case, trade: ClosedTrade, figures: Mapping[str, object], now:
         changed["tags"] = (tags_before, tags)
     if not changed:
         return case
-    payload = {name: {"before": before, "after": after} for name, (before, after) in changed.items()}
+    before, after = ({name: pair[side] for name, pair in changed.items()} for side in (0, 1))
+    payload = {"before": _recorded(before), "after": _recorded(after)}
     _record(case, "case.corrected", payload, now)
     lesson = _follow(case, lesson, now)
     retelling.retell(case, lesson)
@@ -274,9 +277,17 @@ def _tags_of(case: Case) -> list[dict[str, object]]:
     ]
 
 
+def _recorded(values: Mapping[str, object]) -> dict[str, object]:
+    """Values as an audit event takes them: of a text beyond any reason its hash, so that no event is too large."""
+    return {
+        name: canonical.digest(value.encode()) if isinstance(value, str) and len(value) > TEXT_CHARS_MAX else value
+        for name, value in values.items()
+    }
+
+
 def _said(found: Sequence[TagFound]) -> list[dict[str, object]]:
     return [{"tag": item.tag, "source": item.source, "confidence": item.confidence} for item in found]
 
 
 def _record(case: Case, kind: str, payload: Mapping[str, object], now: datetime) -> None:
-    events.record(stream=stream_of(case), kind=kind, actor=MEMORY, subject=f"case:{case.pk}", payload=payload, now=now)
+    events.record(stream=stream_of(case), kind=kind, actor=MEMORY, subject=stream_of(case), payload=payload, now=now)

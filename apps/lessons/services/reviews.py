@@ -210,8 +210,14 @@ def _finish(change: _Change, kind: str, note: str, more: Mapping[str, object]) -
         stream=stream_of(case),
         kind=f"lesson.{kind}",
         actor=actor_of(change.reviewer),
-        subject=f"lesson:{lesson.pk}",
-        payload={"changed": change.changed, "note": note.strip(), "version": lesson.version, **more},
+        subject=stream_of(case),
+        payload={
+            "lesson": lesson.pk,
+            "changed": change.changed,
+            "note": note.strip(),
+            "version": lesson.version,
+            **more,
+        },
         now=now,
     )
 
