@@ -144,7 +144,7 @@ def test_the_chart_holds_the_candles_of_the_api_and_our_own_marks(watch: Open) -
         return {at: (told.get(at), seen.get(at)) for at in sorted(starts) if told.get(at) != seen.get(at)}
 
     # The chart asks for all minutes anew once a minute: one that the venue told late is there by then.
-    eventually(lambda: not differing(), seconds=150)
+    assert eventually(lambda: not differing(), seconds=150), f"the API and the chart, by minute: {differing()}"
     draw(page, "BTC-USD", "1m")
     expect(page.locator("#chart")).to_have_attribute("data-lines", "2")
     expect(page.locator("#chart")).to_have_attribute("data-arrows", "0")
