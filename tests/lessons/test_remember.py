@@ -15,6 +15,7 @@ from apps.lessons.services import cases
 from apps.lessons.types import (
     CaseVerdict,
     EntryState,
+    Fact,
     MistakeTag,
     Result,
     ReviewState,
@@ -180,3 +181,20 @@ def test_a_text_beyond_any_reason_is_kept_whole_and_recorded_by_its_hash(desk: D
     case.refresh_from_db()
     assert len(case.notes) == 300_001
     assert kinds(case)[-2:] == ["lesson.made", "case.corrected"]
+
+
+PLANNED = Fact(name="has_planned_stop", value=Decimal(1), unit="", limit=Decimal(1), violated=False)
+NO_PLANNED_STOP = replace(PLANNED, value=Decimal(0), violated=True)
+
+
+def test_tags_and_verdict_follow_from_the_facts(desk: Desk) -> None:
+    """Whoever hands the trade over need not have looked."""
+    broken = CaseFactory(desk=desk, facts=(NO_PLANNED_STOP,), tags=())
+    assert [(row.tag, row.source, row.counts) for row in broken.tags.all()] == [("no_stop", "RULE", True)]
+    assert broken.verdict == CaseVerdict.PROCESS_ERROR
+    kept = CaseFactory(desk=desk, facts=(PLANNED,), tags=())
+    assert (kept.tags.count(), kept.verdict) == (0, CaseVerdict.PLANNED_LOSS)
+    won = CaseFactory(desk=desk, facts=(PLANNED,), tags=(), pnl=Decimal(5))
+    assert won.verdict == CaseVerdict.UNKNOWN
+    lucky = CaseFactory(desk=desk, facts=(NO_PLANNED_STOP,), tags=(), pnl=Decimal(5))
+    assert (lucky.result, lucky.verdict) == (Result.WON, CaseVerdict.PROCESS_ERROR)

@@ -15,7 +15,8 @@ from apps.audit.types import Actor
 from apps.common import canonical
 from apps.common.errors import Misconfigured
 from apps.lessons.models import Case, CaseTag, CaseViolation, Lesson
-from apps.lessons.rules import results
+from apps.lessons.rules import mistakes, results
+from apps.lessons.rules.detectors import FACTS_VERSION
 from apps.lessons.selectors.locking import locked_case
 from apps.lessons.services import retelling
 from apps.lessons.types import (
@@ -72,14 +73,15 @@ def stream_of(case: Case) -> str:
 
 def _begin(trade: ClosedTrade, figures: Mapping[str, object], now: datetime) -> Case:
     case = Case(source=trade.source, source_id=trade.source_id, created_at=now, updated_at=now, **figures)
-    case.verdict = _verdict(trade)
+    tags = _all_tags(trade)
+    case.verdict = _verdict(trade, tags, case.result)
     lesson = _lesson_of(case, now) if case.result == Result.LOST else None
     retelling.retell(case, lesson)
     case.save(force_insert=True)
-    _write_tags(case, trade.tags)
+    _write_tags(case, tags)
     _write_violations(case, trade.facts)
     payload = {**_recorded(figures), "source": trade.source, "source_id": trade.source_id, "verdict": case.verdict}
-    _record(case, "case.remembered", {**payload, "tags": _said(trade.tags)}, now)
+    _record(case, "case.remembered", {**payload, "tags": _said(tags)}, now)
     if lesson is not None:
         lesson.save(force_insert=True)
         _record(case, "lesson.made", {"lesson": lesson.pk, "severity": lesson.severity}, now)
@@ -90,13 +92,15 @@ def _begin(trade: ClosedTrade, figures: Mapping[str, object], now: datetime) -> 
 def _correct(case: Case, trade: ClosedTrade, figures: Mapping[str, object], now: datetime) -> Case:
     lesson = Lesson.objects.select_for_update(no_key=True).filter(case=case).first()
     changed = {name: (getattr(case, name), value) for name, value in figures.items() if getattr(case, name) != value}
-    verdict = case.verdict if lesson is not None and lesson.reviewed_at is not None else _verdict(trade)
+    found = _all_tags(trade)
+    reviewed = lesson is not None and lesson.reviewed_at is not None
+    verdict = case.verdict if reviewed else _verdict(trade, found, figures["result"])
     if verdict != case.verdict:
         changed["verdict"] = (case.verdict, verdict)
     tags_before = _tags_of(case)
     for name, (_, value) in changed.items():
         setattr(case, name, value)
-    _write_tags(case, trade.tags)
+    _write_tags(case, found)
     if "facts" in changed or "closed_at" in changed or "desk_id" in changed:
         _write_violations(case, trade.facts)
     tags = _tags_of(case)
@@ -180,6 +184,7 @@ def _figures(trade: ClosedTrade) -> dict[str, object]:
         "regime": trade.regime,
         "notes": trade.notes,
         "facts": retelling.facts_json(trade.facts),
+        "facts_version": FACTS_VERSION,
         "opened_at": trade.opened_at,
         "closed_at": trade.closed_at,
     }
@@ -190,9 +195,15 @@ def _ratio(value: Decimal | None) -> Decimal | None:
     return None if value is None else results.ratio(value, Decimal(1))
 
 
-def _verdict(trade: ClosedTrade) -> CaseVerdict:
-    broken = any(fact.violated for fact in trade.facts) or any(tag.source is TagSource.RULE for tag in trade.tags)
-    return CaseVerdict.PROCESS_ERROR if broken else CaseVerdict.UNKNOWN
+def _verdict(trade: ClosedTrade, tags: Sequence[TagFound], result: object) -> CaseVerdict:
+    """What rules over facts say. A trade that did not lose is no planned loss, however well it was planned."""
+    verdict = mistakes.verdict_of(trade.facts, tags)
+    return CaseVerdict.UNKNOWN if verdict is CaseVerdict.PLANNED_LOSS and result != Result.LOST else verdict
+
+
+def _all_tags(trade: ClosedTrade) -> tuple[TagFound, ...]:
+    """The mistakes that the facts show, and those that were handed over."""
+    return (*mistakes.tags_of(trade.facts), *trade.tags)
 
 
 def _lesson_of(case: Case, now: datetime) -> Lesson:
