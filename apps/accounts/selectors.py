@@ -134,6 +134,11 @@ def desks_of(user_id: UUID) -> QuerySet[Desk]:
     return Desk.objects.filter(members=user_id)
 
 
+def desk_by_slug(slug: str) -> Desk | None:
+    """The desk of this short name, whoever asks: for commands."""
+    return Desk.objects.filter(slug=slug).first()
+
+
 def desks_alone(user_id: UUID) -> frozenset[UUID]:
     """The desks where this person sits and nobody else who is active."""
     crowded = User.objects.filter(is_active=True, desks=OuterRef("pk")).exclude(pk=user_id)

@@ -35,6 +35,8 @@ EXEMPT: dict[str, str] = {
     "apps/trades/services/remembering.py _alone: transaction": "A sweep for the memory; no order waits for it.",
     "apps/trades/services/remembering.py _handed_over: transaction": "A savepoint inside the booking, for a memory "
     "that fails.",
+    "apps/trades/services/backfilling.py of_outcomes: transaction": "A command for the memory; no order waits for it.",
+    "apps/trades/services/backfilling.py _take: transaction": "A command for the memory; no order waits for it.",
     "apps/trades/services/outcomes.py report_outcome: transaction": "Keeps what was reported; no order waits for it.",
     **{
         f"apps/trades/services/hooks.py {name}: transaction": "Sets up a door; no order waits for it."

@@ -137,12 +137,22 @@ def _reported_before(report: Report) -> Conflict:
     )
 
 
+def past_row(report: Report, *, desk: "Desk", now: datetime) -> ReportedOutcome:
+    """A past trade as a row that is not stored: what a file says is kept in its case. Raises as `reports.check`."""
+    return _made(report, desk, None, reports.check(report, now=now), now)
+
+
 def _row(
     report: Report, principal: Principal, order: Order | None, right: results.Reckoned, now: datetime
 ) -> ReportedOutcome:
-    desk = _desk(report, principal) if order is None else order.connection.desk
+    row = _made(report, _desk(report, principal) if order is None else order.connection.desk, order, right, now)
+    row.reporter_id, row.reporter_key = principal.user_id, "" if principal.is_person else principal.name
+    return row
+
+
+def _made(report: Report, desk: "Desk", order: Order | None, right: results.Reckoned, now: datetime) -> ReportedOutcome:
     opened, closed = reports.times_of(report, now=now)
-    base, _, quoted = report.instrument.partition("-")
+    quoted = report.instrument.partition("-")[2]
     return ReportedOutcome(
         desk=desk,
         order=order,
@@ -167,8 +177,6 @@ def _row(
         exit_reason=report.exit_reason,
         notes=report.notes,
         tags=list(report.tags),
-        reporter_id=principal.user_id,
-        reporter_key="" if principal.is_person else principal.name,
         reported_at=now,
     )
 

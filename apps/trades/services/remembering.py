@@ -152,13 +152,18 @@ def reported(row: ReportedOutcome, *, now: datetime) -> None:
     cases.remember(trade=trade_reported(row), now=now)
 
 
+def imported_id(desk_id: UUID, trade_id: str) -> str:
+    """The source id of a past trade of a file: its id there is its own desk's."""
+    return f"{desk_id.hex}:{trade_id}"
+
+
 def trade_reported(row: ReportedOutcome, source: CaseSource = CaseSource.REPORTED) -> ClosedTrade:
     """A trade made elsewhere, with what candles kept here and its plan say of it."""
     known = outcome_facts.of_report(row)
     plan = known.plan
     return ClosedTrade(
         source=source,
-        source_id=str(row.pk) if source is CaseSource.REPORTED else f"{row.desk_id}:{row.trade_id}",
+        source_id=str(row.pk) if source is CaseSource.REPORTED else imported_id(row.desk_id, row.trade_id),
         desk=row.desk_id,
         environment=row.environment,
         product=row.instrument,
