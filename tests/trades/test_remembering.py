@@ -1,20 +1,25 @@
 """Every closed trade becomes a case, in the transaction that books it; a memory that fails loses no fill."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.utils import timezone
 
 from apps.audit.models import Alarm
-from apps.connectors.types import Side
+from apps.connectors.selectors import market_of
+from apps.connectors.types import Candle, Side
 from apps.lessons.models import Case, Lesson
 from apps.lessons.services import cases
 from apps.lessons.types import CaseVerdict, Result
+from apps.quotes.rules.candles import Source
+from apps.quotes.services.candles import keep_candles
 from apps.trades.models import Fill, Outcome, ProposalFacts
 from apps.trades.services import proposals, remembering
 from apps.trades.tasks import remember_outcomes
 from apps.trades.types import Narrative
 from tests.factories.desk import PaperDesk
+from tests.factories.tampering import tamper
 from tests.trades.test_fills_corrections import correct, free, trade
 
 __all__ = ["free"]
@@ -135,3 +140,33 @@ def test_a_memory_that_fails_loses_no_fill_and_the_sweep_makes_up_for_it(
     assert case_of(outcome).pnl == outcome.pnl
     assert Alarm.objects.get(code=remembering.ALARM).cleared_at is not None
     assert remember_outcomes() == 0
+
+
+def test_candles_that_are_kept_make_facts_of_a_proposal_and_excursions_of_its_outcome(free: PaperDesk) -> None:
+    now = timezone.now()
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    minutes = [
+        Candle(hour - timedelta(minutes=n), *[Decimal(64_000 - n)] * 4, Decimal(1)) for n in range(60 * 80, 0, -1)
+    ]
+    keep_candles(market_of(free.connection), {"BTC-USD": minutes}, source=Source.VENUE)
+    entry = trade(free, BUY, "0.01", "64000")
+    known = {fact["name"]: fact for fact in ProposalFacts.objects.get(proposal=entry).facts}
+    assert Decimal(known["with_trend"]["value"]) > 0
+    assert known["chase"]["value"] is not None
+    assert ProposalFacts.objects.get(proposal=entry).regime
+
+    sale = trade(free, SELL, "0.01", "63000")
+    outcome = Outcome.objects.get(order__proposal=sale)
+    tamper(outcome, opened_at=hour - timedelta(hours=3), closed_at=hour - timedelta(hours=1))
+    tamper(entry_fill := Fill.objects.get(order__proposal=entry), occurred_at=hour - timedelta(hours=3))
+    assert entry_fill.price
+    frozen = ProposalFacts.objects.get(proposal=entry)
+    tamper(frozen, stop=Decimal(60_000))
+    remembering.hand_over(outcome_ids=[outcome.pk], now=now)
+    case = case_of(outcome)
+    outcome.refresh_from_db()
+    assert outcome.entry_price is not None
+    risk = outcome.entry_price - 60_000
+    # The best and the worst of the minutes in between, and the exit itself.
+    assert case.mfe_r == round(max(64_000 - 61 - outcome.entry_price, Decimal(0)) / risk, 8)
+    assert case.mae_r == round((outcome.entry_price - min(Decimal(64_000 - 180), outcome.exit_price)) / risk, 8)

@@ -9,10 +9,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 
 from apps.audit.services import alarms
-from apps.common.errors import AikaError
 from apps.lessons.rules import results
 from apps.lessons.services import cases
 from apps.lessons.types import CaseSource, ClosedTrade, MistakeTag, Plan, TagFound, TagSource
@@ -54,8 +53,7 @@ def _handed_over(outcome_id: UUID, now: datetime) -> bool:
             outcome = Outcome.objects.select_related("order__proposal", "connection").get(pk=outcome_id)
             cases.remember(trade=trade_of(outcome), now=now)
             Outcome.objects.filter(pk=outcome_id).update(remembered_at=now)
-    except (AikaError, DatabaseError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        # Whatever is wrong with the memory: a fill that is not booked would be worse.
+    except Exception as error:
         logger.exception("Outcome %s could not be remembered.", outcome_id)
         Outcome.objects.filter(pk=outcome_id).update(remembered_at=None)
         alarms.raise_alarm(
