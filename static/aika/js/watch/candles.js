@@ -31,8 +31,8 @@ export class Candles {
   }
 
   // All of them until there are as many as fit, and now and then, for a past that was filled in or corrected; else the
-  // last few: what was still forming is final now. A candle of prices in whose time nothing traded is none. Says whether
-  // there are any.
+  // last few: what was still forming is final now. A candle of prices in whose time nothing traded is none, and what
+  // is older than all of them would stand before a gap. Says whether there are any.
   async read(serverNow, shown = SHOWN) {
     const sofar = this.bars.size ? Math.max(...this.bars.keys()) : 0;
     const missed = Math.ceil((serverNow / 1000 - sofar) / this.step) + TAIL;
@@ -50,7 +50,9 @@ export class Candles {
     const told = new Set(items.map((item) => Math.floor(Date.parse(item.start) / 1000)));
     const first = Math.min(...told);
     const last = Math.max(...told);
-    for (const time of [...this.bars.keys()]) if (time > first && time < last && !told.has(time)) this.bars.delete(time);
+    for (const time of [...this.bars.keys()]) {
+      if (time < last && !told.has(time) && (whole || time > first)) this.bars.delete(time);
+    }
     for (const item of items) {
       const time = Math.floor(Date.parse(item.start) / 1000);
       this.bars.set(time, {
