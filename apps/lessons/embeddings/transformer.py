@@ -59,7 +59,9 @@ class TransformerProvider:
 
     @property
     def dim(self) -> int:
-        return int(self._model.get_sentence_embedding_dimension() or 0)
+        model = self._model  # the name changed with release 5 of the package
+        found = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
+        return int(found() or 0)
 
     @property
     def max_tokens(self) -> int | None:
