@@ -128,4 +128,24 @@ SCHEDULE: tuple[Periodic, ...] = (
         every_s=60,
         why="Stops: the feed's own minutes are never corrected by the venue's, and what the feed missed stays a gap.",
     ),
+    Periodic(
+        name="Embed what waits",
+        task="lessons.embed_pending",
+        every_s=10,
+        why="Stops: lessons whose message was lost are not found by what they say, and a new model is never asked. What "
+        "policy counts does not change.",
+    ),
+    Periodic(
+        name="Compare the vector index",
+        task="lessons.check_index",
+        every_s=300,
+        why="Stops: what the index lost stays lost, texts that were given up are not tried again, and the index of the "
+        "model before is never removed.",
+    ),
+    Periodic(
+        name="Sweep the vector index",
+        task="lessons.sweep_index",
+        every_s=3600,
+        why="Stops: points of texts that are gone stay in the index. Nothing else: no answer shows them.",
+    ),
 )

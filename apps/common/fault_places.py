@@ -25,6 +25,7 @@ ROWS: Final[dict[int, str]] = {
     15: "database failover with lost commits",
     16: "restore from backup",
     17: "clock step",
+    18: "text handed over / found in the vector index",
 }
 
 
@@ -121,3 +122,9 @@ TRIP: Final = Commit("trip", 14, 14)
 RESET: Final = Commit("reset", 14, 14)
 MEASURE: Final = Commit("measure", 17, 17)
 EXPIRE: Final = Commit("expire", 17, 17)
+# A remembered text on its way into the vector index: taken, embedded and written there, and marked as done.
+INDEX_CLAIM: Final = Commit("index_claim", 18, 18)
+INDEX_WRITE: Final = Call("index_write", 18, 18)
+INDEX_SETTLE: Final = Commit("index_settle", 18, 18)
+# One page of a rebuild: what has no entry yet, or another text, waits from here on.
+INDEX_FILL: Final = Commit("index_fill", 18, 18)

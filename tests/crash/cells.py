@@ -151,6 +151,10 @@ WITHOUT: dict[str, str] = {
     places.CLEAR_LIST.name: "As above; it reads what is open.",
     places.CLEAR_ANSWER.name: "As above; it writes down how far it came.",
     places.CONCLUDE.name: "Two people end an order that nothing else ends; one transaction, which they repeat.",
+    **{
+        place.name: "No order is on its way there. tests/lessons/index/test_killed.py ends processes at each."
+        for place in (places.INDEX_CLAIM, places.INDEX_WRITE, places.INDEX_SETTLE, places.INDEX_FILL)
+    },
     places.DIFFERENCE.name: "A note beside a state that was booked before.",
 }
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.lessons.types import EntryKind
+from apps.lessons.types import EntryKind, TextKind
 
 Vector = NDArray[np.float32]
 
@@ -17,8 +17,24 @@ Vector = NDArray[np.float32]
 NAMESPACE: Final = UUID("6d0f9a4e-6a3f-5f0e-9f57-0b6c1c7a2f11")
 
 # Payload fields that may be asked for; what else a point carries only describes it.
-WORDS: Final = ("desk", "environment", "result", "product", "asset_class", "side", "regime", "setup")
+WORDS: Final = ("desk", "result", "product", "asset_class", "side")
 CLOSED_AT: Final = "closed_at"
+
+
+# What `desk` says of knowledge that is everybody's.
+EVERYBODY: Final = ""
+
+# What each kind is embedded as, and the alias of the collection it lives in.
+VECTORS: Final[Mapping[EntryKind, tuple[str, ...]]] = {
+    EntryKind.CASE: (TextKind.THESIS, TextKind.NARRATIVE),
+    EntryKind.CHUNK: ("text",),
+}
+ALIASES: Final[Mapping[EntryKind, str]] = {EntryKind.CASE: "lessons", EntryKind.CHUNK: "knowledge"}
+
+
+def collection_of(kind: EntryKind, space: str) -> str:
+    """The collection that holds this kind in this space: knowledge and lessons never share one."""
+    return f"{ALIASES[kind]}__{space}"
 
 
 def point_id(kind: EntryKind, subject: UUID) -> UUID:

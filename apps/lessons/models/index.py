@@ -34,7 +34,11 @@ class IndexSpace(models.Model):
 
 
 class IndexEntry(models.Model):
-    """A case or chunk on its way into one space: the outbox. `subject` is the id of the row it stands for."""
+    """A case or chunk on its way into one space: the outbox. `subject` is the id of the row it stands for.
+
+    `content_hash` is of what is to be indexed. Whoever works on it has it until `claimed_until`: a worker that died
+    holds it no longer than that. GONE has no point in the index, since there is no text or no row any more.
+    """
 
     kind = models.CharField(max_length=5, choices=[(one.value, one.value) for one in EntryKind])
     subject = models.UUIDField()
@@ -45,13 +49,14 @@ class IndexEntry(models.Model):
     )
     attempts = models.PositiveIntegerField(default=0)
     next_try_at = models.DateTimeField()
+    claimed_until = models.DateTimeField(null=True)
     indexed_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=300, blank=True)
-    created_at = models.DateTimeField()
+    queued_at = models.DateTimeField(help_text="When its text was last handed over.")
 
     class Meta:
         default_permissions = ("view",)
-        ordering: ClassVar = ["-created_at"]
+        ordering: ClassVar = ["-queued_at"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["kind", "subject", "space"], name="index_entry_once")]
         indexes: ClassVar = [
             models.Index(fields=["next_try_at"], condition=Q(state="PENDING"), name="index_entry_pending"),

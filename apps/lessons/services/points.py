@@ -1,0 +1,60 @@
+"""What is to stand in the index for a case or a chunk, as its row is now."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from apps.lessons.embeddings.base import EmbeddingProvider, Vector
+from apps.lessons.index.values import EVERYBODY, VECTORS, Point
+from apps.lessons.models import Case, IndexEntry, KnowledgeChunk
+from apps.lessons.types import EntryKind, TextKind
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A point before its texts are vectors."""
+
+    point: Point
+    texts: Mapping[str, str]
+
+
+def points_of(entries: Sequence[IndexEntry], provider: EmbeddingProvider) -> list[Point | None]:
+    """One for each entry, all texts embedded together; None where nothing is to stand: no such row, or no text."""
+    subjects = {kind: [entry.subject for entry in entries if entry.kind == kind] for kind in EntryKind}
+    drafts = {case.pk: _case(case) for case in Case.objects.filter(pk__in=subjects[EntryKind.CASE])}
+    chunks = KnowledgeChunk.objects.filter(pk__in=subjects[EntryKind.CHUNK], current=True)
+    drafts |= {chunk.pk: _chunk(chunk) for chunk in chunks}
+    found = [drafts.get(entry.subject) for entry in entries]
+    texts = [text for draft in found if draft is not None for text in draft.texts.values()]
+    rows = iter(provider.embed_documents(texts)) if texts else iter(())
+    return [None if draft is None else _embedded(draft, rows) for draft in found]
+
+
+def _embedded(draft: _Draft, rows: Iterator[Vector]) -> Point | None:
+    vectors = {name: next(rows) for name in draft.texts}
+    # A row of zeros is a text with nothing in it that the provider reads: like no other text, so no vector.
+    said = {name: vector for name, vector in vectors.items() if vector.any()}
+    return replace(draft.point, vectors=said) if said else None
+
+
+def _case(case: Case) -> _Draft:
+    point = Point(
+        kind=EntryKind.CASE,
+        subject=case.pk,
+        content_hash=case.content_hash,
+        vectors={},
+        words={
+            "desk": str(case.desk_id),
+            "result": case.result,
+            "product": case.product,
+            "asset_class": case.asset_class,
+            "side": case.side,
+        },
+        closed_at=case.closed_at.timestamp(),
+    )
+    return _Draft(point, {TextKind.THESIS: case.thesis_text, TextKind.NARRATIVE: case.narrative_text})
+
+
+def _chunk(chunk: KnowledgeChunk) -> _Draft:
+    desk = EVERYBODY if chunk.desk_id is None else str(chunk.desk_id)
+    point = Point(kind=EntryKind.CHUNK, subject=chunk.pk, content_hash=chunk.digest, vectors={}, words={"desk": desk})
+    return _Draft(point, {VECTORS[EntryKind.CHUNK][0]: chunk.text})
