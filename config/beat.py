@@ -132,8 +132,8 @@ SCHEDULE: tuple[Periodic, ...] = (
         name="Embed what waits",
         task="lessons.embed_pending",
         every_s=10,
-        why="Stops: lessons whose message was lost are not found by what they say, and a new model is never asked. What "
-        "policy counts does not change.",
+        why="Stops: lessons whose message was lost are not found by what they say, and a new model is never asked. "
+        "What policy counts does not change.",
     ),
     Periodic(
         name="Compare the vector index",

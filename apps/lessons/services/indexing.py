@@ -12,7 +12,7 @@ from typing import Final
 
 from apps.common import fault_places as places
 from apps.common import faults
-from apps.common.errors import AikaError, Misconfigured, Unavailable
+from apps.common.errors import AikaError, Unavailable
 from apps.lessons import index
 from apps.lessons.embeddings.base import EmbeddingProvider
 from apps.lessons.index.values import Point, collection_of, point_id
@@ -21,7 +21,7 @@ from apps.lessons.models import IndexEntry, IndexSpace
 from apps.lessons.selectors.index import spaces_in_use
 from apps.lessons.services import outbox, spaces
 from apps.lessons.services.points import points_of
-from apps.lessons.types import EntryKind
+from apps.lessons.types import EntryKind, EntryState
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +51,25 @@ def embed_pending(*, clock: Callable[[], datetime], batch: int = BATCH, seconds:
     spaces.ensure(now=clock())
     total = Turn()
     for space in spaces_in_use():
-        turn = drain(space=space, clock=clock, batch=batch, until=until)
+        turn = _turn(space, clock, batch, until)
         total = replace(
             total, done=total.done + turn.done, failed=total.failed + turn.failed, stopped=total.stopped or turn.stopped
         )
+    return total
+
+
+def _turn(space: IndexSpace, clock: Callable[[], datetime], batch: int, until: datetime) -> Turn:
+    try:
+        if not IndexEntry.objects.filter(space=space, state=EntryState.INDEXED).exists():
+            # Nothing to find is an answer; that there is no collection would be none.
+            spaces.prepare(index.store(), space)
+        turn = drain(space=space, clock=clock, batch=batch, until=until)
         if not turn.stopped:
             spaces.activate_if_complete(space, now=clock())
-    return total
+    except Unavailable as away:
+        logger.warning("What waits for the index goes on waiting: %s", away)
+        return Turn(stopped=away.code)
+    return turn
 
 
 def drain(
@@ -89,7 +101,7 @@ def drain(
             turn = _embed(store, provider, space, entries, clock)
         except AikaError as error:
             outbox.postpone(claimed=entries, error=str(error), delay_s=AWAY_S, now=clock())
-            if isinstance(error, Misconfigured):
+            if not isinstance(error, Unavailable):
                 raise
             logger.warning("What waits for the index goes on waiting: %s", error)
             return replace(total, stopped=error.code)

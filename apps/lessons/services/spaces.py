@@ -2,7 +2,7 @@
 
 Questions are asked in the space that SQL calls active, of that space's own collection: which vectors a question is made
 of and where it is asked can never disagree, whatever dies in between. The aliases follow in one request, for whoever
-reads the index from outside (docs/decisions/0027-the-active-space-is-a-row.md).
+reads the index from outside (docs/decisions/0018-the-active-space-is-a-row.md).
 """
 
 import logging
@@ -43,6 +43,7 @@ def stream_of(space: IndexSpace) -> str:
 def ensure(*, now: datetime) -> IndexSpace:
     """The space of the configured provider, in use: active where it is the first, else being filled beside the active.
 
+    A new one begins by queueing all there is.
     Raises Misconfigured: EMBEDDINGS_UNAVAILABLE, or INDEX_SPACE_DIFFERS where a space of that name holds vectors of
     another kind.
     """
@@ -55,9 +56,11 @@ def ensure(*, now: datetime) -> IndexSpace:
             return space
     try:
         with transaction.atomic():
-            return _begin(name, provider, now)
+            space = _begin(name, provider, now)
     except IntegrityError:
-        return IndexSpace.objects.get(name=name)  # another process was faster
+        return IndexSpace.objects.get(name=name)  # another process was faster, and fills it
+    outbox.fill(space=space, now=now)
+    return space
 
 
 def check(space: IndexSpace, provider: EmbeddingProvider) -> None:
@@ -83,6 +86,13 @@ def ensure_collections(store: VectorStore, space: IndexSpace) -> None:
     """The space has its collections, of its dimension. Raises what the store raises."""
     for kind, vectors in VECTORS.items():
         store.ensure_collection(collection_of(kind, space.name), dict.fromkeys(vectors, space.dim))
+
+
+def prepare(store: VectorStore, space: IndexSpace) -> None:
+    """As `ensure_collections`; and the aliases stand for the active space's. Raises what the store raises."""
+    ensure_collections(store, space)
+    if space.state == SpaceState.ACTIVE:
+        point_aliases(store, space)
 
 
 def point_aliases(store: VectorStore, space: IndexSpace) -> bool:

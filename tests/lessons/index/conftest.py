@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from apps.lessons import index
 from apps.lessons.index.local import MEMORY, LocalStore
 from apps.lessons.index.server import ServerStore
 from apps.lessons.index.vector_store import VectorStore
@@ -56,3 +58,30 @@ def collection(vectors: VectorStore) -> Iterator[str]:
     vectors.ensure_collection(name, {"thesis": 4, "narrative": 4})
     yield name
     vectors.drop_collection(name)
+
+
+@pytest.fixture(autouse=True)
+def fresh_index() -> Iterator[None]:
+    """This process's own index is empty and closed, before and after."""
+    index.close()
+    yield
+    index.close()
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def step(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock(now: datetime) -> Clock:
+    """The time, as services are given it."""
+    return Clock(now)
