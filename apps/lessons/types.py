@@ -230,7 +230,11 @@ class Filters:
 class Evidence:
     """What comparable closed trades came to, counted in SQL. `p_above_base` is None with `n` 0: nothing is known.
 
-    `case_ids` are the losses counted. `base_rate` is the loss rate of all closed trades of the desk in the window.
+    `case_ids` are the losses counted, the worst first. `base_rate` is the loss rate of the desk's other closed trades
+    in the window, and leans to a prior where these are few; `p_above_base` is how probable it is that the comparable
+    ones lose more often. `worst_r` is the worst loss that shares a mistake, in multiples of its planned risk.
+    `supposing`: the same by the name of an unknown fact, as it would be if that were as bad as can be ("all": if all of
+    them were), where it would speak more against the trade.
     """
 
     n: int
@@ -243,4 +247,5 @@ class Evidence:
     case_ids: Sequence[UUID] = ()
     tags: Sequence[str] = ()
     unknown_facts: Sequence[str] = ()
+    supposing: Mapping[str, "Evidence"] = field(default_factory=dict)
     details: Mapping[str, object] = field(default_factory=dict)

@@ -73,6 +73,7 @@ class Case(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["source", "source_id"], name="case_once_per_source")]
         indexes: ClassVar = [
             models.Index(fields=["desk", "closed_at"], name="case_desk_closed"),
+            models.Index(fields=["desk", "closed_at", "result"], condition=Q(counts=True), name="case_counted"),
             models.Index(fields=["desk", "product", "closed_at"], name="case_desk_product"),
         ]
 

@@ -1,0 +1,125 @@
+"""Counting for policy stays quick at a hundred thousand closed trades: every read is a range of an index."""
+
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.accounts.models import Desk
+from apps.lessons.selectors.evidence import evidence
+from apps.lessons.types import Evidence, MistakeTag
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.postgres,
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no plan like this to read"),
+    pytest.mark.django_db,
+]
+
+TRADES = 100_000
+YEAR_S = 365 * 86_400
+NOW = datetime(2026, 3, 2, 14, 46, tzinfo=UTC)
+TAGS = [tag.value for tag in MistakeTag]
+# A proposal that breaks two facts, and of which six are not known.
+ASKED: dict[str, Any] = {
+    "tags": [TAGS[0], TAGS[1]],
+    "violated_facts": ["fact_0", "fact_1"],
+    "unknown_facts": [f"fact_{number}" for number in range(2, 8)],
+    "verdicts": ["PROCESS_ERROR", "EXECUTION"],
+    "now": NOW,
+}
+
+
+@pytest.fixture
+def year(desk: Desk) -> Desk:
+    """A desk that closed a hundred thousand trades in a year; three in ten broke something, with a tag for it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO lessons_case (id, source, source_id, desk_id, environment, approver_ids, product, asset_class,
+                side, quantity, quote_currency, exit_price, fees, pnl, result, r_multiple, thesis, setup, exit_reason,
+                regime, notes, facts, facts_version, verdict, counts, summary, summary_version, thesis_text,
+                narrative_text, content_hash, closed_at, created_at, updated_at)
+            SELECT gen_random_uuid(), 'IMPORTED', n::text, %(desk)s, 'paper', '[]', 'BTC-USD', 'crypto', 'BUY', 1,
+                'USD', 1, 0, 1, CASE WHEN n %% 5 < 2 THEN 'LOST' ELSE 'WON' END, -1, repeat('t', 200), '', '', '', '',
+                '[]', 1, CASE WHEN n %% 10 < 3 THEN 'PROCESS_ERROR' ELSE 'PLANNED_LOSS' END, true, repeat('s', 400), 1,
+                '', '', '', %(now)s - make_interval(secs => n::float * %(year)s / %(trades)s), %(now)s, %(now)s
+            FROM generate_series(0, %(trades)s - 1) AS n
+            """,
+            {"desk": desk.pk, "now": NOW, "year": YEAR_S, "trades": TRADES},
+        )
+        cursor.execute(
+            """
+            INSERT INTO lessons_casetag (case_id, desk_id, closed_at, tag, source, confidence, because, counts, disputed)
+            SELECT id, desk_id, closed_at, (%s::text[])[1 + (source_id::int / 10) %% %s], 'RULE', 1, '', true, false
+            FROM lessons_case WHERE verdict = 'PROCESS_ERROR'
+            """,
+            [TAGS, len(TAGS)],
+        )
+        cursor.execute(
+            """
+            INSERT INTO lessons_caseviolation (case_id, desk_id, closed_at, fact)
+            SELECT id, desk_id, closed_at, 'fact_' || (source_id::int / 10) %% %s
+            FROM lessons_case WHERE verdict = 'PROCESS_ERROR'
+            """,
+            [len(TAGS)],
+        )
+        for table in ("case", "casetag", "caseviolation"):
+            cursor.execute(f"ANALYZE lessons_{table}")
+    return desk
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
+def explained(captured: CaptureQueriesContext) -> list[tuple[float, dict[str, Any]]]:
+    """How many ms each query took, and what PostgreSQL did."""
+    found = []
+    for query in captured.captured_queries:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query['sql']}".replace("%", "%%"), [])
+            (answer,) = cursor.fetchone()
+        (top,) = json.loads(answer) if isinstance(answer, str) else answer
+        found.append((top["Execution Time"], top["Plan"]))
+    return found
+
+
+def count(desk: Desk, days: int) -> Evidence:
+    return evidence(desk_id=desk.pk, window_days=days, **ASKED)
+
+
+def test_every_read_of_a_month_is_a_range_of_an_index(year: Desk, record_property: Any) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        found = count(year, 30)
+    assert found.losses > 200
+    assert len(captured) == 3
+    read = explained(captured)
+    for _, plan in read:
+        assert not [node for node in nodes(plan) if node["Node Type"] == "Seq Scan"]
+        used = {node.get("Index Name") for node in nodes(plan) if node.get("Index Name")}
+        assert used & {"case_counted", "case_tag_counted", "case_violation_counted"}
+    record_property("sql_ms", sum(took for took, _ in read))
+
+
+@pytest.mark.parametrize("days", [30, 90, 366])
+def test_a_count_is_told(year: Desk, days: int, record_property: Any) -> None:
+    """The figure is printed and not asserted: it is the machine's."""
+    runs = []
+    for _ in range(15):
+        begun = time.perf_counter()
+        found = count(year, days)
+        runs.append((time.perf_counter() - begun) * 1000)
+    with CaptureQueriesContext(connection) as captured:
+        count(year, days)
+    sql = [took for took, _ in explained(captured)]
+    print(f"{days} days: n={found.n} median {statistics.median(runs):.1f} ms, SQL {[round(one, 1) for one in sql]} ms")
+    assert found.n
