@@ -35,6 +35,16 @@ DEMO_RULES: Final = (
     _rule("rate-connection", RuleKind.ORDER_RATE, max_count="60", per="connection", window_s="60"),
     _rule("duplicate", RuleKind.DUPLICATE, window_s="60"),
     _rule(
+        "similar-losses",
+        RuleKind.SIMILAR_LOSSES,
+        window_days="30",
+        min_losses="3",
+        min_p_above_base="0.95",
+        verdicts=["PROCESS_ERROR", "EXECUTION"],
+        severe_r="3",
+        action="another_approver",
+    ),
+    _rule(
         "approvals",
         RuleKind.APPROVALS_REQUIRED,
         tiers=[

@@ -11,6 +11,7 @@ from django.db.models import Count, Q
 
 from apps.lessons.models import Case, CaseTag, CaseViolation
 from apps.lessons.rules import evidence as rules
+from apps.lessons.rules.detectors import BY_NAME
 from apps.lessons.types import Evidence, Result
 
 _ENDED: Final = (Result.WON.value, Result.LOST.value)
@@ -58,6 +59,7 @@ def evidence(
         window_days=window_days,
         closed=sum(totals.values()),
         lost=lost,
+        tagless=frozenset(name for name in unknown if name in BY_NAME and BY_NAME[name].tag is None),
     )
     return rules.weigh(_comparable(inside, frozenset(tags), violated | unknown) if totals else (), asked)
 

@@ -17,6 +17,7 @@ from apps.common.money import ceil_to, minor_up
 from apps.common.tasks import publish
 from apps.connectors.selectors import locked_connection
 from apps.connectors.types import Quote, Side
+from apps.lessons.types import Plan
 from apps.policies import rules as policy
 from apps.policies.selectors import active_version
 from apps.policies.services import decisions
@@ -77,15 +78,15 @@ def judge_again(proposal: Proposal, *, now: datetime, lock: bool, order_id: UUID
     return _judged(terms, gathering)
 
 
-def judge_locked(terms: Terms, ask: Ask, *, now: datetime) -> Judgement:
+def judge_locked(terms: Terms, ask: Ask, *, now: datetime, plan: Plan | None = None) -> Judgement:
     """Evaluate terms that are not stored yet, under the same lock."""
     connection = locked_connection(terms.connection_id)
-    return _judged(terms, Gathering(connection=connection, ask=ask, now=now, asked_at=now))
+    return _judged(terms, Gathering(connection=connection, ask=ask, now=now, asked_at=now, plan=plan or Plan()))
 
 
 def _judged(terms: Terms, gathering: Gathering) -> Judgement:
     connection, ask, now = gathering.connection, gathering.ask, gathering.now
-    version = active_version(connection.pk)
+    version = gathering.version = active_version(connection.pk)
     known = facts.gather(policy.facts_needed(version, ask), gathering)
     evaluation = policy.evaluate(version, ask, known, now, approval_may_be_waived=not settings.POLICY_REQUIRE_APPROVAL)
     return Judgement(

@@ -15,6 +15,7 @@ from apps.policies.types import Ask, Fact, FactKind, Facts, FactSpec
 from apps.trades.rules import reservations
 from apps.trades.selectors import equity, exposure
 from apps.trades.services.gathering import ZERO, Gathering, rounded_up
+from apps.trades.services.similar import similar_losses
 from apps.trades.types import Terms
 
 
@@ -229,4 +230,5 @@ _ANSWERS: Final[Mapping[FactKind, Callable[[Gathering, FactSpec], Fact | None]]]
     FactKind.ORDER_RATE: _count,
     FactKind.DUPLICATES: _count,
     FactKind.FX: _fx,
+    FactKind.SIMILAR_LOSSES: similar_losses,
 }

@@ -84,7 +84,8 @@ class Gathering:
             if spec.kind in {FactKind.ORDER_RATE, FactKind.DUPLICATES}:
                 self.counts.setdefault(spec.key, self._count(spec))
         names = dict.fromkeys(name for spec in specs for name in _SOURCES.get(spec.kind, ()))
-        if self.for_lessons:
+        compares = self.proposal_id is None and any(spec.kind is FactKind.SIMILAR_LOSSES for spec in specs)
+        if self.for_lessons or compares:
             names |= dict.fromkeys(_OF_LESSONS)
         questions: list[Question[Any] | None] = [getattr(self, name) for name in names]
         ask(*(one for one in (*questions, *self.counts.values()) if one is not None and not one.is_answered))

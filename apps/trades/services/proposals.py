@@ -233,13 +233,14 @@ def _superseded(proposal_id: UUID, principal: Principal) -> Proposal:
 def _unasked(judged: Judged, keep: Callable[..., Proposal]) -> Proposal:
     """Store what policy asks no person about, approved at once: judged once more, under the lock that every approval
     takes. What policy does not let pass any more is stored as it says now, denied or waiting."""
-    judgement = approval.judge_locked(judged.terms, judged.ask, now=judged.judged_at)
+    plan = None if judged.known is None else judged.known.plan
+    judgement = approval.judge_locked(judged.terms, judged.ask, now=judged.judged_at, plan=plan)
     if judgement.evaluation.outcome is Verdict.ALLOW:
         try:
             with transaction.atomic():
                 return keep(_judged_as(judged, judgement), waived_by=judgement)
         except BudgetExhausted as exhausted:
-            judgement = approval.judge_locked(judged.terms, judged.ask, now=judged.judged_at)
+            judgement = approval.judge_locked(judged.terms, judged.ask, now=judged.judged_at, plan=plan)
             if judgement.evaluation.outcome is Verdict.ALLOW:
                 raise Conflict(exhausted.code, exhausted.message, fix="Propose it again.") from exhausted
     return keep(_judged_as(judged, judgement))
