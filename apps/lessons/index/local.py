@@ -10,13 +10,14 @@ import pickle
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, TypeVar
 from uuid import UUID
 
 import numpy as np
 from qdrant_client import QdrantClient, models
+from qdrant_client.local.qdrant_local import QdrantLocal
 
 from apps.common.errors import Misconfigured, Unavailable
 from apps.lessons.index.matrix import Matrix
@@ -73,6 +74,11 @@ class LocalStore(VectorStore):
             ) from wrong
         except RuntimeError as closed:
             raise held() from closed
+
+    def _create(self, name: str, vectors: Mapping[str, int]) -> None:
+        super()._create(name, vectors)
+        with self._lock:
+            _write_without_waiting(self._client)
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         # Under one lock, or two changes of a point could come to the copy in the other order.
@@ -137,7 +143,9 @@ def _opened(path: Path | str) -> QdrantClient:
     if path == MEMORY:
         return QdrantClient(MEMORY)
     try:
-        return QdrantClient(path=str(path), force_disable_check_same_thread=True)
+        client = QdrantClient(path=str(path), force_disable_check_same_thread=True)
+        _write_without_waiting(client)
+        return client
     except (ValueError, KeyError, TypeError, sqlite3.Error, pickle.UnpicklingError) as damage:
         raise Misconfigured(
             "INDEX_DAMAGED",
@@ -154,6 +162,17 @@ def held() -> Unavailable:
         "Another process has the vector index open: a local index is one process's alone.",
         fix="Leave it to the running Aika, or stop that first; for several processes set QDRANT_URL.",
     )
+
+
+def _write_without_waiting(client: QdrantClient) -> None:
+    """Local mode commits each point by itself and waits for the disk each time: minutes for some thousands. A machine
+    that loses power may lose the last ones this way, and nothing else: the drift check writes them again."""
+    inside = client._client
+    assert isinstance(inside, QdrantLocal)  # noqa: S101  what a client with a path is
+    for collection in inside.collections.values():
+        if collection.storage is not None:
+            collection.storage.storage.execute("PRAGMA journal_mode=WAL")
+            collection.storage.storage.execute("PRAGMA synchronous=NORMAL")
 
 
 def _loaded(client: QdrantClient, collection: str) -> Matrix:

@@ -69,11 +69,14 @@ class Matrix:
         rows = np.flatnonzero(self._standing(question.name, where))
         if not len(rows) or limit < 1:
             return []
-        scores = self._vectors[question.name][: self._used] @ _of_length_one(question.vector)
+        vectors, vector = self._vectors[question.name][: self._used], _of_length_one(question.vector)
+        # Copying rows out costs more than multiplying by all of them, unless they are few.
+        scores = vectors[rows] @ vector if 4 * len(rows) < self._used else (vectors @ vector)[rows]
         if len(rows) > limit:
-            rows = rows[np.argpartition(-scores[rows], limit - 1)[:limit]]
-        rows = rows[np.argsort(-scores[rows], kind="stable")]
-        return [Hit(self._subjects[row], score) for row, score in zip(rows, scores[rows].tolist(), strict=True)]
+            best = np.argpartition(-scores, limit - 1)[:limit]
+            rows, scores = rows[best], scores[best]
+        order = np.argsort(-scores, kind="stable")
+        return [Hit(self._subjects[row], score) for row, score in zip(rows[order], scores[order].tolist(), strict=True)]
 
     def _standing(self, name: str, where: Where) -> NDArray[np.bool_]:
         mask = self._has[name][: self._used].copy()

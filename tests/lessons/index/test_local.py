@@ -115,6 +115,24 @@ def test_what_was_written_is_there_after_a_restart(folder: Path) -> None:
     again.close()
 
 
+def test_a_point_is_written_without_waiting_for_the_disk(folder: Path) -> None:
+    """Each point is a commit of its own: waiting for each makes minutes of a rebuild of some thousands."""
+    first = LocalStore(folder)
+    first.ensure_collection("lessons__a", {"thesis": 8, "narrative": 8})
+    modes = [pragmas(first)]
+    first.close()
+    again = LocalStore(folder)
+    modes.append(pragmas(again))
+    again.close()
+    assert modes == [("wal", 1), ("wal", 1)]
+
+
+def pragmas(store: LocalStore) -> tuple[str, int]:
+    (collection,) = store._client._client.collections.values()  # type: ignore[attr-defined]
+    asked = collection.storage.storage.execute
+    return asked("PRAGMA journal_mode").fetchone()[0], asked("PRAGMA synchronous").fetchone()[0]
+
+
 def test_a_second_one_in_this_process_is_refused(folder: Path) -> None:
     first = LocalStore(folder)
     with pytest.raises(Unavailable, match="INDEX_HELD"):
