@@ -249,3 +249,21 @@ class Evidence:
     unknown_facts: Sequence[str] = ()
     supposing: Mapping[str, "Evidence"] = field(default_factory=dict)
     details: Mapping[str, object] = field(default_factory=dict)
+
+
+class MediaType(StrEnum):
+    """The kinds of document that are read."""
+
+    TEXT = "text/plain"
+    MARKDOWN = "text/markdown"
+    HTML = "text/html"
+    PDF = "application/pdf"
+
+
+class IngestOutcome(StrEnum):
+    """What became of a document that was handed over."""
+
+    ADDED = "ADDED"
+    CHANGED = "CHANGED"
+    UNCHANGED = "UNCHANGED"
+    REFUSED = "REFUSED"

@@ -2,7 +2,13 @@
 
 from apps.lessons.models.cases import Case, CaseTag, CaseViolation, Lesson
 from apps.lessons.models.index import IndexEntry, IndexLook, IndexSpace
-from apps.lessons.models.knowledge import KnowledgeChunk, KnowledgeDocument, KnowledgeSource, KnowledgeVersion
+from apps.lessons.models.knowledge import (
+    KnowledgeChunk,
+    KnowledgeDocument,
+    KnowledgeSource,
+    KnowledgeTerm,
+    KnowledgeVersion,
+)
 from apps.lessons.models.recalls import Evaluation, Recall, RecallFeedback, RecallItem
 
 __all__ = [
@@ -16,6 +22,7 @@ __all__ = [
     "KnowledgeChunk",
     "KnowledgeDocument",
     "KnowledgeSource",
+    "KnowledgeTerm",
     "KnowledgeVersion",
     "Lesson",
     "Recall",

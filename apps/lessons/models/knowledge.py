@@ -17,6 +17,7 @@ class KnowledgeSource(models.Model):
     enabled = models.BooleanField(default=True)
     looked_at = models.DateTimeField(null=True, editable=False)
     problem = models.TextField(blank=True, editable=False)
+    refused = models.JSONField(default=dict, editable=False, help_text="Id -> stamp, code and reason of what is refused.")
 
     class Meta:
         ordering: ClassVar = ["path"]
@@ -38,16 +39,19 @@ class KnowledgeDocument(models.Model):
     number = models.PositiveIntegerField(default=1)
     removed_at = models.DateTimeField(null=True)
     added_by = models.CharField(max_length=120)
+    stamp = models.CharField(max_length=80, blank=True, help_text="Of the file it was read from: size, inode, times.")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
     class Meta:
         default_permissions = ("view", "add")
         ordering: ClassVar = ["title"]
+        # Two, since SQLite cannot treat two nulls as the same.
         constraints: ClassVar = [
+            models.UniqueConstraint(fields=["desk", "external_id"], name="knowledge_document_once"),
             models.UniqueConstraint(
-                fields=["desk", "external_id"], nulls_distinct=False, name="knowledge_document_once"
-            )
+                fields=["external_id"], condition=Q(desk__isnull=True), name="knowledge_document_once_of_all"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -85,6 +89,7 @@ class KnowledgeChunk(models.Model):
     start = models.PositiveIntegerField()
     end = models.PositiveIntegerField()
     digest = models.CharField(max_length=64)
+    words = models.PositiveIntegerField(default=0)
     current = models.BooleanField(default=True)
 
     class Meta:
@@ -94,6 +99,26 @@ class KnowledgeChunk(models.Model):
             models.UniqueConstraint(fields=["version", "ordinal"], name="knowledge_chunk_once"),
             models.CheckConstraint(condition=Q(end__gt=models.F("start")), name="knowledge_chunk_has_text"),
         ]
+        indexes: ClassVar = [models.Index(fields=["desk"], condition=Q(current=True), name="knowledge_chunk_current")]
 
     def __str__(self) -> str:
         return f"{self.version_id}.{self.ordinal}"
+
+
+class KnowledgeTerm(models.Model):
+    """A word of a current piece: what is searched where the index cannot be, and beside it. `desk` and `length` (its
+    words) repeat the piece's, so that a search reads one index. Rows of pieces that are no longer current are deleted.
+    """
+
+    chunk = models.ForeignKey(KnowledgeChunk, on_delete=models.CASCADE, related_name="terms")
+    desk = models.ForeignKey("accounts.Desk", on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    term = models.CharField(max_length=40)
+    count = models.PositiveIntegerField()
+    length = models.PositiveIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        indexes: ClassVar = [models.Index(fields=["term", "desk"], name="knowledge_term_desk")]
+
+    def __str__(self) -> str:
+        return f"{self.term} ({self.count})"
