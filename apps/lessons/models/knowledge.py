@@ -17,7 +17,9 @@ class KnowledgeSource(models.Model):
     enabled = models.BooleanField(default=True)
     looked_at = models.DateTimeField(null=True, editable=False)
     problem = models.TextField(blank=True, editable=False)
-    refused = models.JSONField(default=dict, editable=False, help_text="Id -> stamp, code and reason of what is refused.")
+    refused = models.JSONField(
+        default=dict, editable=False, help_text="Id -> stamp, code and reason of what is refused."
+    )
 
     class Meta:
         ordering: ClassVar = ["path"]

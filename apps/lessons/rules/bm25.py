@@ -14,11 +14,14 @@ B: Final = 0.75
 
 _TERM: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+(?:['\u2019][^\W_]+)?")
 _STOP: Final = frozenset(
-    "a about after all also am an and any are as at be because been before being but by can could did do does doing "
-    "down for from further had has have having he her here hers him his how i if in into is it its itself just me more "
-    "most my no nor not of off on once only or other our ours out over own same she should so some such than that the "
-    "their theirs them then there these they this those through to too under until up very was we were what when where "
-    "which while who whom why will with would you your yours".split()
+    re.findall(
+        "[a-z]+",
+        """a about after all also am an and any are as at be because been before being but by can could did do does
+        doing down for from further had has have having he her here hers him his how i if in into is it its
+        itself just me more most my no nor not of off on once only or other our ours out over own same she should
+        so some such than that the their theirs them then there these they this those through to too under until
+        up very was we were what when where which while who whom why will with would you your yours""",
+    )
 )
 _ENDINGS: Final = (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("s", ""))
 _STEM_MIN: Final = 3
@@ -61,7 +64,7 @@ def _folded(text: str) -> str:
 
 
 def _stem(word: str) -> str:
-    """Without its ending: `stops`, `stopped` and `stopping` are `stop`. Only English words of Latin letters have one."""
+    """Without its ending: `stops`, `stopped` and `stopping` are `stop`. As English words are."""
     if not word.isascii() or word.isdigit():
         return word
     for ending, instead in _ENDINGS:

@@ -169,7 +169,11 @@ def _headings(text: str) -> Iterable[Heading]:
 
 def _heading(lines: Sequence[str], number: int, bare: str) -> tuple[int, str] | None:
     hashes = len(bare) - len(bare.lstrip("#"))
-    if 1 <= hashes <= HEADING_LEVELS and bare[hashes : hashes + 1] in {" ", "\t"} and not lines[number].startswith("    "):
+    if (
+        1 <= hashes <= HEADING_LEVELS
+        and bare[hashes : hashes + 1] in {" ", "\t"}
+        and not lines[number].startswith("    ")
+    ):
         return _worded(hashes, bare[hashes:].strip().rstrip("#"))
     below = lines[number + 1].strip() if number + 1 < len(lines) else ""
     is_alone = number == 0 or not lines[number - 1].strip()

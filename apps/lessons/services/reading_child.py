@@ -1,4 +1,4 @@
-"""A process that reads one HTML or PDF from standard input and writes its blocks as JSON. Run as a file, never imported.
+"""A process that reads one HTML or PDF from standard input and writes its blocks as JSON. Run as a file, not imported.
 
 Parsers of these formats can be kept busy for hours, or be made to fill the memory, by a few kilobytes: here that ends
 this process and nothing else. It knows no database, no setting and no secret.
@@ -16,15 +16,16 @@ MEMORY_BYTES_MAX: Final = 1 << 30
 PAGES_MAX: Final = 500
 CHARS_MAX: Final = 2_000_000
 # What nobody reads on the page, and what runs.
-DROPPED: Final = frozenset(
-    "script style noscript template iframe object embed applet svg math canvas audio video head form button select "
-    "option textarea input -comment".split()
-)
+DROPPED: Final = {
+    *("script", "style", "noscript", "template", "iframe", "object", "embed", "applet", "svg", "math", "canvas"),
+    *("audio", "video", "head", "button", "select", "option", "textarea", "input", "-comment"),
+}
 HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
-BLOCKS: Final = frozenset(
-    "address article aside blockquote body caption center dd details div dl dt fieldset figcaption figure footer header "
-    "hr html legend li main nav ol p pre section summary table tbody tfoot thead tr ul".split()
-) | set(HEADINGS)
+BLOCKS: Final = {
+    *("address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt"),
+    *("fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "html", "legend", "li", "main", "nav"),
+    *("ol", "p", "pre", "section", "summary", "table", "tbody", "tfoot", "thead", "tr", "ul", *HEADINGS),
+}
 CELLS: Final = frozenset({"td", "th"})
 
 
@@ -54,55 +55,73 @@ def read_html(raw: bytes) -> tuple[str, list[tuple[int, str]]]:
 
     parser = LexborHTMLParser(raw.decode("utf-8-sig"))
     titled = parser.css_first("title")
-    blocks = list(_html_blocks(parser.root))
-    first = next((text for level, text in blocks if level == 1), "")
-    return (titled.text() if titled else "") or first, blocks
+    walk = _Walk()
+    walk.over(parser.root)
+    first = next((text for level, text in walk.blocks if level == 1), "")
+    return (titled.text() if titled else "") or first, walk.blocks
 
 
-def _html_blocks(root: Any) -> Iterator[tuple[int, str]]:
-    """Paragraphs and headings in order. Walks without recursion: pages may nest as deep as they like."""
-    parts: list[str] = []
-    level, pre = 0, 0
-    node, total = root, 0
-    while node is not None:
-        tag = node.tag
-        if _is_block(tag) and parts:
-            yield level, _joined(parts, pre)
-            parts = []
-        is_dropped = tag in DROPPED or _is_hidden(node)
-        if tag == "-text":
-            total += len(node.text_content or "")
-            if total > CHARS_MAX:
-                raise Refused("DOCUMENT_TOO_LONG")
-            parts.append(node.text_content or "")
-        elif tag == "br":
-            parts.append("\n")
-        elif not is_dropped:
-            level = HEADINGS.get(tag, level)
-            pre += tag == "pre"
-            if tag == "li":
-                parts.append("- ")
-        below = None if is_dropped else node.child
-        while below is None and node is not None:
-            tag = node.tag
-            if _is_block(tag) and parts:
-                yield level, _joined(parts, pre)
-                parts = []
-            if tag in HEADINGS:
-                level = 0
-            pre -= tag == "pre" and pre > 0
-            if tag in CELLS:
-                parts.append(" | ")
-            if node.mem_id == root.mem_id:
-                return
-            below = node.next
-            node = below if below is not None else node.parent
-        else:
+class _Walk:
+    """Paragraphs and headings in order. Without recursion: pages may nest as deep as they like."""
+
+    def __init__(self) -> None:
+        self.blocks: list[tuple[int, str]] = []
+        self._parts: list[str] = []
+        self._level = self._pre = self._total = 0
+
+    def over(self, root: Any) -> None:
+        node = root
+        while node is not None:
+            below = node.child if self._enter(node) else None
+            while below is None and node is not None:
+                self._leave(node)
+                if node.mem_id == root.mem_id:
+                    return
+                below = node.next
+                node = node.parent
             node = below
 
+    def _enter(self, node: Any) -> bool:
+        """Whether what is in it is read."""
+        tag = node.tag
+        if tag == "-text":
+            self._say(node.text_content or "")
+            return False
+        if tag in BLOCKS:
+            self._end_block()
+        if tag in DROPPED or _is_hidden(node):
+            return False
+        self._level = HEADINGS.get(tag, self._level)
+        self._pre += tag == "pre"
+        if tag in {"br", "li"}:
+            self._parts.append("\n" if tag == "br" else "- ")
+        return True
 
-def _is_block(tag: str) -> bool:
-    return tag in BLOCKS
+    def _leave(self, node: Any) -> None:
+        tag = node.tag
+        if tag in BLOCKS:
+            self._end_block()
+        if tag in HEADINGS:
+            self._level = 0
+        if tag in CELLS:
+            self._parts.append(" | ")
+        if tag == "pre" and self._pre:
+            self._pre -= 1
+
+    def _say(self, text: str) -> None:
+        self._total += len(text)
+        if self._total > CHARS_MAX:
+            raise Refused("DOCUMENT_TOO_LONG")
+        self._parts.append(text)
+
+    def _end_block(self) -> None:
+        if self._pre:
+            text = "".join(self._parts).strip("\n")
+        else:
+            text = "\n".join(" ".join(line.split()) for line in _lines(self._parts)).strip(" |\n")
+        if text:
+            self.blocks.append((self._level, text))
+        self._parts = []
 
 
 def _is_hidden(node: Any) -> bool:
@@ -114,15 +133,8 @@ def _is_hidden(node: Any) -> bool:
     return (
         "hidden" in attributes
         or attributes.get("aria-hidden") == "true"
-        or any(one in style for one in ("display:none", "visibility:hidden", "font-size:0", "opacity:0;"))
+        or any(one in style for one in ("display:none", "visibility:hidden", "font-size:0"))
     )
-
-
-def _joined(parts: list[str], pre: int) -> str:
-    text = "".join(parts)
-    if not pre:
-        text = "\n".join(" ".join(line.split()) for line in _lines(parts))
-    return text.strip(" |\n") if not pre else text.strip("\n")
 
 
 def _lines(parts: list[str]) -> Iterator[str]:
