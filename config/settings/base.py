@@ -31,6 +31,8 @@ TOKEN_ENCRYPTION_KEYS = env.words("TOKEN_ENCRYPTION_KEY")
 EMBEDDINGS_PROVIDERS = frozenset({"hash", "static", "sentence_transformers"})
 EMBEDDINGS_PROVIDER = env.choice("EMBEDDINGS_PROVIDER", default="hash", choices=EMBEDDINGS_PROVIDERS)
 EMBEDDINGS_MODEL = env.text("EMBEDDINGS_MODEL")
+# Watched sources of knowledge lie in it, and nothing else of this machine is read by the clock. Empty: there are none.
+KNOWLEDGE_ROOT = env.text("KNOWLEDGE_ROOT")
 COINBASE_CLIENT_ID = env.text("COINBASE_CLIENT_ID")
 COINBASE_CLIENT_SECRET = env.text("COINBASE_CLIENT_SECRET")
 COINBASE_REDIRECT_URI = env.url("COINBASE_REDIRECT_URI", schemes=frozenset({"http", "https"}))

@@ -1,6 +1,7 @@
 """Settings of `make run` and of `manage.py` on a developer's machine: embedded stores, secrets made on first use."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 from config.env import env
 from config.home import home_secrets, make_home
@@ -10,6 +11,7 @@ from config.settings.base import (
     AUDIT_SEAL_KEY_FILE,
     DATA_DIR,
     EMBEDDINGS_PROVIDERS,
+    KNOWLEDGE_ROOT,
     LOGGING,
     SESSION_COOKIE_AGE,
     TOKEN_ENCRYPTION_KEYS,
@@ -28,6 +30,8 @@ ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", default=("localhost", "127.0.0.1
 AUDIT_SEAL_KEY_FILE = AUDIT_SEAL_KEY_FILE or str(DATA_DIR / "audit-seal-key.pem")
 AUDIT_SEAL_PUBLIC_KEYS_PATH = DATA_DIR / "audit-seal-keys.txt"
 AUDIT_ANCHOR_DIR = AUDIT_ANCHOR_DIR or str(DATA_DIR / "anchors")
+KNOWLEDGE_ROOT = KNOWLEDGE_ROOT or str(DATA_DIR / "knowledge")
+Path(KNOWLEDGE_ROOT).mkdir(parents=True, exist_ok=True)
 # Found by meaning, where the weights could be installed (see requirements/base.in); else by shared words.
 EMBEDDINGS_PROVIDER = env.choice(
     "EMBEDDINGS_PROVIDER", default="static" if find_spec("wordllama") else "hash", choices=EMBEDDINGS_PROVIDERS

@@ -23,6 +23,7 @@ if DATABASE_URL:
 TOKEN_ENCRYPTION_KEYS = ("dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk=",)
 ALLOWED_HOSTS = ["testserver", "localhost"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+KNOWLEDGE_ROOT = ""
 INDEX_PATH = ":memory:"
 QDRANT_URL = ""  # what a machine has configured is not for tests; QDRANT_TEST_URL names one that is
 STORAGES = {

@@ -79,7 +79,12 @@ class Prepared:
 
 
 def ingest(
-    *, items: Sequence[Item], desk_id: UUID | None, actor: Actor, now: datetime, source: "KnowledgeSource | None" = None
+    *,
+    items: Sequence[Item | Ingested],
+    desk_id: UUID | None,
+    actor: Actor,
+    now: datetime,
+    source: "KnowledgeSource | None" = None,
 ) -> list[Ingested]:
     """Take these in for a desk, or with None for everybody, each in a transaction of its own; in their order.
 
@@ -88,8 +93,8 @@ def ingest(
     return store(prepare(items), desk_id=desk_id, actor=actor, now=now, source=source)
 
 
-def prepare(items: Sequence[Item]) -> list[Prepared | Ingested]:
-    """Read and cut, outside any transaction: this is what takes long. Raises Invalid TOO_MANY_ITEMS."""
+def prepare(items: Sequence[Item | Ingested]) -> list[Prepared | Ingested]:
+    """Read and cut, outside any transaction: this is what takes long. Results pass. Raises Invalid TOO_MANY_ITEMS."""
     if len(items) > ITEMS_MAX:
         raise Invalid(
             "TOO_MANY_ITEMS",
@@ -98,7 +103,7 @@ def prepare(items: Sequence[Item]) -> list[Prepared | Ingested]:
             field="items",
         )
     counted = Counter(item.id for item in items)
-    return [_prepared(item, is_double=counted[item.id] > 1) for item in items]
+    return [item if isinstance(item, Ingested) else _prepared(item, is_double=counted[item.id] > 1) for item in items]
 
 
 def store(
@@ -148,7 +153,7 @@ def _prepared(item: Item, *, is_double: bool) -> Prepared | Ingested:
 
 
 def _check_id(item_id: str, *, is_double: bool) -> None:
-    if not item_id.strip() or len(item_id) > ID_CHARS_MAX or normalised(item_id) != item_id or "\n" in item_id:
+    if not item_id or len(item_id) > ID_CHARS_MAX or item_id != item_id.strip() or not item_id.isprintable():
         raise Invalid(
             "DOCUMENT_ID_MALFORMED",
             f"An id has 1 to {ID_CHARS_MAX} characters in one line, no control characters, no blanks around it.",
