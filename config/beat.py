@@ -148,4 +148,10 @@ SCHEDULE: tuple[Periodic, ...] = (
         every_s=3600,
         why="Stops: points of texts that are gone stay in the index. Nothing else: no answer shows them.",
     ),
+    Periodic(
+        name="Take in watched knowledge",
+        task="lessons.watch_knowledge",
+        every_s=60,
+        why="Stops: documents changed in watched folders are not taken in, and answers cite what they said before.",
+    ),
 )

@@ -7,8 +7,9 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
+from apps.audit.types import Actor
 from apps.common.errors import Unavailable
-from apps.lessons.services import index_checks, indexing
+from apps.lessons.services import index_checks, indexing, knowledge_items, knowledge_sources
 
 logger = logging.getLogger(__name__)
 
@@ -37,3 +38,20 @@ def sweep_index(**extra: Any) -> dict[str, Any]:
     except Unavailable as away:
         logger.warning("The vector index was not swept: %s", away)
         return {"stopped": away.code}
+
+
+def _ingest(payload: dict[str, Any], **_later: Any) -> dict[str, Any]:
+    """Take in documents: `{"items": [{"id": "doc-1", "text": "…"}]}`, for a desk if it is named. Refusals are counted."""
+    actor = Actor.system("ingest_knowledge")
+    return knowledge_items.summary_of(knowledge_items.take_in(payload=payload, actor=actor, now=timezone.now()))
+
+
+ingest_knowledge = shared_task(_ingest, name="lessons.ingest_knowledge", queue="default")
+# By its bare name too: that is what senders outside of Aika were told.
+ingest_knowledge_by_name = shared_task(_ingest, name="ingest_knowledge", queue="default")
+
+
+@shared_task(name="lessons.watch_knowledge", queue="default")
+def watch_knowledge(**_later: Any) -> dict[str, int]:
+    """Take in what changed in watched sources."""
+    return knowledge_sources.watch(now=timezone.now())

@@ -45,6 +45,7 @@ class ApiView(APIView):
     """One noun of the API. A subclass says who may use each method; what is not listed is not there."""
 
     access: ClassVar[Mapping[str, type[BasePermission]]]
+    body_bytes_max: ClassVar[int] = bodies.BODY_BYTES_MAX
     content_negotiation_class = OnlyJson
     throttle_classes: tuple[type[CallerRate], ...] = (CallerRate,)
     http_method_names = ("get", "head", "post")
@@ -55,7 +56,7 @@ class ApiView(APIView):
         if self._access_to(method) is None:
             raise MethodNotAllowed(method)
         if method == "POST":
-            _check_body(request)
+            _check_body(request, self.body_bytes_max)
         super().initial(request, *args, **kwargs)
 
     def get_permissions(self) -> list[BasePermission]:
@@ -83,12 +84,12 @@ class ApiView(APIView):
         return finished
 
 
-def _check_body(request: Request) -> None:
-    """Raises BodyTooLarge for more than 64 KiB, and UnsupportedMediaType for what is not JSON in UTF-8."""
+def _check_body(request: Request, most: int) -> None:
+    """Raises BodyTooLarge for more than the view takes, and UnsupportedMediaType for what is not JSON in UTF-8."""
     declared = request.META.get("CONTENT_LENGTH") or "0"
     length = int(declared) if declared.isascii() and declared.isdigit() else 0
-    if length > bodies.BODY_BYTES_MAX:
-        raise _too_large(length)
+    if length > most:
+        raise _too_large(length, most)
     header = Message()
     header["Content-Type"] = request.META.get("CONTENT_TYPE") or ""
     charset = (header.get_content_charset() or "utf-8").replace("_", "-")
@@ -96,21 +97,22 @@ def _check_body(request: Request) -> None:
         raise UnsupportedMediaType(str(header["Content-Type"])[:100])
 
 
-def _too_large(length: int) -> BodyTooLarge:
+def _too_large(length: int, most: int) -> BodyTooLarge:
+    is_usual = most == bodies.BODY_BYTES_MAX
     return BodyTooLarge(
         "BODY_TOO_LARGE",
-        f"The body has {length} bytes, and at most {bodies.BODY_BYTES_MAX} are taken.",
-        fix="Send a shorter rationale: every other field is small.",
+        f"The body has {length} bytes, and at most {most} are taken.",
+        fix="Send a shorter rationale: every other field is small." if is_usual else "Send it in several requests.",
         bytes=str(length),
-        max=str(bodies.BODY_BYTES_MAX),
+        max=str(most),
     )
 
 
-def raw_body(request: Request) -> bytes:
+def raw_body(request: Request, *, most: int = bodies.BODY_BYTES_MAX) -> bytes:
     """The bytes of the body. Raises BodyTooLarge, also where the length was not declared."""
     raw: bytes = request._request.body
-    if len(raw) > bodies.BODY_BYTES_MAX:
-        raise _too_large(len(raw))
+    if len(raw) > most:
+        raise _too_large(len(raw), most)
     return raw
 
 

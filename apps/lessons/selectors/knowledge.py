@@ -2,12 +2,19 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db.models import Avg, Case, Count, F, FloatField, Q, QuerySet, Sum, Value, When
 
+from apps.accounts.selectors import desks_of as seats_of
+from apps.accounts.types import Principal
+from apps.connectors.selectors import connections_for
 from apps.lessons.models import KnowledgeChunk, KnowledgeDocument, KnowledgeTerm
 from apps.lessons.rules import bm25
+
+if TYPE_CHECKING:
+    from apps.accounts.models import Desk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +24,14 @@ class WordHit:
     chunk: UUID
     score: float
     coverage: float
+
+
+def desks_for(principal: Principal) -> QuerySet["Desk"]:
+    """The desks a caller is at; a key is at those of its owner that it has a connection of."""
+    seats = seats_of(principal.user_id)
+    if principal.is_person:
+        return seats
+    return seats.filter(pk__in=connections_for(principal).values("desk"))
 
 
 def of_desks(desk_ids: Collection[UUID]) -> Q:
