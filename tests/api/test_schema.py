@@ -165,6 +165,9 @@ def test_answers_of_real_rows_are_what_the_schema_says(
     told = {"trade_id": "t-1", "instrument": "ETH-USD", "side": "BUY", "quantity": "1", "tags": ["no_stop"]}
     told |= {"entry_price": "2000", "exit_price": "1900", "holding_s": 60, "planned_stop": "1950"}
     keep("POST /api/v1/trades/outcome", bot.post("/trades/outcome", told, Idempotency_Key="t-1"))
+    document = {"id": "stops.md", "text": "# Stops\n\nSet a stop before the order."}
+    keep("POST /api/v1/knowledge", bot.post("/knowledge", {"items": [document]}))
+    assert keep("POST /api/v1/knowledge/query", bot.post("/knowledge/query", {"text": "where is my stop"}))["items"]
     keep("POST /api/v1/trading-state/reduce", bot.post("/trading-state/reduce", {"reason": "Slower."}))
     keep("POST /api/v1/trading-state/halt", bot.post("/trading-state/halt", {"reason": "Done."}))
     keep("GET /api/v1/trading-state", bot.get("/trading-state"))

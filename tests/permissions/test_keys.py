@@ -30,6 +30,8 @@ OPEN_TO_A_KEY = {
     "GET api/v1/trading-state",
     "POST api/v1/trades/orders/<str:order_id>/cancel",
     "POST api/v1/trades/outcome",
+    "POST api/v1/knowledge",
+    "POST api/v1/knowledge/query",
     "POST api/v1/trades/preview",
     "POST api/v1/trades/proposals",
     "POST api/v1/trades/proposals/<str:proposal_id>/withdraw",

@@ -21,8 +21,8 @@ ACTOR = Actor.system("manage.py ingest_knowledge")
 
 class Command(LongCommand):
     help = (
-        "Take in text (.txt), Markdown (.md), HTML and PDF files, or folders of them. What is unchanged is skipped; links "
-        "are not followed. Exit code 0: all of it is in; 2: something was refused, and the rest is in."
+        "Take in text (.txt), Markdown (.md), HTML and PDF files, or folders of them. What is unchanged is skipped; "
+        "links are not followed. Exit code 0: all of it is in; 2: something was refused, and the rest is in."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
