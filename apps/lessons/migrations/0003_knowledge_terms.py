@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0006_browser_session'),
-        ('lessons', '0001_initial'),
+        ('lessons', '0002_index_claims'),
     ]
 
     operations = [
