@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0006_browser_session'),
-        ('lessons', '0002_index_claims'),
+        ('lessons', '0003_case_counted'),
     ]
 
     operations = [
