@@ -58,9 +58,9 @@ def by_words(text: str, *, desk_ids: Collection[UUID], limit: int) -> list[WordH
     best = list(
         rows.order_by()
         .values("chunk")
-        .annotate(score=_score(weights, facts["average"]))
-        .order_by("-score", "chunk")
-        .values_list("chunk", "score")[:limit]
+        .annotate(weighed=_score(weights, facts["average"]))
+        .order_by("-weighed", "chunk")
+        .values_list("chunk", "weighed")[:limit]
     )
     for chunk, term in rows.filter(chunk__in=[chunk for chunk, _ in best]).values_list("chunk", "term"):
         matched.setdefault(chunk, set()).add(term)
