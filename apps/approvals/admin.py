@@ -35,6 +35,7 @@ class VoteAdmin(ReadOnlyAdmin[Vote]):
         "desk_of_one",
         "environment",
         "comment",
+        "difference",
         "second_factor",
         "quote",
         "digest",

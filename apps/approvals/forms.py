@@ -11,7 +11,8 @@ ASSERTION_CHARS_MAX = 8_000
 
 
 class VoteForm(forms.Form):
-    """The hidden fields name what stood on the page; the comment is the person's own."""
+    """The hidden fields name what stood on the page; the comment, and what is different this time, are
+    the person's own."""
 
     digest = forms.CharField(max_length=64, required=False)
     signed_quote = forms.CharField(max_length=TOKEN_CHARS_MAX, required=False)
@@ -20,6 +21,7 @@ class VoteForm(forms.Form):
     code = forms.CharField(max_length=16, required=False)
     assertion = forms.CharField(max_length=ASSERTION_CHARS_MAX, required=False)
     comment = forms.CharField(max_length=COMMENT_CHARS_MAX, required=False, strip=True)
+    difference = forms.CharField(max_length=COMMENT_CHARS_MAX, required=False, strip=True)
 
     def proof(self) -> Proof:
         """The second factor that came with it, if any."""

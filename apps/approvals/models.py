@@ -32,6 +32,7 @@ class Vote(models.Model):
     policy_version = models.ForeignKey("policies.PolicyVersion", on_delete=models.PROTECT, related_name="+")
     quote = models.JSONField(default=dict)
     comment = models.TextField(blank=True)
+    difference = models.TextField(blank=True, help_text="What is different this time, where similar trades lost.")
     second_factor = models.CharField(
         max_length=40, blank=True, help_text="Shown for this vote: its kind and a fingerprint. Empty: none was."
     )

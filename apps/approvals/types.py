@@ -48,6 +48,8 @@ class VoteResult:
 
 
 def tier_text(tier: Tier) -> str:
-    """A tier as one comparable text: `2:approver,risk`, and `+second_factor` where each must show one."""
+    """A tier as one comparable text: `2:approver,risk`, with `+second_factor` where each must show one, and
+    `+difference` where each must write what is different this time."""
     shown = "+second_factor" if tier.second_factor else ""
-    return f"{tier.needed}:{','.join(sorted(tier.roles))}{shown}"
+    written = "+difference" if tier.difference else ""
+    return f"{tier.needed}:{','.join(sorted(tier.roles))}{shown}{written}"

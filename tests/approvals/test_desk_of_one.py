@@ -136,6 +136,7 @@ class TestDatabase:
             "policy_version_id": key(desk.version.pk),
             "quote": "{}",
             "comment": "",
+            "difference": "",
             "second_factor": "",
             "created_at": timezone.now() if native else "2026-03-02 14:46:00",
         }

@@ -11,6 +11,7 @@ from apps.trades.models import Order, Proposal
 from apps.trades.types import OrderState, ProposalState
 from tests.browser.conftest import PHONE, WIDE, SignIn, Ticker
 from tests.factories.desk import PaperDesk
+from tests.factories.similar import lost, proposed
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -58,6 +59,32 @@ def test_the_price_ages_in_sight_and_approve_goes_and_comes_with_it(
         expect(approve).to_be_enabled(timeout=5000)
     finally:
         again.silence()
+
+
+def test_where_similar_trades_lost_approving_needs_what_is_different(
+    desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn
+) -> None:
+    lost(desk_live)
+    proposal = proposed(desk_live)
+    page = sign_in(desk_live.approver)
+    open_page(page, proposal)
+    expect(page.locator("#difference-help")).to_contain_text("3 of 3 similar trades in 30 days lost")
+    page.locator("#approve").click()
+    expect(page.locator("#difference-missing")).to_be_visible()
+    expect(page.locator("#difference")).to_be_focused()
+    page.locator("#difference").fill("Too short.")
+    page.locator("#approve").click()
+    expect(page.locator("#difference-missing")).to_contain_text("at least 20 characters")
+    expect(page.locator("#difference")).to_have_value("Too short.")
+    assert Vote.objects.count() == 0
+
+    page.locator("#difference").fill("Half the size, and the stop rests at the venue.")
+    page.locator("#approve").click()
+    expect(page.locator(".votes")).to_contain_text("Half the size, and the stop rests at the venue.")
+    assert Vote.objects.get().difference == "Half the size, and the stop rests at the venue."
+    proposal.refresh_from_db()
+    assert (proposal.state, proposal.needed) == (ProposalState.AWAITING_APPROVAL, 2)
+    assert [trouble for trouble in page.troubles if "400" not in trouble] == []  # type: ignore[attr-defined]
 
 
 def test_declining_needs_a_sentence_and_ends_it(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn) -> None:

@@ -1,7 +1,6 @@
 """What the memory says of trades like a proposal goes into its decision, stays there, and is asked at each gate."""
 
 import json
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,42 +8,18 @@ import pytest
 from django.utils import timezone
 
 from apps.common import canonical
-from apps.lessons.models import Case
 from apps.lessons.services import reviews
-from apps.lessons.types import Fact
 from apps.policies.models import Decision
-from apps.trades.models import Proposal, ProposalFacts
-from apps.trades.services import approval, proposals
-from apps.trades.types import Narrative
+from apps.trades.models import ProposalFacts
+from apps.trades.services import approval
 from tests.factories.accounts import DeskFactory
 from tests.factories.desk import PaperDesk
-from tests.factories.lessons import CaseFactory
+from tests.factories.similar import CHASED, lost, proposed
 from tests.factories.tampering import guards_lifted
 from tests.factories.trading import change_policy, replayed, rules_with
 
 pytestmark = pytest.mark.django_db
 KEY = "SIMILAR_LOSSES:EXECUTION,PROCESS_ERROR:2592000"
-
-
-NO_STOP = Fact(name="has_planned_stop", value=Decimal(0), unit="yes", limit=Decimal(1), violated=True)
-CHASED = Fact(name="chase", value=Decimal(2), unit="ATR", limit=Decimal("0.5"), violated=True)
-
-
-def lost(paper: PaperDesk, number: int = 3, **changed: Any) -> list[Case]:
-    """Trades of the desk that lost yesterday, with a target and without a stop as the proposals of these tests."""
-    values = {"tags": (), "facts": (NO_STOP,), "closed_at": timezone.now() - timedelta(days=1), **changed}
-    return [CaseFactory(**{"desk": paper.desk, **values}) for _ in range(number)]
-
-
-def proposed(paper: PaperDesk, **changes: Any) -> Proposal:
-    """A proposal with a target and no stop."""
-    return proposals.propose(
-        intent=paper.intent(**changes),
-        narrative=Narrative(rationale="It has held twice.", target=Decimal(70_000)),
-        principal=paper.principal,
-        idempotency_key="",
-        now=timezone.now(),
-    )
 
 
 def evidence_of(decision: Decision) -> dict[str, str]:

@@ -19,6 +19,7 @@ class Vote(Shape):
     verb = Verb()
     approver = Words()
     comment = Words()
+    difference = Words(about="What is different this time, where similar trades lost.")
     policy_version = Uuid()
     created_at = Instant()
 

@@ -101,6 +101,7 @@ class ApproveView(ApiView):
             comment=values["comment"],
             now=timezone.now(),
             proof=Proof(code=values["code"], assertion=values["assertion"]),
+            difference=values["difference"],
         )
         return answer(_record(result))
 

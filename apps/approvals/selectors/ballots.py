@@ -105,6 +105,7 @@ def vote_record(vote: Vote) -> Record:
         "verb": vote.verb,
         "approver": vote.approver.shown_name,
         "comment": vote.comment,
+        "difference": vote.difference,
         "policy_version": str(vote.policy_version_id),
         "created_at": instant_text(vote.created_at),
     }

@@ -46,6 +46,7 @@ def ballot_of(known: Gathered, price: Price, *, is_intact: bool) -> Ballot:
         is_open=known.is_open,
         is_alone=is_alone and not why_not,
         second_factors=factors,
+        why_different=_why_different(known) if may_vote else "",
         waiver=order.authority.waiver if order is not None else "",
         may_vote=may_vote,
         off=off,
@@ -54,6 +55,15 @@ def ballot_of(known: Gathered, price: Price, *, is_intact: bool) -> Ballot:
         consequence_lead=lead if off is None else "",
         consequence=rest if off is None else "The server refuses an approval now, too.",
     )
+
+
+def _why_different(known: Gathered) -> str:
+    """Why each writes what is different this time: what the rule says that asks for it."""
+    if known.tier is None or not known.tier.difference:
+        return ""
+    lines = known.judgement.evaluation.lines
+    asking = [line for line in lines if line.code == ReasonCode.SIMILAR_LOSSES and line.verdict is LineVerdict.REQUIRE]
+    return asking[0].message if asking else ReasonCode.SIMILAR_LOSSES.sentence
 
 
 def _vote_lines(known: Gathered, *, may_vote: bool) -> tuple[VoteLine, ...]:
@@ -69,6 +79,7 @@ def _vote_lines(known: Gathered, *, may_vote: bool) -> tuple[VoteLine, ...]:
             icon=said[Vote.Verb(vote.verb)][1],
             ago=words.ago(vote.created_at, known.now),
             comment=vote.comment,
+            difference=vote.difference,
         )
         for vote in known.votes
     ]

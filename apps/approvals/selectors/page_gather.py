@@ -69,13 +69,15 @@ class Gathered:
 
     @property
     def standing(self) -> int:
-        """Approvals that were not taken back, and had the second factor that is asked for now."""
+        """Approvals that were not taken back, and had the second factor and the words that are asked for now."""
         needs_factor = self.is_open and self.tier is not None and self.tier.second_factor
+        needs_words = self.is_open and self.tier is not None and self.tier.difference
         revoked = {vote.approver_id for vote in self.votes if vote.verb == Vote.Verb.REVOKE}
         return sum(
             vote.verb == Vote.Verb.APPROVE
             and vote.approver_id not in revoked
             and (not needs_factor or bool(vote.second_factor))
+            and (not needs_words or bool(vote.difference))
             for vote in self.votes
         )
 

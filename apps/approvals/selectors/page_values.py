@@ -98,6 +98,7 @@ class VoteLine:
     icon: str
     ago: str = ""
     comment: str = ""
+    difference: str = ""
     saw: str = ""
 
 
@@ -192,7 +193,8 @@ class Ballot:
     """The vote: who has said what, what is still needed, what this person's click would do.
 
     `waiver` says, where no person was asked, what waived that. `is_alone`: a desk of one decides what its own key asks.
-    `second_factors`: where each voter must show one, those this person has (`totp`, `webauthn`).
+    `why_different`: where each voter must write what is different this time, why. `second_factors`: where each voter
+    must show one, those this person has (`totp`, `webauthn`).
     """
 
     have: int
@@ -204,6 +206,7 @@ class Ballot:
     why_no_vote: str = ""
     waiver: str = ""
     second_factors: frozenset[str] | None = None
+    why_different: str = ""
     is_alone: bool = False
     may_revoke: bool = False
     consequence: str = ""

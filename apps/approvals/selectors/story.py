@@ -249,13 +249,14 @@ def _voted(vote: Vote, rows: PageRows) -> Step:
     dot, icon = {"APPROVE": ("ok", "ok"), "DECLINE": ("stop", "x"), "REVOKE": ("warn", "x")}[vote.verb]
     seen = vote.quote if isinstance(vote.quote, dict) else {}
     saw = f"Saw {_shown(seen['bid'])} bid, {_shown(seen['ask'])} ask. " if {"bid", "ask"} <= seen.keys() else ""
+    no_comment = "" if vote.comment else "No comment."
     return Step(
         at=vote.created_at,
         after="",
         dot=dot,
         icon=icon,
         title=f"{vote.approver.shown_name} {verb}{', alone: a desk of one' if vote.desk_of_one else ''}",
-        text="" if vote.comment else "No comment.",
+        text=f"Different this time: \u201c{vote.difference}\u201d" if vote.difference else no_comment,
         quote=vote.comment,
         note=f"{saw}Digest {vote.digest[:8]}\u2026{vote.digest[-8:]}",
     )

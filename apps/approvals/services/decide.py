@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -14,6 +14,7 @@ from apps.accounts.services.people import actor_of
 from apps.accounts.types import NO_PROOF, Proof, Shown
 from apps.approvals.models import Vote
 from apps.approvals.services import signed_quotes
+from apps.approvals.services.written import check_comment, check_difference
 from apps.approvals.types import Seen, SeenQuote, VoteResult, tier_text
 from apps.audit.services import events
 from apps.audit.types import Actor
@@ -33,7 +34,12 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
     from apps.trades.models import Proposal
 
-COMMENT_CHARS_MAX: Final = 2_000
+
+class Written(NamedTuple):
+    """What somebody wrote with their vote."""
+
+    comment: str
+    difference: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,25 +57,28 @@ def approve(
     comment: str,
     now: datetime,
     proof: Proof = NO_PROOF,
+    difference: str = "",
 ) -> VoteResult:
     """Count one approval; the one that completes the quorum writes the authority and the order.
 
-    Raises Forbidden for who may not (SECOND_FACTOR_* where the tier asks for one, shown for this very digest), Conflict
-    for what moved since the page was drawn (state, digest, policy version, tier, price), Denied where policy says no
-    now, Unavailable where the venue does not answer.
+    `difference` is what is different this time, where similar trades lost and the tier therefore asks for it: Invalid
+    DIFFERENCE_REQUIRED without it. Raises Forbidden for who may not (SECOND_FACTOR_* where the tier asks for one, shown
+    for this very digest), Conflict for what moved since the page was drawn (state, digest, policy version, tier,
+    price), Denied where policy says no now, Unavailable where the venue does not answer.
     """
-    _check_comment(comment)
+    check_comment(comment)
+    check_difference(difference)
     proposal = found(proposal_id, approver)
     now = market.make_fresh(proposal.connection, [proposal.instrument], now=now)
     with faults.commit(places.VOTE):
-        outcome = _approve(proposal_id, approver, seen, comment, proof, now)
+        outcome = _approve(proposal_id, approver, seen, Written(comment, difference), proof, now)
     if isinstance(outcome, Refused):
         raise outcome.error
     return outcome
 
 
 def _approve(
-    proposal_id: UUID, approver: "User", seen: Seen, comment: str, proof: Proof, now: datetime
+    proposal_id: UUID, approver: "User", seen: Seen, written: Written, proof: Proof, now: datetime
 ) -> VoteResult | Refused:
     proposal = _waiting(proposal_id, approver, now)
     _same_digest(proposal, seen.digest)
@@ -85,6 +94,7 @@ def _approve(
     if tier_text(tier) != seen.tier:
         raise _moved("TIER_CHANGED", "It needs other approvals now than this page said.")
     _may_vote(proposal, approver, tier)
+    check_difference(written.difference, tier=tier)
     if drifted := _drifted(proposal, judgement, quote, tier, now):
         return drifted
     shown = _shown_for(proposal, approver, tier, proof, now)
@@ -92,7 +102,7 @@ def _approve(
         return shown
     try:
         with transaction.atomic():
-            return _count(proposal, approver, judgement, tier, quote, shown, comment, now)
+            return _count(proposal, approver, judgement, tier, quote, shown, written, now)
     except BudgetExhausted as exhausted:
         return _no_room(proposal, exhausted, now)
 
@@ -104,12 +114,12 @@ def _count(
     tier: Tier,
     quote: SeenQuote,
     shown: Shown | None,
-    comment: str,
+    written: Written,
     now: datetime,
 ) -> VoteResult:
     """The vote, and what it completes. Raises BudgetExhausted; then neither has happened."""
     version_id = _version_id(judgement)
-    _cast(proposal, approver, Vote.Verb.APPROVE, version_id, quote, comment, now, shown)
+    _cast(proposal, approver, Vote.Verb.APPROVE, version_id, quote, written, now, shown)
     approvers = _standing(proposal, version_id, tier)
     if len(approvers) < tier.needed:
         return VoteResult(proposal_id=proposal.pk, state=proposal.state, approvals=len(approvers), needed=tier.needed)
@@ -151,7 +161,7 @@ def decline(*, proposal_id: UUID, approver: "User", digest: str, comment: str, n
             fix="Say why, so that the next proposal is better.",
             field="comment",
         )
-    _check_comment(comment)
+    check_comment(comment)
     found(proposal_id, approver)
     with faults.commit(places.VOTE):
         proposal = _waiting(proposal_id, approver, now)
@@ -159,7 +169,7 @@ def decline(*, proposal_id: UUID, approver: "User", digest: str, comment: str, n
         version_id = proposal.decision.version_id
         if version_id is None:
             raise Misconfigured("DECISION_WITHOUT_POLICY", f"{proposal.label} waits without a policy.")
-        _cast(proposal, approver, Vote.Verb.DECLINE, version_id, None, comment, now)
+        _cast(proposal, approver, Vote.Verb.DECLINE, version_id, None, Written(comment), now)
         endings.end(
             proposal, ProposalState.DECLINED, code="DECLINED", reason=comment, actor=actor_of(approver), now=now
         )
@@ -169,7 +179,7 @@ def decline(*, proposal_id: UUID, approver: "User", digest: str, comment: str, n
 def revoke(*, proposal_id: UUID, approver: "User", comment: str, now: datetime) -> VoteResult:
     """An approver takes back their approval, as long as the order has not left. Raises Conflict once it has: then
     nothing is written, because an order that may be at the venue cannot be un-approved."""
-    _check_comment(comment)
+    check_comment(comment)
     with faults.commit(places.VOTE):
         proposal = locked_proposal(proposal_id)
         own = Vote.objects.filter(proposal_id=proposal_id, approver=approver, verb=Vote.Verb.APPROVE).last()
@@ -177,7 +187,7 @@ def revoke(*, proposal_id: UUID, approver: "User", comment: str, now: datetime) 
             raise NotFound("VOTE_UNKNOWN", "You have not approved such a proposal.")
         actor = actor_of(approver)
         ended = endings.revoke(proposal, actor=actor, reason=comment or "Taken back by an approver.", now=now)
-        _cast(ended, approver, Vote.Verb.REVOKE, own.policy_version_id, None, comment, now)
+        _cast(ended, approver, Vote.Verb.REVOKE, own.policy_version_id, None, Written(comment), now)
     return VoteResult(proposal_id=proposal_id, state=ended.state, approvals=0, needed=ended.needed)
 
 
@@ -273,7 +283,7 @@ def _cast(
     verb: Vote.Verb,
     policy_version: str | UUID,
     quote: SeenQuote | None,
-    comment: str,
+    written: Written,
     now: datetime,
     shown: Shown | None = None,
 ) -> None:
@@ -290,7 +300,8 @@ def _cast(
                 digest=proposal.digest,
                 policy_version_id=policy_version,
                 quote=_quote_fields(quote) if quote else {},
-                comment=comment,
+                comment=written.comment,
+                difference=written.difference,
                 second_factor=str(shown or ""),
                 created_at=now,
             )
@@ -308,7 +319,8 @@ def _cast(
             "digest": vote.digest,
             "policy_version": str(policy_version),
             "quote": vote.quote,
-            "comment": comment,
+            "comment": written.comment,
+            **({"difference": written.difference} if written.difference else {}),
             **({"desk_of_one": desk_of_one.IN_WORDS} if is_alone else {}),
             **({"second_factor": {"method": shown.method, "credential": shown.credential}} if shown else {}),
         },
@@ -328,8 +340,8 @@ def _quote_fields(quote: SeenQuote) -> dict[str, str]:
 
 def _standing(proposal: "Proposal", policy_version: str, tier: Tier) -> Sequence[UUID]:
     """Whose approvals count: cast under the policy in force, not taken back, by others than the proposer (who counts
-    at a desk of one) who are active and in the role now; with a second factor, where this tier asks for one: a vote may
-    be of a time at which the worth was in another."""
+    at a desk of one) who are active and in the role now; with a second factor and a word on what is different, where
+    this tier asks for them: a vote may be of a time at which another did not."""
     votes = Vote.objects.filter(proposal=proposal, policy_version=UUID(policy_version))
     revoked = set(votes.filter(verb=Vote.Verb.REVOKE).values_list("approver_id", flat=True))
     cast = votes.filter(verb=Vote.Verb.APPROVE)
@@ -337,6 +349,8 @@ def _standing(proposal: "Proposal", policy_version: str, tier: Tier) -> Sequence
         cast = cast.exclude(approver_id=proposal.proposer_id)
     if tier.second_factor:
         cast = cast.exclude(second_factor="")
+    if tier.difference:
+        cast = cast.exclude(difference="")
     approved = cast.order_by("created_at").values_list("approver_id", flat=True)
     return [person for person in approved if person not in revoked and is_active_in_roles(person, tier.roles)]
 
@@ -360,12 +374,3 @@ def _version_id(judgement: approval.Judgement) -> str:
 
 def _moved(code: str, message: str) -> Conflict:
     return Conflict(code, message, fix="Look at the page as it is now, and decide again.")
-
-
-def _check_comment(comment: str) -> None:
-    if len(comment) > COMMENT_CHARS_MAX:
-        raise Invalid(
-            "COMMENT_TOO_LONG", f"At most {COMMENT_CHARS_MAX} characters.", fix="Shorten it.", field="comment"
-        )
-    if "\x00" in comment:
-        raise Invalid("TEXT_WITH_NUL", "The comment holds a NUL character.", fix="Remove it.", field="comment")

@@ -24,6 +24,7 @@ from apps.trades.types import ProposalState
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
+_WRITTEN = ("comment", "difference")
 _RACES = frozenset({"PROPOSAL_NOT_WAITING", "PROPOSAL_EXPIRED", "PROPOSAL_MOVED", "ALREADY_VOTED", "DRIFTED"})
 
 
@@ -93,6 +94,7 @@ def approve(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
             comment=form.cleaned_data["comment"],
             now=timezone.now(),
             proof=form.proof(),
+            difference=form.cleaned_data["difference"],
         )
 
     return _cast(request, proposal_id, vote)
@@ -163,9 +165,10 @@ def _cast(request: HttpRequest, proposal_id: UUID, vote: Callable[[VoteForm], ob
 def _refused(request: HttpRequest, proposal_id: UUID, error: AikaError) -> HttpResponse:
     """The page again, as it is now, with what became of the vote. What the person wrote is kept."""
     shown = _page(request, proposal_id)
-    comment_error = f"{error.message} {error.fix}" if error.field == "comment" else ""
-    context: dict[str, Any] = {"comment": request.POST.get("comment", "")[:2_000], "comment_error": comment_error}
-    if not comment_error:
+    context: dict[str, Any] = {name: request.POST.get(name, "")[:2_000] for name in _WRITTEN}
+    if error.field in _WRITTEN:
+        context[f"{error.field}_error"] = f"{error.message} {error.fix}"
+    else:
         context["refusal"] = _refusal(shown, error)
     return _render(request, shown, status=error.http_status, **context)
 

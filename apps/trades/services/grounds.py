@@ -54,6 +54,7 @@ def check_judgement(authority: Authority, judgement: Judgement) -> None:
         or quote is None
         or tier.needed > len(set(authority.approvers))
         or set(tier.roles) != set(authority.roles)
+        or (tier.difference and not _was_asked_what_differs(authority))
     ):
         raise Unfounded("TIER_CHANGED", "It would need other approvals now.")
     drift = abs(drift_bps(authority.reference_mid, quote.mid))
@@ -61,6 +62,11 @@ def check_judgement(authority: Authority, judgement: Judgement) -> None:
         raise Unfounded(
             "DRIFTED", f"The price moved {drift:.1f} bps since it was approved, and {tier.drift_bps} may pass."
         )
+
+
+def _was_asked_what_differs(authority: Authority) -> bool:
+    tier = canonical.decode(bytes(authority.decision.results))["tier"]
+    return isinstance(tier, dict) and tier.get("difference") is True
 
 
 def _check_content(proposal: Proposal, order: Order, authority: Authority) -> None:

@@ -138,8 +138,7 @@ async function renew(page) {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = fresh.getElementById("decision");
   if (!next) return;
-  const comment = document.getElementById("comment");
-  const written = comment ? comment.value : "";
+  const texts = ["comment", "difference"].map((id) => [id, document.getElementById(id)?.value]);
   const focused = document.activeElement ? document.activeElement.id : "";
   page.replaceWith(document.adoptNode(next));
   const gobar = document.querySelector(".gobar");
@@ -147,8 +146,10 @@ async function renew(page) {
   if (gobar && nextGobar) gobar.replaceWith(document.adoptNode(nextGobar));
   else if (gobar) gobar.remove();
   document.title = fresh.title;
-  const field = document.getElementById("comment");
-  if (field && written) field.value = written;
+  for (const [id, written] of texts) {
+    const field = document.getElementById(id);
+    if (field && written) field.value = written;
+  }
   const again = focused && document.getElementById(focused);
   if (again) again.focus({ preventScroll: true });
 }
@@ -188,13 +189,13 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("submit", (event) => {
   if (event.target.id !== "vote") return;
   const decline = !event.submitter || event.submitter.id === "decline";
-  const comment = document.getElementById("comment");
-  if (decline && !comment.value.trim()) {
+  const id = decline ? "comment" : "difference";
+  const needed = document.getElementById(id);
+  if (needed && !needed.value.trim()) {
     event.preventDefault();
-    comment.setAttribute("aria-invalid", "true");
-    const error = document.getElementById("comment-missing");
-    error.hidden = false;
-    comment.focus();
+    needed.setAttribute("aria-invalid", "true");
+    document.getElementById(`${id}-missing`).hidden = false;
+    needed.focus();
     return;
   }
   if (sending) {
