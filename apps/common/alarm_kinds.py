@@ -251,6 +251,13 @@ _MACHINERY: Final = (
         "Run manage.py audit_verify; it says what keeps it from being complete.",
     ),
     _swept(
+        "INDEX_BEHIND",
+        "ALARM_INDEX_BEHIND_S",
+        "Lessons or knowledge wait for the vector index: they are found by facts and words, not by what they mean.",
+        "Nothing is lost, and what policy counts does not change. Read the errors of what waits under Index entries: "
+        "the Qdrant server, its key, or the worker of the queue default.",
+    ),
+    _swept(
         "ALARM_NOT_DELIVERED",
         "ALARM_NOT_DELIVERED_S",
         "Alarms do not get out by the webhook or by e-mail; the alarm names which.",

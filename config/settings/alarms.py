@@ -32,6 +32,8 @@ ALARM_AUDIT_CHECKPOINT_LATE_S = env.integer("ALARM_AUDIT_CHECKPOINT_LATE_S", def
 ALARM_AUDIT_VERIFICATION_LATE_S = env.integer(
     "ALARM_AUDIT_VERIFICATION_LATE_S", default=2 * _DAY_S, minimum=3600, maximum=60 * _DAY_S
 )
+# A server that is away for a moment, or a new model whose space is being filled, is no alarm.
+ALARM_INDEX_BEHIND_S = env.integer("ALARM_INDEX_BEHIND_S", default=900, minimum=60, maximum=_DAY_S)
 ALARM_NOT_DELIVERED_S = env.integer("ALARM_NOT_DELIVERED_S", default=120, minimum=5, maximum=_DAY_S)
 
 # An alarm nobody acknowledges is told again after the first of these, then after twice as long, up to the second.

@@ -19,6 +19,7 @@ from apps.audit.selectors import open_alarms
 from apps.audit.services import alarms, keys, pulses, sealing
 from apps.audit.services.verifications import verify_and_record
 from apps.audit.types import Actor, ActorKind, Channel, Result
+from apps.lessons.services import indexing, spaces
 from apps.policies.services import trading_state
 from apps.trades import tasks
 from apps.trades.models import HaltClearing, Order, Proposal
@@ -26,6 +27,7 @@ from apps.trades.services import cancels, differences, endings, market, orders, 
 from apps.trades.types import DifferenceKind, OrderState
 from tests.factories.alarms import Receiver, is_open, swept
 from tests.factories.desk import PaperDesk
+from tests.factories.lessons import CaseFactory
 from tests.factories.trading import move
 
 pytestmark = pytest.mark.django_db
@@ -258,6 +260,14 @@ class TestMachinery:
         still = morning + timedelta(seconds=settings.ALARM_BEAT_SILENT_S + 1)
         swept(still)
         assert is_open("BEAT_SILENT", "beat"), "it had its minute, and did nothing"
+
+    def test_texts_that_wait_for_the_vector_index(self, paper: PaperDesk, now: datetime, settings: Any) -> None:
+        spaces.ensure(now=now)
+        case = CaseFactory(desk=paper.desk, now=now)
+        at = assert_bound("INDEX_BEHIND", "lessons:index", since=now, bound_s=settings.ALARM_INDEX_BEHIND_S)
+        indexing.embed_pending(clock=lambda: at)
+        swept(at)
+        assert not is_open("INDEX_BEHIND", "lessons:index"), case
 
     def test_events_in_no_checkpoint(self, now: datetime, settings: Any, sealer: None) -> None:
         sealing.seal(now=now)

@@ -19,6 +19,7 @@ class IndexLag:
     """
 
     pending: int
+    oldest_at: datetime | None
     oldest_age_s: int
     failed: int
     space: str
@@ -48,6 +49,7 @@ def index_lag(now: datetime) -> IndexLag:
     oldest = waiting["oldest"]
     return IndexLag(
         pending=waiting["pending"],
+        oldest_at=oldest,
         oldest_age_s=0 if oldest is None else max(0, round((now - oldest).total_seconds())),
         failed=waiting["failed"],
         space=names.get(SpaceState.ACTIVE, ""),

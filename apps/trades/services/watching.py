@@ -22,6 +22,7 @@ from apps.common.tasks import publish
 from apps.common.words import clock as time_of_day
 from apps.connectors.selectors import active_connections, market_of
 from apps.connectors.services.streams import has_market_socket
+from apps.lessons.selectors.index import index_lag
 from apps.trades.selectors.unresolved import near_end, of_trades
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def unresolved(now: datetime) -> Iterator[Standing]:
     yield from _connections(now)
     yield from _parts(now)
     yield from _audit_log(now)
+    yield from _index(now)
     yield from _channels()
 
 
@@ -222,6 +224,19 @@ def _audit_log(now: datetime) -> Iterator[Standing]:
             message=f"The whole audit log was last verified at {verified_at:%Y-%m-%d %H:%M:%S} UTC, if ever.",
             since=verified_at,
             bound_s=settings.ALARM_AUDIT_VERIFICATION_LATE_S,
+        )
+
+
+def _index(now: datetime) -> Iterator[Standing]:
+    lag = index_lag(now)
+    if lag.oldest_at is not None:
+        yield Standing(
+            code="INDEX_BEHIND",
+            subject="lessons:index",
+            message=f"{lag.pending} texts wait for the vector index, the oldest since {time_of_day(lag.oldest_at)}.",
+            since=lag.oldest_at,
+            bound_s=settings.ALARM_INDEX_BEHIND_S,
+            extent=lag.pending,
         )
 
 
