@@ -9,6 +9,7 @@ urlpatterns = [
     path("v1/", include("apps.trades.api.urls")),
     path("v1/", include("apps.policies.api.urls")),
     path("v1/", include("apps.lessons.api.knowledge_urls")),
+    path("v1/", include("apps.lessons.api.urls")),
     path("v1/", include("apps.quotes.api.urls")),
     path("v1/", include("apps.connectors.api.urls")),
     path("v1/schema", docs.schema, name="api-schema"),

@@ -33,6 +33,8 @@ EMBEDDINGS_PROVIDER = env.choice("EMBEDDINGS_PROVIDER", default="hash", choices=
 EMBEDDINGS_MODEL = env.text("EMBEDDINGS_MODEL")
 # Watched sources of knowledge lie in it, and nothing else of this machine is read by the clock. Empty: there are none.
 KNOWLEDGE_ROOT = env.text("KNOWLEDGE_ROOT")
+# Percent of proposals that are shown no lessons, drawn by their ids: the only way to know whether lessons help.
+LESSONS_HOLDOUT_SHARE = env.integer("LESSONS_HOLDOUT_SHARE", default=0, minimum=0, maximum=50)
 COINBASE_CLIENT_ID = env.text("COINBASE_CLIENT_ID")
 COINBASE_CLIENT_SECRET = env.text("COINBASE_CLIENT_SECRET")
 COINBASE_REDIRECT_URI = env.url("COINBASE_REDIRECT_URI", schemes=frozenset({"http", "https"}))

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.trades.api import desk_views, outcomes, views
+from apps.trades.api import desk_views, lesson_views, outcomes, views
 
 urlpatterns = [
     path("trades/proposals", views.ProposalsView.as_view(), name="api-proposals"),
@@ -10,6 +10,7 @@ urlpatterns = [
     path("trades/orders/<str:order_id>/cancel", views.CancelView.as_view(), name="api-cancel"),
     path("trades/preview", views.PreviewView.as_view(), name="api-preview"),
     path("trades/outcome", outcomes.OutcomeView.as_view(), name="api-outcome"),
+    path("trades/lessons/query", lesson_views.LessonsQueryView.as_view(), name="api-lessons-query"),
     path("positions", desk_views.PositionsView.as_view(), name="api-positions"),
     path("trading-state", desk_views.TradingStateView.as_view(), name="api-trading-state"),
     path("trading-state/halt", desk_views.HaltView.as_view(), name="api-halt"),

@@ -1,0 +1,69 @@
+"""What answers about lessons look like."""
+
+from apps.common.api.shapes import Count, Instant, Many, Number, Shape, Uuid, Words, YesNo
+from apps.lessons.types import CaseVerdict, FeedbackVerdict, Result, ReviewState, TagSource
+
+
+class LessonFact(Shape):
+    """What was measured when it was decided; null where nobody knew."""
+
+    name = Words()
+    value = Number(nullable=True)
+    unit = Words()
+    limit = Number(nullable=True)
+    violated = YesNo(nullable=True)
+
+
+class LessonTag(Shape):
+    """A mistake, and who says so. It counts where a rule over facts found it or a person confirmed it."""
+
+    tag = Words()
+    source = Words(TagSource)
+    counts = YesNo()
+    disputed = YesNo()
+    because = Words()
+
+
+class Lesson(Shape):
+    """What a lost trade teaches. `version` is what a review must carry back."""
+
+    id = Uuid()
+    case_id = Uuid()
+    state = Words(ReviewState)
+    version = Count()
+    severity = Number(about="From 0 to 1; never falls as the loss grows.")
+    cause = Words()
+    next_time = Words()
+    reviewed_by = Words()
+    reviewed_at = Instant(nullable=True)
+    review_note = Words()
+    superseded_by = Uuid(nullable=True)
+    trade_id = Words()
+    proposal_id = Uuid(nullable=True)
+    result = Words(Result)
+    verdict = Words(CaseVerdict)
+    counts = YesNo()
+    product = Words()
+    side = Words()
+    quantity = Number()
+    entry_price = Number(nullable=True)
+    exit_price = Number()
+    pnl = Number(nullable=True)
+    fees = Number()
+    currency = Words()
+    r_multiple = Number(nullable=True)
+    summary = Words()
+    thesis = Words()
+    tags = Many(LessonTag)
+    facts = Many(LessonFact)
+    opened_at = Instant(nullable=True)
+    closed_at = Instant()
+
+
+class Feedback(Shape):
+    """What this person has said of the lesson in that answer."""
+
+    item_id = Uuid()
+    verdict = Words(FeedbackVerdict)
+    reason = Words()
+    said_at = Instant()

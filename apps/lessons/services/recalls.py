@@ -1,0 +1,219 @@
+"""Recalling what is like this. Two numbers, never one: a score that ranks, a count that policy uses.
+
+The index suggests and the database decides: every case is read again there. Where the index cannot answer, tags, facts
+and words are looked through in the database, and the answer says so. Nothing similar is an empty answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.lessons.models import Case, Recall, RecallItem
+from apps.lessons.recall_types import K_DEFAULT, K_MAX, WINDOW_DAYS, IndexState, Question, RecallAnswer, Viewer
+from apps.lessons.rules import holdout, keywords
+from apps.lessons.rules.ranking import RankCandidate, Ranked, RankQuery, rank, weights_for
+from apps.lessons.selectors import candidates, recalled
+from apps.lessons.selectors.evidence import evidence
+from apps.lessons.services import nearest, tagging
+from apps.lessons.types import CaseVerdict, Evidence, RecallPurpose, Result
+
+OVERFETCH: Final = 3
+FETCH_MIN: Final = 30
+FETCH_MAX: Final = 100
+# What is remembered of the words of a question.
+TEXT_KEPT_CHARS: Final = 2_000
+KEYWORDS: Final = 8
+# How surely a text must speak of a mistake for cases of it to be looked at, and for it to be called the same.
+LOOKED_FOR: Final = 0.15
+SAME: Final = 0.3
+COUNTED: Final = (CaseVerdict.PROCESS_ERROR, CaseVerdict.EXECUTION)
+_PLACES: Final = Decimal("0.000001")
+
+
+def recall(
+    *,
+    desk: UUID,
+    question: Question,
+    viewer: Viewer,
+    purpose: RecallPurpose,
+    now: datetime,
+    k: int = K_DEFAULT,
+    bound_s: float | None = None,
+) -> RecallAnswer:
+    """Up to `k` lost trades of the desk like this one, and the most similar that won; stored with who saw them.
+
+    `bound_s` is how long (seconds) the vector index may take; without it, its own bounds hold. A question about a
+    proposal of the hold-out share is answered and stored, and shows nothing. A desk that remembers nothing is asked
+    for nothing, and nothing is stored.
+    """
+    k = max(1, min(k, K_MAX))
+    if not recalled.has_cases(desk):
+        return RecallAnswer(id=None, asked_at=now, evidence=_counted(desk, question, now))
+    limit = min(FETCH_MAX, max(FETCH_MIN, OVERFETCH * k))
+    near = nearest.nearest(desk=desk, question=question, limit=limit, bound_s=bound_s, now=now)
+    counted = _counted(desk, question, now)
+    asked, ranked = _ranked(desk, question, near, counted, now, k)
+    withheld = question.proposal_id is not None and holdout.is_withheld(
+        question.proposal_id, settings.LESSONS_HOLDOUT_SHARE
+    )
+    stored = _kept(desk, question, viewer, purpose, asked, ranked, near.state, counted, withheld=withheld, now=now)
+    return _answer(stored, counted, near.state, withheld=withheld, now=now)
+
+
+def _ranked(
+    desk: UUID, question: Question, near: nearest.Near, counted: Evidence, now: datetime, k: int
+) -> tuple[dict[str, float], list[Ranked]]:
+    cases = candidates.shown_cases(desk, question)
+    asked = _tags_asked(question, near)
+    by_tags = candidates.alike(desk, [tag for tag, sure in asked.items() if sure >= LOOKED_FOR], question.violated, now)
+    rows = {row.id: row for row in candidates.rows_of(cases, near.cases | by_tags)}
+    words = keywords.words_of(question.text)
+    if near.state.degraded and words:
+        longest = sorted(words, key=lambda word: (-len(word), word))[:KEYWORDS]
+        rows |= {row.id: row for row in candidates.newest(cases, longest)}
+    if question.counted_only:
+        rows = {case: row for case, row in rows.items() if case in counted.case_ids or row.result == Result.WON}
+    tags, violated = candidates.tags_of(rows), candidates.violations_of(rows)
+    found = [
+        RankCandidate(
+            id=row.id,
+            trade=str(row.proposal_id or row.source_id),
+            product=row.product,
+            asset_class=row.asset_class,
+            side=row.side,
+            tags=_tags_found(row, tags.get(row.id, {}), near),
+            facts=violated.get(row.id, frozenset()),
+            thesis=_likeness(row.id, row.thesis, near.thesis, words, near),
+            narrative=_likeness(row.id, row.narrative, near.narrative, words, near),
+            severity=0.0 if row.severity is None else int(row.severity * 10_000) / 10_000,
+            closed_at=row.closed_at,
+            won=row.result == Result.WON,
+            words=keywords.words_of(f"{row.thesis} {row.narrative}"),
+        )
+        for row in rows.values()
+    ]
+    query = RankQuery(
+        product=question.product,
+        asset_class=question.asset_class,
+        side=question.side,
+        tags=asked,
+        facts=frozenset(question.violated),
+    )
+    return asked, rank(query, found, now, weights_for(near.provider.id if near.provider else ""), limit=k)
+
+
+def _tags_asked(question: Question, near: nearest.Near) -> dict[str, float]:
+    """The mistakes that rules see in it, surely, and those its words speak of."""
+    return (dict(tagging.tags_of(question.text, near.provider)) if near.provider else {}) | dict.fromkeys(
+        question.tags, 1.0
+    )
+
+
+def _tags_found(row: candidates.Row, kept: Mapping[str, float], near: nearest.Near) -> dict[str, float]:
+    said = dict(tagging.tags_of(row.narrative or row.thesis, near.provider)) if near.provider else {}
+    return {tag: max(said.get(tag, 0.0), kept.get(tag, 0.0)) for tag in {*said, *kept}}
+
+
+def _likeness(case: UUID, text: str, cosines: Mapping[UUID, float], asked: frozenset[str], near: nearest.Near) -> float:
+    """The cosine the index found; without an index, the likeness of words."""
+    return keywords.likeness(asked, text) if near.state.degraded else cosines.get(case, 0.0)
+
+
+def _counted(desk: UUID, question: Question, now: datetime) -> Evidence:
+    return evidence(
+        desk_id=desk,
+        tags=tuple(question.tags),
+        violated_facts=question.violated,
+        window_days=WINDOW_DAYS,
+        verdicts=COUNTED,
+        unknown_facts=question.unknown,
+        now=now,
+    )
+
+
+def _kept(
+    desk: UUID,
+    question: Question,
+    viewer: Viewer,
+    purpose: RecallPurpose,
+    asked: Mapping[str, float],
+    ranked: Sequence[Ranked],
+    state: IndexState,
+    counted: Evidence,
+    *,
+    withheld: bool,
+    now: datetime,
+) -> tuple[Recall, list[RecallItem]]:
+    """The recall as it is stored, in a transaction of its own."""
+    stored = Recall(
+        desk_id=desk,
+        purpose=purpose,
+        proposal_id=question.proposal_id,
+        viewer_id=viewer.person_id,
+        viewer_key=viewer.key[:80],
+        text=question.text[:TEXT_KEPT_CHARS],
+        space=state.space,
+        degraded=state.degraded,
+        withheld=withheld,
+        evidence={
+            "evidence": recalled.evidence_record(counted),
+            "index": {
+                "collection": state.collection,
+                "reason": state.reason,
+                "pending": state.pending,
+                "lag_s": state.lag_s,
+            },
+        },
+        asked_at=now,
+    )
+    items = [
+        RecallItem(
+            recall=stored,
+            case_id=one.candidate.id,
+            rank=place,
+            score=_decimal(one.score),
+            components={name: f"{_decimal(value):f}" for name, value in one.components.items()},
+            matched={
+                "tags": _same(asked, one.candidate.tags),
+                "facts": sorted(one.candidate.facts & set(question.violated)),
+                "product": bool(question.product) and one.candidate.product == question.product,
+                "side": bool(question.side) and one.candidate.side == question.side,
+            },
+            counter_example=one.is_counter_example,
+        )
+        for place, one in enumerate(ranked, start=1)
+    ]
+    with transaction.atomic():
+        stored.save(force_insert=True)
+        RecallItem.objects.bulk_create(items)
+    return stored, items
+
+
+def _answer(
+    stored: tuple[Recall, list[RecallItem]], counted: Evidence, state: IndexState, *, withheld: bool, now: datetime
+) -> RecallAnswer:
+    kept, items = stored
+    cases: dict[UUID, Case] = {}
+    if items and not withheld:
+        cases = Case.objects.select_related("lesson").in_bulk([item.case_id for item in items])
+    return RecallAnswer(
+        id=kept.pk,
+        asked_at=now,
+        results=tuple(recalled.remembered(item, cases[item.case_id]) for item in items if item.case_id in cases),
+        evidence=counted,
+        index=state,
+        withheld=withheld,
+    )
+
+
+def _same(asked: Mapping[str, float], found: Mapping[str, float]) -> list[str]:
+    return sorted(tag for tag, sure in asked.items() if sure >= SAME and found.get(tag, 0.0) >= SAME)
+
+
+def _decimal(value: float) -> Decimal:
+    return Decimal(repr(value)).quantize(_PLACES)

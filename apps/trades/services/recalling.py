@@ -1,0 +1,141 @@
+"""Asking the memory about a proposal, or in words: the question is put together here, and answered by lessons."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import DatabaseError
+
+from apps.accounts.types import Principal
+from apps.common.errors import AikaError, Invalid, NotFound
+from apps.connectors.selectors import connections_for
+from apps.lessons.recall_types import K_DEFAULT, IndexState, Question, RecallAnswer, Viewer
+from apps.lessons.rules import mistakes
+from apps.lessons.selectors import recalled
+from apps.lessons.services import recalls
+from apps.lessons.types import Fact, Filters, RecallPurpose
+from apps.trades.models import Proposal, ProposalFacts
+from apps.trades.selectors.listing import proposal_for
+from apps.trades.services import lesson_facts
+
+# What an answer to a proposal shows, and how long the vector index may take for it.
+SHOWN: Final = 3
+BOUND_S: Final = 0.15
+
+logger = logging.getLogger(__name__)
+
+
+def viewer_of(principal: Principal) -> Viewer:
+    """Who asks, as a recall keeps it."""
+    return Viewer(person_id=principal.user_id, key="" if principal.is_person else principal.name)
+
+
+def question_of(proposal: Proposal) -> Question:
+    """What is asked about a proposal: its words, and the facts as they were when it was judged."""
+    facts = facts_of(proposal)
+    return Question(
+        text=proposal.rationale,
+        product=proposal.instrument,
+        asset_class=lesson_facts.asset_class_of(proposal.connection.venue),
+        side=proposal.side,
+        tags=tags_of(facts),
+        facts=facts,
+        proposal_id=proposal.pk,
+    )
+
+
+def facts_of(proposal: Proposal) -> tuple[Fact, ...]:
+    """What detectors saw when it was judged; nothing for one from before they did."""
+    kept = ProposalFacts.objects.filter(proposal=proposal).values_list("facts", flat=True).first()
+    return lesson_facts.facts_of(kept or ())
+
+
+def tags_of(facts: Sequence[Fact]) -> tuple[str, ...]:
+    """The mistakes those facts show."""
+    return tuple(one.tag.value for one in mistakes.tags_of(facts))
+
+
+def ask(
+    *,
+    principal: Principal,
+    proposal_id: UUID | None,
+    connection: str | None,
+    question: Question,
+    purpose: RecallPurpose,
+    now: datetime,
+    k: int = K_DEFAULT,
+) -> RecallAnswer:
+    """What is like this proposal, or, without one, like `question` at the desk of a connection.
+
+    Filters and `include_wins` are taken from `question` in both cases. Raises NotFound PROPOSAL_UNKNOWN or
+    CONNECTION_UNKNOWN, and Invalid CONNECTION_NEEDED where the caller has several desks and names none.
+    """
+    if proposal_id is None:
+        desk = _desk(principal, connection)
+    else:
+        proposal = proposal_for(principal, proposal_id)
+        if proposal is None:
+            raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal that you may see.", field="proposal_id")
+        question = replace(
+            question_of(proposal),
+            filters=question.filters,
+            include_wins=question.include_wins,
+            counted_only=question.counted_only,
+        )
+        desk = _desk_of(proposal)
+    return recalls.recall(desk=desk, question=question, viewer=viewer_of(principal), purpose=purpose, now=now, k=k)
+
+
+def beside(*, proposal_id: UUID, principal: Principal, now: datetime) -> RecallAnswer:
+    """What is answered beside a proposal: asked once, the same again when it is asked again.
+
+    Runs after the proposal was stored, and never fails: where the memory cannot be asked, the answer says so.
+    """
+    try:
+        earlier = recalled.latest_recall(proposal_id=proposal_id, purpose=RecallPurpose.PROPOSAL)
+        if earlier is not None:
+            return recalled.answer_of(earlier)
+        proposal = Proposal.objects.select_related("connection").get(pk=proposal_id)
+        return recalls.recall(
+            desk=_desk_of(proposal),
+            question=question_of(proposal),
+            viewer=viewer_of(principal),
+            purpose=RecallPurpose.PROPOSAL,
+            now=now,
+            k=SHOWN,
+            bound_s=BOUND_S,
+        )
+    except (AikaError, DatabaseError) as error:
+        logger.error("Lessons beside %s were not recalled: %s", proposal_id, type(error).__name__)
+        return RecallAnswer(
+            id=None, asked_at=now, index=IndexState(degraded=True, reason="MEMORY_UNAVAILABLE"), is_known=False
+        )
+
+
+def filters_of(values: Mapping[str, Any] | None) -> Filters:
+    """The filters of a request; None is none."""
+    return Filters(**{name: value for name, value in (values or {}).items() if value})
+
+
+def _desk_of(proposal: Proposal) -> UUID:
+    return proposal.connection.desk_id
+
+
+def _desk(principal: Principal, connection: str | None) -> UUID:
+    desks = connections_for(principal).order_by()
+    if connection is not None:
+        desks = desks.filter(slug=connection)
+    found = set(desks.values_list("desk_id", flat=True))
+    if not found:
+        raise NotFound("CONNECTION_UNKNOWN", "There is no such connection that you may use.", field="connection")
+    if len(found) > 1:
+        raise Invalid(
+            "CONNECTION_NEEDED",
+            "You work at several desks, and each remembers its own trades.",
+            fix="Name a connection of the desk that is meant; GET /api/v1/connectors lists them.",
+            field="connection",
+        )
+    return found.pop()
