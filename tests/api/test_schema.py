@@ -22,6 +22,7 @@ from apps.quotes.rules.candles import Source
 from apps.quotes.services.candles import keep_candles
 from tests.api.conftest import Caller
 from tests.factories.desk import PaperDesk
+from tests.factories.lessons import LessonFactory
 from tests.factories.soft_key import SoftKey
 
 Make = Callable[..., dict[str, Any]]
@@ -168,6 +169,15 @@ def test_answers_of_real_rows_are_what_the_schema_says(
     document = {"id": "stops.md", "text": "# Stops\n\nSet a stop before the order."}
     keep("POST /api/v1/knowledge", bot.post("/knowledge", {"items": [document]}))
     assert keep("POST /api/v1/knowledge/query", bot.post("/knowledge/query", {"text": "where is my stop"}))["items"]
+    lesson = LessonFactory(desk=paper.desk)
+    broken = {"name": "stop_distance", "value": "0.4", "unit": "ATR", "limit": "1", "violated": True}
+    about = {"facts": [broken], "explain": True}
+    asked = keep("POST /api/v1/trades/lessons/query", bot.post("/trades/lessons/query", about))
+    assert asked["results"]
+    assert keep("GET /api/v1/lessons/{lesson_id}", bot.get(f"/lessons/{lesson.pk}"))["facts"]
+    said = {"verdict": "USEFUL", "recall_id": asked["recall_id"]}
+    keep("POST /api/v1/lessons/{lesson_id}/feedback", mara.post(f"/lessons/{lesson.pk}/feedback", said))
+    keep("POST /api/v1/lessons/{lesson_id}/review", mara.post(f"/lessons/{lesson.pk}/review", {"version": 1}))
     keep("POST /api/v1/trading-state/reduce", bot.post("/trading-state/reduce", {"reason": "Slower."}))
     keep("POST /api/v1/trading-state/halt", bot.post("/trading-state/halt", {"reason": "Done."}))
     keep("GET /api/v1/trading-state", bot.get("/trading-state"))

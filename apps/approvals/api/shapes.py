@@ -32,6 +32,7 @@ class ProposalStory(Shape):
     order = Part("Order", nullable=True)
     fills = Many("Fill")
     outcome = Part("Outcome", nullable=True)
+    lessons = Part("RecallAnswer", nullable=True, about="As they were answered beside it when it was proposed.")
 
 
 class Waiting(Shape):

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from apps.common.errors import Misconfigured, Unavailable
 from apps.lessons.embeddings.base import EmbeddingProvider
-from apps.lessons.index.values import Where
+from apps.lessons.index.values import WORDS, Where
 from apps.lessons.recall_types import IndexState, Question
 from apps.lessons.selectors.spaces import asked_space, state_of
 from apps.lessons.services import searching, spaces
@@ -85,7 +85,7 @@ def _wheres(desk: UUID, question: Question) -> tuple[Where, ...]:
     asked: Filters = question.filters
     words = {"desk": [str(desk)]}
     for name in ("product", "asset_class", "side", "regime", "setup"):
-        if value := getattr(asked, name):
+        if name in WORDS and (value := getattr(asked, name)):
             words[name] = [value]
     results = (Result.LOST, Result.WON) if question.include_wins else (Result.LOST,)
     return tuple(

@@ -20,7 +20,7 @@ from apps.lessons.rules.ranking import RankCandidate, Ranked, RankQuery, rank, w
 from apps.lessons.selectors import candidates, recalled
 from apps.lessons.selectors.evidence import evidence
 from apps.lessons.services import nearest, tagging
-from apps.lessons.types import CaseVerdict, Evidence, RecallPurpose, Result
+from apps.lessons.types import CaseVerdict, Evidence, Filters, RecallPurpose, Result
 
 OVERFETCH: Final = 3
 FETCH_MIN: Final = 30
@@ -53,8 +53,8 @@ def recall(
     """
     k = max(1, min(k, K_MAX))
     if not recalled.has_cases(desk):
-        return RecallAnswer(id=None, asked_at=now, evidence=_counted(desk, question, now))
-    limit = min(FETCH_MAX, max(FETCH_MIN, OVERFETCH * k))
+        return RecallAnswer(id=None, asked_at=now, evidence=_nothing(question))
+    limit = FETCH_MAX if question.filters != Filters() else min(FETCH_MAX, max(FETCH_MIN, OVERFETCH * k))
     near = nearest.nearest(desk=desk, question=question, limit=limit, bound_s=bound_s, now=now)
     counted = _counted(desk, question, now)
     asked, ranked = _ranked(desk, question, near, counted, now, k)
@@ -133,6 +133,20 @@ def _counted(desk: UUID, question: Question, now: datetime) -> Evidence:
         verdicts=COUNTED,
         unknown_facts=question.unknown,
         now=now,
+    )
+
+
+def _nothing(question: Question) -> Evidence:
+    return Evidence(
+        n=0,
+        losses=0,
+        wins=0,
+        base_rate=None,
+        p_above_base=None,
+        worst_r=None,
+        window_days=WINDOW_DAYS,
+        tags=tuple(question.tags),
+        unknown_facts=question.unknown,
     )
 
 

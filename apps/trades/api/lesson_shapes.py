@@ -77,3 +77,10 @@ class RecallAnswer(Shape):
     results = Many(RecalledTrade)
     evidence = Part(RecallEvidence, nullable=True)
     index = Part(RecallIndex)
+
+
+class ProposalMade(Shape):
+    """A stored proposal, and what happened to trades like it."""
+
+    extends = "Proposal"
+    lessons = Part(RecallAnswer)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Final
 
 from django.http import HttpResponse
@@ -18,11 +19,13 @@ from apps.common.api.queries import Place, Query, row_id
 from apps.common.api.schema import IDEMPOTENCY_KEY, documented, id_in_path, key_header, paged, parameter
 from apps.common.api.views import ApiView, answer, answer_bytes, raw_body, read_body, to_json
 from apps.common.errors import Invalid
-from apps.trades.api import bodies, shapes
+from apps.trades.api import bodies, lesson_shapes, shapes
 from apps.trades.api.previews import preview_record
+from apps.trades.models import Proposal
 from apps.trades.selectors import listing
+from apps.trades.selectors.lesson_records import recall_record
 from apps.trades.selectors.records import ROOT, order_record, proposal_record
-from apps.trades.services import cancels, intake, proposals
+from apps.trades.services import cancels, intake, proposals, recalling
 from apps.trades.services.withdrawals import Withdrawal
 from apps.trades.types import OrderState, ProposalState
 
@@ -76,14 +79,15 @@ class ProposalsView(ApiView):
         summary="Propose a trade",
         tag=PROPOSALS,
         body=bodies.ProposalBody,
-        answers={201: shapes.Proposal},
+        answers={201: lesson_shapes.ProposalMade},
         problems=(404, 409, 422),
         parameters=(key_header(required=True),),
     )
     def post(self, request: Request) -> HttpResponse:
         """Judged at once and stored: AWAITING_APPROVAL, or DENIED with every reason, the numbers measured, the limits,
         and the largest change that would pass. Nothing is sent to a venue before people have approved; only on paper,
-        and where policy waives it (`end_code` APPROVAL_WAIVED), is it APPROVED at once and no person asked."""
+        and where policy waives it (`end_code` APPROVAL_WAIVED), is it APPROVED at once and no person asked. `lessons`
+        are closed trades like it, so that a program can learn before a person must say no."""
         now, principal, raw = timezone.now(), principal_of(request), raw_body(request)
         values = bodies.ProposalBody.read(parse_json(raw) if raw else {})
         key = request.headers.get(IDEMPOTENCY_KEY)
@@ -94,6 +98,12 @@ class ProposalsView(ApiView):
                 fix="Send a new UUID for every new write, and the same one when you repeat it.",
                 field=IDEMPOTENCY_KEY,
             )
+        made: list[Proposal] = []
+
+        def word(proposal: Proposal) -> bytes:
+            made.append(proposal)
+            return to_json(proposal_record(proposal, now=now))
+
         answered = intake.propose_once(
             intent=bodies.intent_of(values),
             narrative=bodies.narrative_of(values),
@@ -102,10 +112,16 @@ class ProposalsView(ApiView):
             claim=idempotency.claim_of(
                 principal_key=principal.reference, key=key, method="POST", path=request.path, body=raw
             ),
-            word=lambda proposal: to_json(proposal_record(proposal, now=now)),
+            word=word,
             now=now,
         )
-        return _answered(answered, locate=True)
+        # After it is stored, and apart from it: the memory never delays or fails a proposal.
+        proposal_id = row_id(_id_in(answered.body))
+        if made and made[-1].pk == proposal_id and not isinstance(answered, Replay):
+            found = recalling.beside(proposal=made[-1], principal=principal, now=now)
+        else:
+            found = recalling.beside_again(proposal_id=proposal_id, principal=principal, now=now)
+        return _answered(_with(answered, "lessons", to_json(recall_record(found))), locate=True)
 
 
 class WithdrawView(ApiView):
@@ -201,6 +217,11 @@ def _id_in(body: bytes) -> str:
     """The id a proposal's answer begins with. To read all of it for that would cost more than to word it did."""
     found = _ID_FIRST.match(body)
     return found[1].decode() if found else str(json.loads(body)["id"])
+
+
+def _with(answered: Answer, name: str, value: bytes) -> Answer:
+    """The stored answer with one more member, which is not stored with it."""
+    return replace(answered, body=answered.body[:-1] + f',"{name}":'.encode() + value + b"}")
 
 
 def _answered(answered: Answer, *, locate: bool = False) -> HttpResponse:

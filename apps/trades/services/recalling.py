@@ -49,8 +49,10 @@ def question_of(proposal: Proposal) -> Question:
 
 def facts_of(proposal: Proposal) -> tuple[Fact, ...]:
     """What detectors saw when it was judged; nothing for one from before they did."""
-    kept = ProposalFacts.objects.filter(proposal=proposal).values_list("facts", flat=True).first()
-    return lesson_facts.facts_of(kept or ())
+    try:
+        return lesson_facts.facts_of(proposal.known_then.facts)
+    except ProposalFacts.DoesNotExist:
+        return ()
 
 
 def tags_of(facts: Sequence[Fact]) -> tuple[str, ...]:
@@ -89,16 +91,10 @@ def ask(
     return recalls.recall(desk=desk, question=question, viewer=viewer_of(principal), purpose=purpose, now=now, k=k)
 
 
-def beside(*, proposal_id: UUID, principal: Principal, now: datetime) -> RecallAnswer:
-    """What is answered beside a proposal: asked once, the same again when it is asked again.
-
-    Runs after the proposal was stored, and never fails: where the memory cannot be asked, the answer says so.
-    """
+def beside(*, proposal: Proposal, principal: Principal, now: datetime) -> RecallAnswer:
+    """What is answered beside a proposal that was just stored. Never fails: where the memory cannot be asked, the
+    answer says so."""
     try:
-        earlier = recalled.latest_recall(proposal_id=proposal_id, purpose=RecallPurpose.PROPOSAL)
-        if earlier is not None:
-            return recalled.answer_of(earlier)
-        proposal = Proposal.objects.select_related("connection").get(pk=proposal_id)
         return recalls.recall(
             desk=_desk_of(proposal),
             question=question_of(proposal),
@@ -109,10 +105,26 @@ def beside(*, proposal_id: UUID, principal: Principal, now: datetime) -> RecallA
             bound_s=BOUND_S,
         )
     except (AikaError, DatabaseError) as error:
-        logger.error("Lessons beside %s were not recalled: %s", proposal_id, type(error).__name__)
-        return RecallAnswer(
-            id=None, asked_at=now, index=IndexState(degraded=True, reason="MEMORY_UNAVAILABLE"), is_known=False
-        )
+        return _not_known(proposal.pk, error, now)
+
+
+def beside_again(*, proposal_id: UUID, principal: Principal, now: datetime) -> RecallAnswer:
+    """The same as it was answered then; asked anew where it was not."""
+    try:
+        earlier = recalled.latest_recall(proposal_id=proposal_id, purpose=RecallPurpose.PROPOSAL)
+        if earlier is not None:
+            return recalled.answer_of(earlier)
+        proposal = Proposal.objects.select_related("connection").get(pk=proposal_id)
+    except DatabaseError as error:
+        return _not_known(proposal_id, error, now)
+    return beside(proposal=proposal, principal=principal, now=now)
+
+
+def _not_known(proposal_id: UUID, error: Exception, now: datetime) -> RecallAnswer:
+    logger.error("Lessons beside %s were not recalled: %s", proposal_id, type(error).__name__)
+    return RecallAnswer(
+        id=None, asked_at=now, index=IndexState(degraded=True, reason="MEMORY_UNAVAILABLE"), is_known=False
+    )
 
 
 def filters_of(values: Mapping[str, Any] | None) -> Filters:
