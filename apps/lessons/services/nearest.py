@@ -16,9 +16,10 @@ from uuid import UUID
 
 from apps.common.errors import Misconfigured, Unavailable
 from apps.lessons.embeddings.base import EmbeddingProvider
-from apps.lessons.index.values import WORDS, Where
+from apps.lessons.index.values import WORDS, Where, collection_of
 from apps.lessons.recall_types import IndexState, Question
-from apps.lessons.selectors.spaces import asked_space, state_of
+from apps.lessons.selectors.index import active_space
+from apps.lessons.selectors.spaces import waiting_for
 from apps.lessons.services import searching, spaces
 from apps.lessons.services.searching import Embedded
 from apps.lessons.types import EntryKind, Filters, Result, TextKind
@@ -52,10 +53,12 @@ class Near:
 def nearest(*, desk: UUID, question: Question, limit: int, bound_s: float | None, now: datetime) -> Near:
     """Up to `limit` cases of the desk for each text and result asked for. With `bound_s` (seconds) the index has only
     so long: then the answer comes without it."""
-    space = asked_space()
+    space = active_space()
     if space is None:
         return Near(state=IndexState(degraded=True, reason="INDEX_MISSING"))
-    state = state_of(space, now)
+    pending, lag_s = waiting_for(space, now)
+    collection = collection_of(EntryKind.CASE, space.name)
+    state = IndexState(space=space.name, collection=collection, pending=pending, lag_s=lag_s)
     try:
         provider = spaces.provider_of(space)
     except Misconfigured as error:
