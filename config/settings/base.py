@@ -12,6 +12,7 @@ from config.databases import is_owner_command
 from config.env import env
 from config.settings.alarms import *  # noqa: F403  a list of its own, of settings like these
 from config.settings.identity import *  # noqa: F403  as above
+from config.settings.memory import *  # noqa: F403  as above
 from config.settings.sign_in import *  # noqa: F403  likewise
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -28,13 +29,6 @@ QDRANT_API_KEY = env.text("QDRANT_API_KEY")
 INDEX_PATH = str(DATA_DIR / "index")
 # The first key encrypts, all of them decrypt. There is no fallback to SECRET_KEY.
 TOKEN_ENCRYPTION_KEYS = env.words("TOKEN_ENCRYPTION_KEY")
-EMBEDDINGS_PROVIDERS = frozenset({"hash", "static", "sentence_transformers"})
-EMBEDDINGS_PROVIDER = env.choice("EMBEDDINGS_PROVIDER", default="hash", choices=EMBEDDINGS_PROVIDERS)
-EMBEDDINGS_MODEL = env.text("EMBEDDINGS_MODEL")
-# Watched sources of knowledge lie in it, and nothing else of this machine is read by the clock. Empty: there are none.
-KNOWLEDGE_ROOT = env.text("KNOWLEDGE_ROOT")
-# Percent of proposals that are shown no lessons, drawn by their ids: the only way to know whether lessons help.
-LESSONS_HOLDOUT_SHARE = env.integer("LESSONS_HOLDOUT_SHARE", default=0, minimum=0, maximum=50)
 COINBASE_CLIENT_ID = env.text("COINBASE_CLIENT_ID")
 COINBASE_CLIENT_SECRET = env.text("COINBASE_CLIENT_SECRET")
 COINBASE_REDIRECT_URI = env.url("COINBASE_REDIRECT_URI", schemes=frozenset({"http", "https"}))
