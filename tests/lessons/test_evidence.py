@@ -19,7 +19,7 @@ from apps.lessons.models import Case
 from apps.lessons.rules.evidence import Asked, Comparable, base_rate, p_above, weigh
 from apps.lessons.selectors.evidence import evidence
 from apps.lessons.services import reviews
-from apps.lessons.types import Evidence, Fact, MistakeTag, TagFound, TagSource
+from apps.lessons.types import CaseSource, Evidence, Fact, MistakeTag, TagFound, TagSource
 from tests.factories.accounts import DeskFactory
 from tests.factories.lessons import NO_STOP, CaseFactory
 from tests.policies.comparable import probability
@@ -265,3 +265,30 @@ def test_the_vector_index_has_no_say(desk: Desk) -> None:
                 ahead += [node.module, *(f"{node.module}.{item.name}" for item in node.names)]
     assert "apps.lessons.models.cases" in seen
     assert not {name for name in seen if name.startswith(("apps.lessons.index", "apps.lessons.embeddings"))}
+
+
+@pytest.mark.django_db
+def test_losses_that_are_only_told_do_not_make_losing_look_usual() -> None:
+    """A program whose trades lose could report any number of others that lost, to be measured against them."""
+    desk = DeskFactory()
+    lost = [CaseFactory(desk=desk, pnl=LOSS, tags=(NO_STOP,)) for _ in range(3)]
+    now = max(case.closed_at for case in lost) + timedelta(hours=1)
+
+    def asked() -> Evidence:
+        return evidence(
+            desk_id=desk.pk,
+            tags=[MistakeTag.NO_STOP],
+            violated_facts=(),
+            window_days=30,
+            verdicts=PROCESS,
+            now=now,
+        )
+
+    before, like_nothing = asked(), {"facts": (), "tags": ()}
+    assert before.losses == 3
+    for number in range(20):
+        CaseFactory(desk=desk, pnl=LOSS, source=CaseSource.REPORTED, source_id=f"told-{number}", **like_nothing)
+    assert asked() == before
+    for number in range(20):
+        CaseFactory(desk=desk, pnl=LOSS, source=CaseSource.IMPORTED, source_id=f"kept-{number}", **like_nothing)
+    assert asked().p_above_base < before.p_above_base  # type: ignore[operator]  # both are known

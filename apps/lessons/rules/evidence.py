@@ -29,7 +29,7 @@ _SURE: Final = Decimal("1e-20")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparable:
     """A closed trade that shares something. `trade` is the same for the parts that one trade was closed in; `facts` are
-    the broken ones among those asked about."""
+    the broken ones among those asked about; `told` where a program says that it took place and ended so."""
 
     case_id: UUID
     trade: UUID
@@ -39,13 +39,14 @@ class Comparable:
     closed_at: datetime
     shares_tag: bool
     facts: frozenset[str] = frozenset()
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What is asked about. `tagless` are those of the unknown facts that show no mistake of the list, and make a trade
     comparable only beside another. `closed` and `lost` are all closed trades of the desk in the window that count, won
-    or lost, and those of them that lost."""
+    or lost, and those of them that lost, without what is only told: whoever asks could make losing look usual."""
 
     tags: Sequence[str]
     violated: frozenset[str]
@@ -166,7 +167,8 @@ def _count(trades: Sequence[Comparable], asked: Asked, supposed: frozenset[str] 
             chosen[one.trade] = one
     losses = [one for one in chosen.values() if one.lost and one.verdict in asked.verdicts]
     wins = sum(not one.lost for one in chosen.values())
-    others, others_lost = asked.closed - len(trades), asked.lost - sum(one.lost for one in trades)
+    known = [one for one in trades if not one.told]
+    others, others_lost = asked.closed - len(known), asked.lost - sum(one.lost for one in known)
     base = base_rate(lost=max(others_lost, 0), closed=max(others, others_lost, 0))
     shared = [_size(one) for one in losses if one.shares_tag or one.facts & supposed]
     losses.sort(key=lambda one: (_size(one) or Decimal(0), one.closed_at, one.case_id), reverse=True)

@@ -1,6 +1,7 @@
 """What policy counts: comparable closed trades of a desk, in SQL alone. Whether the vector index answers, or says what,
 changes nothing here."""
 
+from collections import Counter
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,7 +13,7 @@ from django.db.models import Count, Q
 from apps.lessons.models import Case, CaseTag, CaseViolation
 from apps.lessons.rules import evidence as rules
 from apps.lessons.rules.detectors import BY_NAME
-from apps.lessons.types import Evidence, Result
+from apps.lessons.types import CaseSource, Evidence, Result
 
 _ENDED: Final = (Result.WON.value, Result.LOST.value)
 _OF_CASE: Final = (
@@ -21,6 +22,7 @@ _OF_CASE: Final = (
     "case__result",
     "case__verdict",
     "case__r_multiple",
+    "case__source",
     "closed_at",
 )
 
@@ -44,24 +46,22 @@ def evidence(
     since = now - timedelta(days=window_days)
     inside = Q(desk_id=desk_id, closed_at__gt=since, closed_at__lte=now)
     violated, unknown = frozenset(violated_facts), frozenset(unknown_facts) - frozenset(violated_facts)
-    totals = dict(
-        Case.objects.filter(inside, counts=True, result__in=_ENDED)
-        .order_by()
-        .values_list("result")
-        .annotate(Count("pk"))
-    )
-    lost = totals.get(Result.LOST.value, 0)
+    totals = Counter[str]()
+    counted = Case.objects.filter(inside, counts=True, result__in=_ENDED).order_by()
+    for result, source, cases in counted.values_list("result", "source").annotate(Count("pk")):
+        totals[result] += cases if source != CaseSource.REPORTED else 0
+    lost = totals[Result.LOST.value]
     asked = rules.Asked(
         tags=sorted(tags),
         violated=violated,
         unknown=unknown,
         verdicts=frozenset(verdicts),
         window_days=window_days,
-        closed=sum(totals.values()),
+        closed=totals.total(),
         lost=lost,
         tagless=frozenset(name for name in unknown if name in BY_NAME and BY_NAME[name].tag is None),
     )
-    return rules.weigh(_comparable(inside, frozenset(tags), violated | unknown) if totals else (), asked)
+    return rules.weigh(_comparable(inside, frozenset(tags), violated | unknown), asked)
 
 
 def _comparable(inside: Q, tags: frozenset[str], facts: frozenset[str]) -> list[rules.Comparable]:
@@ -86,6 +86,7 @@ def _made(
     result: str,
     verdict: str,
     r_multiple: Decimal | None,
+    source: str,
     closed_at: datetime,
     *,
     shares_tag: bool,
@@ -100,4 +101,5 @@ def _made(
         closed_at=closed_at,
         shares_tag=shares_tag,
         facts=frozenset(facts),
+        told=source == CaseSource.REPORTED,
     )
