@@ -85,6 +85,8 @@ class TestTwoApprovers:
         """Each sees only its own vote: two people approved, and no order comes of it."""
         without_locks()
         meet_after(monkeypatch, decide, "_cast", 2)
+        # Both have counted before either commits; else the slower one may count the other's vote too.
+        meet_after(monkeypatch, decide, "_standing", 2)
         results = self.vote_together(desk)
         assert [result.approvals for result in counted(results)] == [1, 1]
         assert (Vote.objects.count(), Order.objects.count()) == (2, 0)
