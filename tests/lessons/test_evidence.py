@@ -268,8 +268,8 @@ def test_the_vector_index_has_no_say(desk: Desk) -> None:
 
 
 @pytest.mark.django_db
-def test_losses_that_are_only_told_do_not_make_losing_look_usual() -> None:
-    """A program whose trades lose could report any number of others that lost, to be measured against them."""
+def test_what_is_only_told_does_not_speak_for_the_next_trade() -> None:
+    """A program whose trades lose could report others that lost, to be measured against them, and wins."""
     desk = DeskFactory()
     lost = [CaseFactory(desk=desk, pnl=LOSS, tags=(NO_STOP,)) for _ in range(3)]
     now = max(case.closed_at for case in lost) + timedelta(hours=1)
@@ -292,3 +292,11 @@ def test_losses_that_are_only_told_do_not_make_losing_look_usual() -> None:
     for number in range(20):
         CaseFactory(desk=desk, pnl=LOSS, source=CaseSource.IMPORTED, source_id=f"kept-{number}", **like_nothing)
     assert asked().p_above_base < before.p_above_base  # type: ignore[operator]  # both are known
+    told = asked()
+    for number in range(20):
+        CaseFactory(
+            desk=desk, pnl=WIN, source=CaseSource.REPORTED, source_id=f"won-{number}", facts=(), tags=(NO_STOP,)
+        )
+    assert asked() == told
+    CaseFactory(desk=desk, pnl=WIN, facts=(), tags=(NO_STOP,))
+    assert asked().wins == told.wins + 1

@@ -161,7 +161,8 @@ def _speaks_as_loud(one: Evidence, other: Evidence) -> bool:
 
 def _count(trades: Sequence[Comparable], asked: Asked, supposed: frozenset[str] = frozenset()) -> Evidence:
     chosen: dict[UUID, Comparable] = {}
-    for one in trades:
+    # A win that is only told is no evidence: whoever asks could report as many as it takes.
+    for one in (one for one in trades if one.lost or not one.told):
         before = chosen.get(one.trade)
         if before is None or _rank(one, asked) > _rank(before, asked):
             chosen[one.trade] = one
