@@ -17,6 +17,10 @@ def test_nothing_is_lost_or_double_or_left(where: list[str]) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "tests.lessons.index.killed", "--runs", RUNS, *where],
         cwd=Path(__file__).resolve().parents[3],
+        # A database, queue and index of its own, whatever the other tests run on.
+        env={
+            name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL", "QDRANT_URL"}
+        },
         capture_output=True,
         text=True,
         timeout=600,
