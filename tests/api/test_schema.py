@@ -284,4 +284,6 @@ def test_generated_requests_meet_only_what_the_schema_says(
     assert set(met) == set(operations(Client().get("/api/v1/schema").json()))
     answered = set().union(*met.values())
     assert answered >= {200, 400, 409}
-    assert not answered & {401, 403}
+    # Not everybody may rate or review every lesson: the refusals that are right here.
+    refused = {str(operation) for operation, statuses in met.items() if statuses & {401, 403}}
+    assert refused <= {"POST /api/v1/lessons/{lesson_id}/feedback", "POST /api/v1/lessons/{lesson_id}/review"}
