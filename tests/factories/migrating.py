@@ -26,3 +26,9 @@ def _migrate(app: str, name: str) -> Any:
     executor.migrate([(app, name)])
     executor.loader.build_graph()
     return executor.loader.project_state([(app, name)]).apps
+
+
+def newest(app: str) -> str:
+    """The last migration of the app: the shape that today's code needs."""
+    ((_, name),) = MigrationExecutor(connection).loader.graph.leaf_nodes(app)
+    return name

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -21,7 +22,13 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 CLIENTS = 8
 SENDS = 5
 GROUP = "asgi:group:quotes"
+# A database of Redis of its own: servers of other tests, run at the same time, are members of the same group else.
+DATABASE = 13
 Pair = tuple[SocketServer, SocketServer]
+
+
+def redis_url() -> str:
+    return urlsplit(settings.REDIS_URL)._replace(path=f"/{DATABASE}").geturl()
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +37,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     if not settings.REDIS_URL:
         pytest.fail("Set REDIS_URL; .ci/run does.")
     home = tmp_path_factory.mktemp("pair")
-    first = SocketServer(home, REDIS_URL=settings.REDIS_URL)
-    second = SocketServer(home, seed=False, REDIS_URL=settings.REDIS_URL)
+    first = SocketServer(home, REDIS_URL=redis_url())
+    second = SocketServer(home, seed=False, REDIS_URL=redis_url())
     yield first, second
     for server in (first, second):
         server.stop()
@@ -99,7 +106,7 @@ class Watched:
 @asynccontextmanager
 async def watched() -> AsyncIterator[Watched]:
     """A group without members of earlier runs, and again without members at the end: who has left is out of it."""
-    redis = Redis.from_url(settings.REDIS_URL, socket_timeout=None)  # a monitor may hear nothing for long
+    redis = Redis.from_url(redis_url(), socket_timeout=None)  # a monitor may hear nothing for long
     watching = Watched(redis)
     await redis.delete(GROUP)
     listening = asyncio.create_task(watching.listen())

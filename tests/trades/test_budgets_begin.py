@@ -14,7 +14,7 @@ from apps.connectors.types import OrderType, Side, TimeInForce
 from apps.policies.models import GLOBAL_SCOPE, Budget, Reservation, ReservedAmount, TradingState
 from apps.trades.types import OrderState
 from tests.factories.desk import PaperDesk
-from tests.factories.migrating import Migrate, migrating
+from tests.factories.migrating import Migrate, migrating, newest
 from tests.factories.tampering import guards_lifted
 from tests.factories.trading import change_policy, move, rules_with
 
@@ -105,6 +105,7 @@ def test_budgets_begin_with_what_is_alive_and_held(migrate: Migrate, paper: Pape
     assert Event.objects.filter(kind="budgets.begun").count() == 2
 
     # And they go on from there.
+    migrate("trades", newest("trades"))
     paper.simulator.clear_faults()
     assert paper.execute(waiting) == OrderState.ACCEPTED
     assert paper.poll(waiting) == OrderState.FILLED
