@@ -18,7 +18,8 @@ from rest_framework.views import APIView
 from apps.common.api import bodies
 from apps.common.api.problems import REQUEST_ID_HEADER, request_id_of
 from apps.common.api.rates import CallerRate
-from apps.common.errors import AikaError
+from apps.common.api.schema import IDEMPOTENCY_KEY
+from apps.common.errors import AikaError, Invalid
 
 JSON_TYPE: Final = "application/json"
 Headers = Mapping[str, str]
@@ -135,3 +136,16 @@ def answer(value: object, *, status: int = 200, headers: Headers | None = None) 
 def answer_bytes(body: bytes, *, status: int = 200, headers: Headers | None = None) -> HttpResponse:
     """A JSON answer whose bytes are made already."""
     return HttpResponse(body, content_type=JSON_TYPE, status=status, headers=dict(headers or {}))
+
+
+def required_key(request: Request) -> str:
+    """The `Idempotency-Key` of a write that may not go without. Raises Invalid IDEMPOTENCY_KEY_MISSING."""
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is None:
+        raise Invalid(
+            "IDEMPOTENCY_KEY_MISSING",
+            f"This write needs the header {IDEMPOTENCY_KEY}.",
+            fix="Send a new UUID for every new write, and the same one when you repeat it.",
+            field=IDEMPOTENCY_KEY,
+        )
+    return key

@@ -96,8 +96,7 @@ class FeedbackView(ApiView):
         parameters=_ID,
     )
     def post(self, request: Request, lesson_id: str) -> HttpResponse:
-        """USEFUL or NOT_SIMILAR, about the lesson as one answer recalled it. The last word of each person stands. A
-        lesson that only ever was not similar is retired after a while."""
+        """USEFUL or NOT_SIMILAR, about the lesson as one answer recalled it. The last word of each person stands."""
         values = read_body(request, bodies.FeedbackBody)
         said = feedback.say_of_lesson(
             lesson_id=row_id(lesson_id),

@@ -15,7 +15,8 @@ class Case(models.Model):
     """A closed trade: what was planned, what was known, how it ended. Wins too: without them there is no rate.
 
     Money in `quote_currency`; `side` is the side of the entry. `facts` is a list of {name, value, unit, limit,
-    violated}, decimals as text. The texts are what is embedded, each as a vector of its own; `content_hash` is of both.
+    violated}, decimals as text. The texts are what is embedded, each as a vector of its own;
+    `content_hash` is of both and of what a search is filtered by.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)

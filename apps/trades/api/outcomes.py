@@ -12,9 +12,8 @@ from apps.accounts.services import idempotency
 from apps.accounts.services.idempotency import Replay
 from apps.accounts.types import Scope
 from apps.common.api.bodies import parse_json
-from apps.common.api.schema import IDEMPOTENCY_KEY, documented, key_header
-from apps.common.api.views import ApiView, answer_bytes, raw_body, to_json
-from apps.common.errors import Invalid
+from apps.common.api.schema import documented, key_header
+from apps.common.api.views import ApiView, answer_bytes, raw_body, required_key, to_json
 from apps.trades.api import bodies, shapes
 from apps.trades.services import outcomes
 
@@ -42,19 +41,11 @@ class OutcomeView(ApiView):
         right figure. It is remembered as a case at once; a loss makes a lesson."""
         now, principal, raw = timezone.now(), principal_of(request), raw_body(request)
         values = bodies.OutcomeBody.read(parse_json(raw) if raw else {})
-        key = request.headers.get(IDEMPOTENCY_KEY)
-        if key is None:
-            raise Invalid(
-                "IDEMPOTENCY_KEY_MISSING",
-                f"This write needs the header {IDEMPOTENCY_KEY}.",
-                fix="Send a new UUID for every new write, and the same one when you repeat it.",
-                field=IDEMPOTENCY_KEY,
-            )
         answered = outcomes.report_once(
             report=bodies.report_of(values),
             principal=principal,
             begun=idempotency.begin(
-                principal_key=principal.reference, key=key, method="POST", path=request.path, body=raw
+                principal_key=principal.reference, key=required_key(request), method="POST", path=request.path, body=raw
             ),
             word=to_json,
             now=now,

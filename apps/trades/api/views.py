@@ -17,8 +17,7 @@ from apps.accounts.types import Principal, Scope
 from apps.common.api.bodies import parse_json
 from apps.common.api.queries import Place, Query, row_id
 from apps.common.api.schema import IDEMPOTENCY_KEY, documented, id_in_path, key_header, paged, parameter
-from apps.common.api.views import ApiView, answer, answer_bytes, raw_body, read_body, to_json
-from apps.common.errors import Invalid
+from apps.common.api.views import ApiView, answer, answer_bytes, raw_body, read_body, required_key, to_json
 from apps.trades.api import bodies, lesson_shapes, shapes
 from apps.trades.api.previews import preview_record
 from apps.trades.models import Proposal
@@ -90,14 +89,6 @@ class ProposalsView(ApiView):
         are closed trades like it, so that a program can learn before a person must say no."""
         now, principal, raw = timezone.now(), principal_of(request), raw_body(request)
         values = bodies.ProposalBody.read(parse_json(raw) if raw else {})
-        key = request.headers.get(IDEMPOTENCY_KEY)
-        if key is None:
-            raise Invalid(
-                "IDEMPOTENCY_KEY_MISSING",
-                f"This write needs the header {IDEMPOTENCY_KEY}.",
-                fix="Send a new UUID for every new write, and the same one when you repeat it.",
-                field=IDEMPOTENCY_KEY,
-            )
         made: list[Proposal] = []
 
         def word(proposal: Proposal) -> bytes:
@@ -110,7 +101,7 @@ class ProposalsView(ApiView):
             supersedes=values["supersedes"],
             principal=principal,
             claim=idempotency.claim_of(
-                principal_key=principal.reference, key=key, method="POST", path=request.path, body=raw
+                principal_key=principal.reference, key=required_key(request), method="POST", path=request.path, body=raw
             ),
             word=word,
             now=now,

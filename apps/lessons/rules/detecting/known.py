@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from apps.lessons.rules.detecting import course, market, planned
@@ -10,7 +11,8 @@ from apps.lessons.rules.scene import ALWAYS_OPEN, Scene
 from apps.lessons.types import MistakeTag
 
 
-def _above(
+def _limited(
+    breaks: Breaks,
     name: str,
     unit: str,
     limit: str,
@@ -27,35 +29,15 @@ def _above(
         measure=measure,
         means=means,
         limit=Decimal(limit),
-        breaks=Breaks.ABOVE,
+        breaks=breaks,
         tag=tag,
         afterwards=afterwards,
         applies=applies,
     )
 
 
-def _below(
-    name: str,
-    unit: str,
-    limit: str,
-    tag: MistakeTag | None,
-    measure: Callable[[Scene], Decimal | None],
-    means: str,
-    *,
-    afterwards: bool = False,
-    applies: Callable[[Scene], bool] = lambda scene: True,
-) -> Detector:
-    return Detector(
-        name=name,
-        unit=unit,
-        measure=measure,
-        means=means,
-        limit=Decimal(limit),
-        breaks=Breaks.BELOW,
-        tag=tag,
-        afterwards=afterwards,
-        applies=applies,
-    )
+_above: Final = partial(_limited, Breaks.ABOVE)
+_below: Final = partial(_limited, Breaks.BELOW)
 
 
 def _noted(
