@@ -61,7 +61,7 @@ def evidence(
         lost=lost,
         tagless=frozenset(name for name in unknown if name in BY_NAME and BY_NAME[name].tag is None),
     )
-    return rules.weigh(_comparable(inside, frozenset(tags), violated | unknown), asked)
+    return rules.weigh(_comparable(inside, frozenset(tags), violated | unknown) if totals else (), asked)
 
 
 def _comparable(inside: Q, tags: frozenset[str], facts: frozenset[str]) -> list[rules.Comparable]:
