@@ -18,6 +18,8 @@ _WORK: Final = {
     "policies.reservation": "look_back",
     "policies.decision": "look_back",
     "trades.hook": "set_up",
+    "lessons.knowledgedocument": "set_up",
+    "lessons.knowledgesource": "set_up",
     "accounts.idempotencyrecord": "look_back",
 }
 _SET_UP_APPS: Final = frozenset({"accounts", "auth", "connectors", "policies", "django_celery_beat"})

@@ -23,6 +23,7 @@ from apps.policies.services import versions
 from apps.policies.types import LatchKind
 from tests.factories.accounts import DeskFactory, UserFactory, issue_key
 from tests.factories.desk import PaperDesk
+from tests.factories.knowledge import KnowledgeDocumentFactory
 from tests.factories.latches import trip
 from tests.factories.lessons import LessonFactory
 from tests.factories.oauth import authorisation_of
@@ -130,6 +131,7 @@ def setting(paper: PaperDesk) -> Setting:
         "policyversion/": {"pk": draft.pk},
         "2fa/keys/": {"pk": 1},
         "connection/": {"pk": paper.connection.pk},
+        "lessons/knowledgedocument/": {"pk": KnowledgeDocumentFactory(desk=paper.desk).pk},
         "trades/hook/": {"pk": make_sender(paper).hook.pk},
     }
     seen = asdict(paper.seen(waiting))

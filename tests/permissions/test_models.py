@@ -47,6 +47,8 @@ MODELS = {
     "approvals.vote": LEDGER,
     "lessons.case": LEDGER,
     "lessons.lesson": LEDGER,
+    "lessons.knowledgedocument": Row(EVERY, add="ROS", desk=True),
+    "lessons.knowledgesource": Row(EVERY, add="OS", change="OS", desk=True),
     "policies.budget": LEDGER,
     "policies.reservation": LEDGER,
     "policies.decision": READ,

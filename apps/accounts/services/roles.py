@@ -48,6 +48,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[str]] = {
         "accounts.cancel_order",
         "accounts.decide_proposal",
         "accounts.halt_trading",
+        "lessons.add_knowledgedocument",
         "lessons.review_lesson",
         "policies.add_policyset",
         "policies.add_policyversion",
@@ -69,6 +70,9 @@ ROLE_PERMISSIONS: dict[Role, frozenset[str]] = {
         "django_celery_beat.add_intervalschedule",
         "django_celery_beat.change_periodictask",
         "django_celery_beat.view_*",
+        "lessons.add_knowledgedocument",
+        "lessons.add_knowledgesource",
+        "lessons.change_knowledgesource",
     },
     Role.AUDITOR: _READ_EVERYTHING,
 }

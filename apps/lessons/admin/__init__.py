@@ -1,5 +1,5 @@
 """The memory on the desk's pages."""
 
-from apps.lessons.admin import cases, lessons
+from apps.lessons.admin import cases, knowledge, lessons
 
-__all__ = ["cases", "lessons"]
+__all__ = ["cases", "knowledge", "lessons"]

@@ -52,6 +52,7 @@ class KnowledgePassage(Shape):
     version = Count()
     score = Number()
     components = Part(PassageComponents)
+    page = Words(about="Where a person reads it.")
 
 
 class KnowledgeAnswers(Shape):

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.http import HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework.request import Request
 
@@ -144,6 +145,7 @@ def _passage(one: Answer) -> dict[str, Any]:
             "keywords": _number(passage.keywords),
             "coverage": _number(passage.coverage),
         },
+        "page": f"{reverse('admin:lessons_knowledgedocument_change', args=[document.pk])}#c{one.chunk.ordinal}",
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import Avg, Case, Count, F, FloatField, Q, QuerySet, Sum, Value, When
@@ -10,11 +10,15 @@ from django.db.models import Avg, Case, Count, F, FloatField, Q, QuerySet, Sum, 
 from apps.accounts.selectors import desks_of as seats_of
 from apps.accounts.types import Principal
 from apps.connectors.selectors import connections_for
-from apps.lessons.models import KnowledgeChunk, KnowledgeDocument, KnowledgeTerm
+from apps.lessons.models import KnowledgeChunk, KnowledgeDocument, KnowledgeTerm, KnowledgeVersion
 from apps.lessons.rules import bm25
 
 if TYPE_CHECKING:
     from apps.accounts.models import Desk
+
+
+VERSIONS_SHOWN = 50
+PIECES_SHOWN = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,15 @@ class WordHit:
     coverage: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagePiece:
+    """A piece as a page shows it: `text` without its first `before` characters, with which the last one ended."""
+
+    chunk: KnowledgeChunk
+    before: int
+    text: str
+
+
 def desks_for(principal: Principal) -> QuerySet["Desk"]:
     """The desks a caller is at; a key is at those of its owner that it has a connection of."""
     seats = seats_of(principal.user_id)
@@ -34,14 +47,42 @@ def desks_for(principal: Principal) -> QuerySet["Desk"]:
     return seats.filter(pk__in=connections_for(principal).values("desk"))
 
 
-def of_desks(desk_ids: Collection[UUID]) -> Q:
+def of_desks(desk_ids: "Collection[UUID] | QuerySet[Any, Any]") -> Q:
     """Rows of these desks and of everybody."""
-    return Q(desk__in=list(desk_ids)) | Q(desk__isnull=True)
+    return Q(desk__in=desk_ids) | Q(desk__isnull=True)
 
 
 def documents_of(desk_ids: Collection[UUID]) -> QuerySet[KnowledgeDocument]:
     """The documents that these desks may read, removed ones too."""
     return KnowledgeDocument.objects.filter(of_desks(desk_ids))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentPage:
+    """One version of a document with its pieces, and which versions there are, newest first."""
+
+    version: KnowledgeVersion
+    pieces: list[PagePiece]
+    versions: list[KnowledgeVersion]
+
+
+def document_page(document: KnowledgeDocument, *, number: int) -> DocumentPage | None:
+    """None where there is no such version."""
+    versions = list(
+        KnowledgeVersion.objects.filter(document=document).defer("text").order_by("-number")[:VERSIONS_SHOWN]
+    )
+    version = KnowledgeVersion.objects.filter(document=document, number=number).first()
+    if version is None:
+        return None
+    rows = version.chunks.order_by("ordinal")
+    pieces, shown = [], 0
+    for row in rows[:PIECES_SHOWN]:
+        # What the piece before has said already is not repeated: pieces overlap.
+        pieces.append(
+            PagePiece(chunk=row, before=max(shown - row.start, 0), text=version.text[max(row.start, shown) : row.end])
+        )
+        shown = max(shown, row.end)
+    return DocumentPage(version=version, pieces=pieces, versions=versions)
 
 
 def by_words(text: str, *, desk_ids: Collection[UUID], limit: int) -> list[WordHit]:
