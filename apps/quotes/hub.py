@@ -30,6 +30,7 @@ FLUSH_S: Final = 0.1
 """Ten updates of a socket a second at most, however many ticks there are. One that came late does not make the next one
 late: two may come sooner after each other, never more."""
 BEAT_S: Final = 1.0
+END_AGAIN_S: Final = 0.5
 JOIN_EVERY_S: Final = 3.0
 
 Message = dict[str, Any]
@@ -338,25 +339,47 @@ class Membership:
         if layer is None:
             return
         name = await layer.new_channel("quotes")
-        joining = asyncio.create_task(self._join_again_and_again(layer, name))
+        parts = (
+            asyncio.create_task(self._join_again_and_again(layer, name)),
+            asyncio.create_task(self._hear_again_and_again(layer, name)),
+        )
         try:
-            while True:
-                try:
-                    self._hub.hear(ticks_in(await layer.receive(name)))
-                except (RedisError, OSError) as error:
-                    if not self._is_away:
-                        logger.warning("No price is heard: Redis is away (%s).", error)
-                    self._is_away = True
-                    await asyncio.sleep(JOIN_EVERY_S)
-                else:
-                    self._is_away = False
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            joining.cancel()
+            await _ended(*parts)
             with suppress(RedisError, OSError, asyncio.CancelledError):
                 await layer.group_discard(GROUP, name)
+        for part in parts:
+            if not part.cancelled():
+                part.result()
+
+    async def _hear_again_and_again(self, layer: Any, name: str) -> None:
+        while True:
+            try:
+                self._hub.hear(ticks_in(await layer.receive(name)))
+            except (RedisError, OSError) as error:
+                if not self._is_away:
+                    logger.warning("No price is heard: Redis is away (%s).", error)
+                self._is_away = True
+                await asyncio.sleep(JOIN_EVERY_S)
+            else:
+                self._is_away = False
 
     async def _join_again_and_again(self, layer: Any, name: str) -> None:
         while True:
             with suppress(RedisError, OSError):
                 await layer.group_add(GROUP, name)
             await asyncio.sleep(JOIN_EVERY_S)
+
+
+async def _ended(*tasks: "asyncio.Task[None]") -> None:
+    """Cancel these until they have ended.
+
+    Once is not enough: `asyncio.wait_for` of Python 3.11, which redis-py writes to its socket under, loses a
+    cancellation that comes when what it waits for is just done (CPython issue 86296); the process would stay in the
+    group for good.
+    """
+    while waiting := {task for task in tasks if not task.done()}:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=END_AGAIN_S)

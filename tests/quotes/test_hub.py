@@ -300,3 +300,70 @@ def test_what_was_begun_goes_on_from_where_it_stood() -> None:
         return list(steps)
 
     assert asyncio.run(played()) == [1, 2, -1]
+
+
+class DeafLayer:
+    """A channel layer without messages that loses a cancellation once, as `asyncio.wait_for` of Python 3.11 can."""
+
+    def __init__(self) -> None:
+        self.members: set[str] = set()
+        self.lost = 0
+
+    async def new_channel(self, prefix: str) -> str:
+        return f"{prefix}!one"
+
+    async def group_add(self, _group: str, name: str) -> None:
+        self.members.add(name)
+
+    async def group_discard(self, _group: str, name: str) -> None:
+        self.members.discard(name)
+
+    async def receive(self, _name: str) -> dict[str, Any]:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if self.lost:
+                raise
+            self.lost += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def left_by(layer: DeafLayer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group after a membership was ended."""
+    monkeypatch.setattr(hubs, "get_channel_layer", lambda: layer)
+    monkeypatch.setattr(hubs, "END_AGAIN_S", 0.01)
+
+    async def played() -> None:
+        keeping = asyncio.create_task(hubs.Membership(Hub(lambda: BEGAN)).keep())
+        await asyncio.sleep(0.01)
+        assert layer.members
+        keeping.cancel()
+        await asyncio.wait({keeping}, timeout=1)
+
+    asyncio.run(played())
+
+
+def test_a_process_leaves_the_group_though_its_cancellation_gets_lost_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = DeafLayer()
+    left_by(layer, monkeypatch)
+
+    assert layer.lost == 1
+    assert not layer.members
+
+
+def test_one_cancellation_alone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The naive way out: told once, not waited for."""
+
+    async def told_once(*tasks: "asyncio.Task[None]") -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=0.1)
+        if any(not task.done() for task in tasks):
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(hubs, "_ended", told_once)
+    layer = DeafLayer()
+    left_by(layer, monkeypatch)
+
+    assert layer.members
