@@ -3,16 +3,20 @@
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.types import Role
+from apps.lessons.embeddings.hashing import HashProvider
 from apps.lessons.models import Lesson, Recall, RecallFeedback
+from apps.lessons.services import spaces
 from apps.lessons.types import MistakeTag, Plan, ReviewState, TagFound, TagSource
+from apps.trades.models import Proposal
 from tests.api.conftest import Caller, with_header
 from tests.factories.accounts import DeskFactory, UserFactory
 from tests.factories.desk import PaperDesk
@@ -126,6 +130,32 @@ def test_a_memory_that_breaks_fails_no_proposal(bot: Caller, lesson: Lesson, bod
     settings.QDRANT_URL = "http://127.0.0.1:9"
     status, made = bot.propose(body(rationale=THESIS))
     assert (status, made["state"], made["lessons"]["index"]["degraded"]) == (201, "AWAITING_APPROVAL", True)
+
+
+def break_down(provider: HashProvider, text: str) -> NoReturn:
+    raise ZeroDivisionError("Nobody foresaw this.")
+
+
+@pytest.mark.parametrize("broken", ["embeddings", "database"])
+def test_what_nobody_foresaw_fails_no_proposal(
+    bot: Caller, lesson: Lesson, body: Make, monkeypatch: Any, caplog: Any, broken: str
+) -> None:
+    """The answer is stored by then: whatever breaks in the memory, it is given, and so is its repeat."""
+    sent, key = body(rationale=THESIS), str(uuid4())
+    if broken == "embeddings":
+        spaces.ensure(now=timezone.now())
+        monkeypatch.setattr(HashProvider, "embed_query", break_down)
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE lessons_recallitem RENAME COLUMN score TO gone")
+    for _ in range(2):
+        status, made = bot.propose(sent, key)
+        assert (status, made["state"]) == (201, "AWAITING_APPROVAL")
+        assert (made["lessons"]["known"], made["lessons"]["results"]) == (False, [])
+        assert made["lessons"]["index"]["reason"] == "MEMORY_UNAVAILABLE"
+    assert Proposal.objects.count() == 1
+    assert not Recall.objects.exists()
+    assert [record.exc_info is not None for record in caplog.records if "not recalled" in record.message] == [True] * 2
 
 
 def test_a_lesson_is_looked_at_by_its_desk_alone(bot: Caller, lesson: Lesson, signed_in: SignIn) -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from apps.accounts.models import IdempotencyRecord
 from apps.audit.models import Event
-from apps.trades.models import Proposal
+from apps.trades.models import Proposal, ProposalFacts
 from tests.api.conftest import Caller
 from tests.factories.desk import PaperDesk
+from tests.factories.tampering import guards_lifted
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +32,34 @@ def test_a_proposal_within_limits_waits_for_people(bot: Caller, body: Make, pape
     assert (row.digest, row.proposer_id, row.api_key_id) == (said["digest"], paper.trader.pk, paper.key.pk)
     assert Event.objects.filter(subject=said["id"], kind="proposal.proposed").count() == 1
     assert paper.simulator.orders() == []
+
+
+def test_it_says_the_plan_it_came_with_and_the_facts_it_was_judged_by(bot: Caller, body: Make) -> None:
+    status, said = bot.propose(body(setup="range", planned_stop="60000", planned_target="90000"))
+    assert status == 201, said
+    entry = said["plan"].pop("entry")
+    assert (said["plan"], entry is None) == ({"setup": "range", "stop": "60000", "target": "90000"}, False)
+    facts = {fact["name"]: fact for fact in said["facts"]}
+    assert facts["has_planned_stop"] == {
+        "name": "has_planned_stop",
+        "value": "1",
+        "unit": "yes",
+        "limit": "1",
+        "violated": False,
+    }
+    assert (facts["chase"]["value"], facts["chase"]["violated"]) == (None, None), "there are no candles to go by"
+    told = bot.get(f"/trades/proposals/{said['id']}")[1]
+    (listed,) = bot.get("/trades/proposals")[1]["items"]
+    assert told["plan"] == listed["plan"] == said["plan"] | {"entry": entry}
+    assert told["facts"] == listed["facts"] == said["facts"]
+
+
+def test_one_from_before_that_was_kept_says_so(bot: Caller, body: Make) -> None:
+    said = bot.propose(body())[1]
+    with guards_lifted("trades_proposalfacts"):
+        ProposalFacts.objects.all().delete()
+    told = bot.get(f"/trades/proposals/{said['id']}")[1]
+    assert (told["plan"], told["facts"]) == (None, None)
 
 
 def test_a_denied_proposal_is_created_too_and_says_what_would_pass(bot: Caller, body: Make) -> None:

@@ -5,6 +5,7 @@ and words are looked through in the database, and the answer says so. Nothing si
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -49,11 +50,29 @@ def recall(
 
     `bound_s` is how long (seconds) the vector index may take; without it, its own bounds hold. A question about a
     proposal of the hold-out share is answered and stored, and shows nothing. A desk that remembers nothing is asked
-    for nothing, and nothing is stored.
+    for nothing, and nothing is stored. What fails in here leaves a transaction around it usable.
     """
     k = max(1, min(k, K_MAX))
     if not recalled.has_cases(desk):
         return RecallAnswer(id=None, asked_at=now, evidence=_nothing(question))
+    with _apart():
+        return _recall(desk, question, viewer, purpose, now, k, bound_s)
+
+
+def _apart() -> AbstractContextManager[object]:
+    """A savepoint where a transaction is open; else nothing, for none is held open while an index is asked."""
+    return transaction.atomic() if transaction.get_connection().in_atomic_block else nullcontext()
+
+
+def _recall(
+    desk: UUID,
+    question: Question,
+    viewer: Viewer,
+    purpose: RecallPurpose,
+    now: datetime,
+    k: int,
+    bound_s: float | None,
+) -> RecallAnswer:
     limit = FETCH_MAX if question.filters != Filters() else min(FETCH_MAX, max(FETCH_MIN, OVERFETCH * k))
     near = nearest.nearest(desk=desk, question=question, limit=limit, bound_s=bound_s, now=now)
     counted = _counted(desk, question, now)

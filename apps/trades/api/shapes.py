@@ -95,6 +95,25 @@ class ProposalLinks(Shape):
     page = Words()
 
 
+class FactFound(Shape):
+    """One thing that was measured: `value` in `unit` against `limit`; null where it could not be known."""
+
+    name = Words()
+    value = Number(nullable=True)
+    unit = Words()
+    limit = Number(nullable=True)
+    violated = YesNo(nullable=True)
+
+
+class ProposalPlan(Shape):
+    """What was meant, in quote currency per base unit. `entry` is the price it was judged at."""
+
+    setup = Words()
+    entry = Number(nullable=True)
+    stop = Number(nullable=True)
+    target = Number(nullable=True)
+
+
 class Proposal(Shape):
     """A stored intent. DENIED comes with codes, lines and a remedy in `decision`."""
 
@@ -109,6 +128,12 @@ class Proposal(Shape):
     rationale = Words()
     confidence = Number(nullable=True)
     tags = Many(Words())
+    plan = Part(ProposalPlan, nullable=True, about="Null for one from before it was kept.")
+    facts = Many(
+        FactFound,
+        nullable=True,
+        about="What detectors measured when it was judged: lessons and policy go by it. Null as the plan.",
+    )
     supersedes = Uuid(nullable=True)
     created_at = Instant()
     expires_at = Instant()
@@ -297,16 +322,6 @@ class FoundMistake(Shape):
     tag = Words(MistakeTag)
     source = Words(TagSource)
     because = Words()
-
-
-class FactFound(Shape):
-    """One thing that was measured: `value` in `unit` against `limit`; null where it could not be known."""
-
-    name = Words()
-    value = Number(nullable=True)
-    unit = Words()
-    limit = Number(nullable=True)
-    violated = YesNo(nullable=True)
 
 
 class CaseTold(Shape):

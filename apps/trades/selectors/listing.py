@@ -16,7 +16,7 @@ from apps.trades.types import ProposalState
 def proposals_for(principal: Principal) -> QuerySet[Proposal]:
     """A person sees what was asked at their desks; a key what its owner asked on connections it may use."""
     mine = connections_for(principal).order_by().values("pk")
-    rows = Proposal.objects.filter(connection__in=mine).select_related("decision")
+    rows = Proposal.objects.filter(connection__in=mine).select_related("decision", "known_then")
     return rows if principal.is_person else rows.filter(proposer_id=principal.user_id)
 
 
@@ -69,7 +69,7 @@ def waiting_for(
     others = ~Q(proposer_id=not_by)
     if alone_at:
         others |= Q(api_key__isnull=False, connection__environment=Environment.PAPER, connection__desk_id__in=alone_at)
-    rows = rows.filter(others).select_related("decision", "proposer", "api_key")
+    rows = rows.filter(others).select_related("decision", "known_then", "proposer", "api_key")
     return list(rows.order_by("expires_at", "pk")[:limit])
 
 

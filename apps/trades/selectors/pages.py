@@ -47,7 +47,7 @@ class PageRows:
 
 def proposal_rows(proposal_id: UUID) -> PageRows | None:
     """A proposal with its terms (read from the frozen bytes), its order, fills and outcome."""
-    related = ("connection__desk", "decision", "proposer", "api_key")
+    related = ("connection__desk", "decision", "known_then", "proposer", "api_key")
     proposal = Proposal.objects.select_related(*related).filter(pk=proposal_id).first()
     if proposal is None:
         return None

@@ -13,7 +13,7 @@ from apps.common import canonical
 from apps.common.decimals import decimal_text, instant_text
 from apps.common.money import floor_to, product
 from apps.quotes.selectors.records import quote_record
-from apps.trades.models import Fill, Order, Outcome, Position, Proposal
+from apps.trades.models import Fill, Order, Outcome, Position, Proposal, ProposalFacts
 from apps.trades.types import ProposalState
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def state_at(proposal: Proposal, now: datetime) -> str:
 
 
 def proposal_record(proposal: Proposal, *, now: datetime) -> Record:
-    """A proposal with the decision that was made of it. Reads `proposal.decision`: load it with the row."""
+    """A proposal with the decision that was made of it. Reads `decision` and `known_then`: load them with the row."""
     link = f"{ROOT}/trades/proposals/{proposal.pk}"
     return {
         "id": str(proposal.pk),
@@ -67,6 +67,7 @@ def proposal_record(proposal: Proposal, *, now: datetime) -> Record:
         "rationale": proposal.rationale,
         "confidence": number(proposal.confidence),
         "tags": proposal.tags,
+        **_known_record(proposal),
         "supersedes": identity(proposal.supersedes_id),
         "created_at": instant_text(proposal.created_at),
         "expires_at": instant_text(proposal.expires_at),
@@ -74,6 +75,21 @@ def proposal_record(proposal: Proposal, *, now: datetime) -> Record:
         "decision": decision_record(proposal.decision),
         "links": {"self": link, "withdraw": f"{link}/withdraw", "page": f"{PAGES}/{proposal.pk}/"},
     }
+
+
+def _known_record(proposal: Proposal) -> Record:
+    """The plan it came with and what detectors saw when it was judged; null for one from before that was kept."""
+    try:
+        known = proposal.known_then
+    except ProposalFacts.DoesNotExist:
+        return {"plan": None, "facts": None}
+    plan = {
+        "setup": known.setup,
+        "entry": number(known.entry),
+        "stop": number(known.stop),
+        "target": number(known.target),
+    }
+    return {"plan": plan, "facts": known.facts}
 
 
 def decision_record(decision: "Decision") -> Record:

@@ -1,16 +1,14 @@
 """Asking the memory about a proposal, or in words: the question is put together here, and answered by lessons."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import DatabaseError
-
 from apps.accounts.types import Principal
-from apps.common.errors import AikaError, Invalid, NotFound
+from apps.common.errors import Invalid, NotFound
 from apps.connectors.selectors import connections_for
 from apps.lessons.recall_types import K_DEFAULT, IndexState, Question, RecallAnswer, Viewer
 from apps.lessons.rules import mistakes
@@ -94,37 +92,42 @@ def ask(
 def beside(*, proposal: Proposal, principal: Principal, now: datetime) -> RecallAnswer:
     """What is answered beside a proposal that was just stored. Never fails: where the memory cannot be asked, the
     answer says so."""
-    try:
-        return recalls.recall(
-            desk=_desk_of(proposal),
-            question=question_of(proposal),
-            viewer=viewer_of(principal),
-            purpose=RecallPurpose.PROPOSAL,
-            now=now,
-            k=SHOWN,
-            bound_s=BOUND_S,
-        )
-    except (AikaError, DatabaseError) as error:
-        return _not_known(proposal.pk, error, now)
+    return _unfailing(proposal.pk, now, lambda: _beside(proposal, principal, now))
 
 
 def beside_again(*, proposal_id: UUID, principal: Principal, now: datetime) -> RecallAnswer:
     """The same as it was answered then; asked anew where it was not."""
-    try:
+
+    def again() -> RecallAnswer:
         earlier = recalled.latest_recall(proposal_id=proposal_id, purpose=RecallPurpose.PROPOSAL)
         if earlier is not None:
             return recalled.answer_of(earlier)
-        proposal = Proposal.objects.select_related("connection").get(pk=proposal_id)
-    except DatabaseError as error:
-        return _not_known(proposal_id, error, now)
-    return beside(proposal=proposal, principal=principal, now=now)
+        return _beside(Proposal.objects.select_related("connection").get(pk=proposal_id), principal, now)
+
+    return _unfailing(proposal_id, now, again)
 
 
-def _not_known(proposal_id: UUID, error: Exception, now: datetime) -> RecallAnswer:
-    logger.error("Lessons beside %s were not recalled: %s", proposal_id, type(error).__name__)
-    return RecallAnswer(
-        id=None, asked_at=now, index=IndexState(degraded=True, reason="MEMORY_UNAVAILABLE"), is_known=False
+def _beside(proposal: Proposal, principal: Principal, now: datetime) -> RecallAnswer:
+    return recalls.recall(
+        desk=_desk_of(proposal),
+        question=question_of(proposal),
+        viewer=viewer_of(principal),
+        purpose=RecallPurpose.PROPOSAL,
+        now=now,
+        k=SHOWN,
+        bound_s=BOUND_S,
     )
+
+
+def _unfailing(proposal_id: UUID, now: datetime, ask: Callable[[], RecallAnswer]) -> RecallAnswer:
+    """The answer; where anything at all goes wrong, that the memory could not be asked."""
+    try:
+        return ask()
+    except Exception:
+        logger.exception("Lessons beside %s were not recalled", proposal_id)
+        return RecallAnswer(
+            id=None, asked_at=now, index=IndexState(degraded=True, reason="MEMORY_UNAVAILABLE"), is_known=False
+        )
 
 
 def filters_of(values: Mapping[str, Any] | None) -> Filters:
