@@ -1,15 +1,19 @@
 """The Celery apps. What they are told, and why, is in config/settings/base.py (`CELERY_*`)."""
 
+import logging
 import os
 from typing import Any
 
-from celery import Celery
-from celery.signals import beat_init, worker_ready
+from celery import Celery, Task
+from celery.signals import beat_init, task_postrun, task_prerun, worker_ready
 from django.utils import timezone
 
+from apps.common import tracing
 from apps.common.decimals import instant_text
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+
+logger = logging.getLogger("aika.tasks")
 
 
 def make_app(*, current: bool = True) -> Celery:
@@ -45,3 +49,17 @@ def compare_first(**_said: Any) -> None:
 def verify_at_start(**_said: Any) -> None:
     """What happened to the audit log while nothing ran is known before anybody relies on it."""
     app.send_task("audit.verify_log", queue=app.conf.task_default_queue, retry=False)
+
+
+@task_prerun.connect
+def take_up(task_id: str, task: "Task[Any, Any]", kwargs: dict[str, Any], **_said: Any) -> None:
+    """Every line of the log from here on bears what the task is about, and the request that caused it."""
+    sent = task.request.headers or {}
+    tracing.begin(**tracing.ids_in(kwargs), request_id=sent.get(tracing.REQUEST), task_id=task_id, task=task.name)
+
+
+@task_postrun.connect
+def put_down(state: str, **_said: Any) -> None:
+    """The one line that says what became of it."""
+    logger.info("%s", state, extra={"outcome": state})
+    tracing.end()

@@ -1,5 +1,12 @@
 """gunicorn in a server installation: threads, because a request waits for the database and not for the processor."""
 
+import os
+
+# Known before anything of ours is read: the lines of the log are redacted by it.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
+
+from config.settings.logs import LOGGING
+
 # A container's own loopback is reached by nobody: docker-compose.yml, and nothing else, says --bind 0.0.0.0:8000.
 bind = "127.0.0.1:8000"
 workers = 2
@@ -12,8 +19,14 @@ keepalive = 75
 # Bounds what a leak could cost; the jitter keeps the workers from leaving together.
 max_requests = 20_000
 max_requests_jitter = 2_000
-accesslog = "-"
-# The path without its query: what somebody searches for is nobody else's business, and may be a pasted key.
-access_log_format = '%(h)s %(t)s "%(m)s %(U)s %(H)s" %(s)s %(b)s "%(a)s"'
+# `aika.requests` says them (apps/common/request_log.py), with their ids; gunicorn's own lines look like those.
+accesslog = None
+logconfig_dict = {
+    **LOGGING,
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "propagate": True},
+        "gunicorn.access": {"level": "CRITICAL", "propagate": False},
+    },
+}
 # In memory: on some disks the heartbeat file would stall a worker.
 worker_tmp_dir = "/dev/shm"  # noqa: S108  gunicorn makes a file of an unguessable name in it

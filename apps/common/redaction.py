@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 from django.views.debug import SafeExceptionReporterFilter
 
+from apps.common import tracing
+
 MASK: Final = "********"
 _KNOWN_CHARS_MIN: Final = 8
 
@@ -103,9 +105,11 @@ class RedactingFormatter(logging.Formatter):
         return redact(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The message on one line."""
+        """The message on one line, and behind it the ids of what goes on."""
         record.message = _CONTROL.sub(lambda found: repr(found[0])[1:-1], record.message)
-        return super().formatMessage(record)
+        return super().formatMessage(record) + "".join(
+            f" {name}={value}" for name, value in sorted(tracing.bound().items())
+        )
 
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")

@@ -9,7 +9,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from apps.common import fault_places as places
-from apps.common import faults
+from apps.common import faults, tracing
 from apps.common.redaction import redact
 
 DEFAULT_QUEUE = "default"
@@ -37,7 +37,7 @@ def publish(name: str, /, **kwargs: Argument) -> None:
     task are committed, and a sweep finds what was not published. Raises TypeError for an argument that is not an id.
     """
     arguments = {key: _argument(key, value) for key, value in kwargs.items()}
-    transaction.on_commit(partial(_send, name, arguments), robust=True)
+    transaction.on_commit(partial(_send, name, arguments, tracing.carried()), robust=True)
 
 
 def queue_of(name: str) -> str:
@@ -55,10 +55,10 @@ def _argument(key: str, value: Argument) -> str | int | bool | None:
     raise TypeError(f"{key}: a task takes ids, not {'a secret' if isinstance(value, str) else type(value).__name__}.")
 
 
-def _send(name: str, arguments: dict[str, str | int | bool | None]) -> None:
+def _send(name: str, arguments: dict[str, str | int | bool | None], headers: dict[str, str]) -> None:
     try:
         # No retry here: a person waits for this request, the sweep has all the time.
         with faults.call(places.PUBLISH):
-            current_app.send_task(name, kwargs=arguments, queue=queue_of(name), retry=False)
+            current_app.send_task(name, kwargs=arguments, queue=queue_of(name), retry=False, headers=headers)
     except (OperationalError, OSError) as error:
         logger.warning("Task %s was not published (%s); a sweep will find it.", name, type(error).__name__)

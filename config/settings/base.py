@@ -12,6 +12,7 @@ from config.databases import is_owner_command
 from config.env import env
 from config.settings.alarms import *  # noqa: F403  a list of its own, of settings like these
 from config.settings.identity import *  # noqa: F403  as above
+from config.settings.logs import *  # noqa: F403  as above
 from config.settings.memory import *  # noqa: F403  as above
 from config.settings.sign_in import *  # noqa: F403  likewise
 
@@ -115,6 +116,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "apps.common.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -372,25 +374,3 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 FILE_UPLOAD_HANDLERS = ["apps.common.uploads.NoUploads"]
 
 DEFAULT_EXCEPTION_REPORTER_FILTER = "apps.common.redaction.ReporterFilter"
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "()": "apps.common.redaction.RedactingFormatter",
-            "format": "{asctime} {levelname} {name} {message}",
-            "style": "{",
-        }
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        "httpx": {"level": "WARNING"},
-        "httpcore": {"level": "WARNING"},
-        "axes": {"level": "WARNING"},
-        # It would name the credentials that people sign in with.
-        "fido2": {"level": "WARNING"},
-        # A scanner's made-up host is a 400 and not a stack trace; the access log keeps the request.
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
-    },
-}

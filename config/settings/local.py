@@ -12,6 +12,7 @@ from config.settings.base import (
     DATA_DIR,
     EMBEDDINGS_PROVIDERS,
     KNOWLEDGE_ROOT,
+    LOG_FORMATS,
     LOGGING,
     SESSION_COOKIE_AGE,
     TOKEN_ENCRYPTION_KEYS,
@@ -42,8 +43,17 @@ EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if env.text('EMAIL_HOST') el
 # Every two seconds a periodic task is received and succeeds: at INFO that would bury what a person should read.
 LOGGING = {
     **LOGGING,
+    "handlers": {
+        "console": {
+            **LOGGING["handlers"]["console"],
+            "formatter": env.choice("LOG_FORMAT", default="line", choices=LOG_FORMATS),
+        }
+    },
     "loggers": {
         **LOGGING["loggers"],
+        "aika.requests": {"level": "WARNING"},
+        "aika.tasks": {"level": "WARNING"},
+        "aika.venue": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
         "django_celery_beat": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},

@@ -53,12 +53,16 @@ def log() -> Iterator[io.StringIO]:
     stream, root = io.StringIO(), logging.getLogger()
     handler, wanted = logging.StreamHandler(stream), settings.LOGGING["formatters"]["line"]
     handler.setFormatter(import_string(wanted["()"])(wanted["format"], style=wanted["style"]))
+    as_json = logging.StreamHandler(stream)
+    as_json.setFormatter(import_string(settings.LOGGING["formatters"]["json"]["()"])())
     level = root.level
     root.addHandler(handler)
+    root.addHandler(as_json)
     root.setLevel(logging.INFO)
     logging.getLogger("apps").setLevel(logging.DEBUG)
     yield stream
     root.removeHandler(handler)
+    root.removeHandler(as_json)
     root.setLevel(level)
     logging.getLogger("apps").setLevel(logging.NOTSET)
 

@@ -5,6 +5,7 @@ socket gets what is left of the deadline, and nothing is written after it: an or
 (Name resolution cannot be interrupted; it happens before the first byte, so it delays an answer and not an order.)
 """
 
+import logging
 import secrets
 import ssl
 import time
@@ -13,6 +14,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Final
+from urllib.parse import urlsplit
 
 import httpcore
 import httpx
@@ -31,6 +34,9 @@ BACKOFF_S = 0.2
 BACKOFF_CAP_S = 2.0
 
 _random = secrets.SystemRandom()
+logger = logging.getLogger("aika.venue")
+# From one level of the log to the next.
+_STEP: Final = 10
 
 
 class TooLarge(Exception):
@@ -238,6 +244,7 @@ class Http:
     """A pool of connections to one host. Thread safe."""
 
     def __init__(self, *, base: str) -> None:
+        self._host = urlsplit(base).netloc
         self._client = httpx.Client(
             base_url=base,
             transport=_Transport(plain=base.startswith("http://")),
@@ -258,7 +265,36 @@ class Http:
         headers: Mapping[str, str],
         content: bytes | None = None,
     ) -> Reply:
-        """One request, one reply, within the attempt's deadline. Raises one of TRANSPORT_ERRORS."""
+        """One request, one reply, within the attempt's deadline; said in the log. Raises one of TRANSPORT_ERRORS."""
+        began, status, trouble = time.monotonic(), None, ""
+        try:
+            reply = self._exchange(attempt, method, target, headers, content)
+            status = reply.status
+            return reply
+        except Exception as error:
+            trouble = type(error).__name__
+            raise
+        finally:
+            self._say(method, target.partition("?")[0], status, trouble, began)
+
+    def _say(self, method: str, path: str, status: int | None, trouble: str, began: float) -> None:
+        """What would change something at the venue, and questions that were not answered; the rest for those who look
+        closer. No header and no body."""
+        well = status is not None and status < 400
+        level = (logging.INFO if well else logging.WARNING) - (_STEP if method == "GET" else 0)
+        said = {
+            "venue": self._host,
+            "method": method,
+            "path": path,
+            "status": status,
+            "trouble": trouble,
+            "duration_ms": int((time.monotonic() - began) * 1000),
+        }
+        logger.log(level, "%s %s%s: %s", method, self._host, path, trouble or status, extra=said)
+
+    def _exchange(
+        self, attempt: Attempt, method: str, target: str, headers: Mapping[str, str], content: bytes | None
+    ) -> Reply:
         request = self._client.build_request(method, target, headers=dict(headers), content=content)
         with _under(attempt):
             try:

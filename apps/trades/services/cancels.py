@@ -17,7 +17,7 @@ from apps.accounts.types import Principal
 from apps.audit.services import alarms, events
 from apps.audit.types import Actor
 from apps.common import fault_places as places
-from apps.common import faults
+from apps.common import faults, tracing
 from apps.common.errors import AikaError, Conflict, Forbidden, Misconfigured, NotFound, OutcomeUnknown
 from apps.common.tasks import publish
 from apps.connectors.services import venue
@@ -156,6 +156,7 @@ def send_cancel(*, order_id: UUID, clock: Clock) -> str:
     order = Order.objects.select_related("connection__desk").filter(pk=order_id).first()
     if order is None:
         return "MISSING"
+    tracing.bind(proposal_id=order.proposal_id)
     send_cancels(connection=order.connection, order_ids=[order_id], clock=clock)
     return Order.objects.values_list("state", flat=True).get(pk=order_id)
 

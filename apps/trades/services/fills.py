@@ -13,7 +13,7 @@ from django.conf import settings
 from apps.audit.services import alarms, events
 from apps.audit.types import Actor
 from apps.common import fault_places as places
-from apps.common import faults
+from apps.common import faults, tracing
 from apps.common.errors import NotFound
 from apps.common.money import minor_up, product, total
 from apps.connectors.selectors import instrument_of, locked_connection
@@ -51,6 +51,7 @@ def poll_order(*, order_id: UUID, now: datetime) -> str:
     order = Order.objects.select_related("connection__desk").filter(pk=order_id).first()
     if order is None or not order.venue_order_id or order.state in IN_FLIGHT_STATES:
         return order.state if order else "MISSING"
+    tracing.bind(proposal_id=order.proposal_id)
     connector = venue.connect(order.connection)
     try:
         with faults.call(places.READ_ORDER):

@@ -16,7 +16,7 @@ from django.conf import settings
 
 from apps.audit.services import alarms
 from apps.common import fault_places as places
-from apps.common import faults
+from apps.common import faults, tracing
 from apps.common.errors import AikaError, NotFound
 from apps.connectors.services import venue
 from apps.connectors.types import Connector, VenueFill, VenueOrder
@@ -78,6 +78,7 @@ def take_turn(order_id: UUID, now: datetime, *, due_only: bool) -> Turn | None:
         order = Order.objects.select_related("connection__desk").filter(pk=order_id).first()
         if order is None or order.state != OrderState.UNKNOWN:
             return None
+        tracing.bind(proposal_id=order.proposal_id)
         locked_proposal(order.proposal_id)
         if order.lease_until is not None and order.lease_until > now:
             return None

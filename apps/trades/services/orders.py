@@ -15,7 +15,7 @@ from uuid import UUID
 from apps.audit.services import alarms, events
 from apps.audit.types import Actor
 from apps.common import fault_places as places
-from apps.common import faults
+from apps.common import faults, tracing
 from apps.common.decimals import instant_text
 from apps.common.errors import AikaError, Misconfigured, OutcomeUnknown, Unavailable
 from apps.common.tasks import publish
@@ -71,6 +71,7 @@ def execute(*, order_id: UUID, clock: Clock, reconciled_from: datetime | None = 
     order = Order.objects.select_related("connection__desk", "authority").filter(pk=order_id).first()
     if order is None or order.state != OrderState.INITIALIZED:
         return order.state if order else "MISSING"
+    tracing.bind(proposal_id=order.proposal_id)
     # Past its time, or taken back, it needs no facts: a venue that does not answer must not keep it alive.
     if now < order.authority.valid_until and order.cancel_requested_at is None:
         if reconciled_from is not None and not reconciled_since(order.connection_id, reconciled_from):

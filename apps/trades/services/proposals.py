@@ -13,7 +13,7 @@ from django.db.models import Model
 
 from apps.accounts.types import Principal
 from apps.audit.services import events
-from apps.common import canonical, faults
+from apps.common import canonical, faults, tracing
 from apps.common import fault_places as places
 from apps.common.errors import Conflict, Invalid, NotFound
 from apps.common.statements import Question, Statement, ask, store
@@ -213,6 +213,7 @@ def propose(
         raise KeyUsed(
             "IDEMPOTENCY_KEY_USED", "A proposal was made with this key before.", fix="Send a new key."
         ) from error
+    tracing.bind(proposal_id=proposal.pk)
     return proposal
 
 
