@@ -3,7 +3,7 @@
 Masks are put into values and never into the finished line, which would not be JSON any more.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from structlog.contextvars import merge_contextvars
@@ -14,6 +14,10 @@ from apps.common.redaction import redacted
 
 # What our own loggers add. Others add requests, arguments and whole messages, whose texts nobody has looked at.
 FIELDS: Final = ("method", "path", "status", "duration_ms", "client", "agent", "venue", "trouble", "outcome")
+# Nothing of these comes from outside. The id of a request does: a caller may send a key there.
+_OURS: Final = frozenset(
+    {"timestamp", "level", "logger", "duration_ms", "status", "client", "outcome", "task", "task_id"}
+)
 
 
 def json_formatter() -> ProcessorFormatter:
@@ -38,5 +42,4 @@ def json_formatter() -> ProcessorFormatter:
 
 
 def _redact(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    known: dict[str, Any] = redacted(line)
-    return known
+    return {name: value if name in _OURS else redacted(value, name) for name, value in line.items()}

@@ -63,6 +63,12 @@ def test_a_secret_is_masked_in_message_field_and_traceback_and_the_line_stays_js
     assert "ValueError: refused aika_0123456789ab_********" in line["exception"]
 
 
+def test_an_id_that_is_a_key_is_masked_too() -> None:
+    tracing.begin(request_id=KEY[:64])
+    (line,) = written(lambda logger: logger.info("Asked."))
+    assert line["request_id"] == f"aika_0123456789ab_{MASK}"
+
+
 def test_a_visitor_writes_no_second_line() -> None:
     assert len(written(lambda logger: logger.warning("from %s", "x\n{}\r\u2028\x1b[2J"))) == 1
 

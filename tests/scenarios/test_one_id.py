@@ -27,6 +27,7 @@ Committing = Callable[..., AbstractContextManager[object]]
 @pytest.fixture
 def lines() -> Iterator[Callable[..., list[dict[str, Any]]]]:
     """What the handlers of a server write from here on, by logger."""
+    app.loader.import_default_modules()  # sets the log up once more, as in every worker
     stream, root = io.StringIO(), logging.getLogger()
     handler, level = logging.StreamHandler(stream), root.level
     handler.setFormatter(import_string(settings.LOGGING["formatters"]["json"]["()"])())
@@ -95,13 +96,14 @@ def test_from_the_api_to_the_venue(
     (message,) = [one for one in queue if one[0] == "trades.execute_trade"]
     assert message == ("trades.execute_trade", {"order_id": order_id}, {"request_id": "mara-approves"})
 
-    # As a worker does with a message: its headers become the task's, and nothing of this thread is known to it.
+    # As a worker: it compares first, and a message's headers become the task's; nothing of this thread is known to it.
+    app.tasks["trades.reconcile"].apply(kwargs={"connection_id": str(paper.connection.pk)})
     name, arguments, headers = message
     with django_capture_on_commit_callbacks(execute=True):
         app.tasks[name].apply(kwargs=arguments, headers=headers, task_id="t" * 32)
 
     asks, _looks, approves = lines("aika.requests")
-    (runs,) = lines("aika.tasks")
+    compares, runs = lines("aika.tasks")
     (leaves,) = lines("aika.venue")
     assert (asks["request_id"], asks["proposal_id"]) == ("the-robot-asks", proposal_id)
     assert {line["request_id"] for line in (approves, runs, leaves)} == {"mara-approves"}
@@ -110,7 +112,8 @@ def test_from_the_api_to_the_venue(
         (order_id, "t" * 32, "trades.execute_trade")
     }
     assert (leaves["method"], leaves["path"], leaves["status"]) == ("POST", "/api/v3/brokerage/orders", 200)
-    assert runs["outcome"] == "SUCCESS"
+    assert runs["outcome"] == compares["outcome"] == "SUCCESS"
+    assert "request_id" not in compares, "no request caused it"
     assert [headers for name, _, headers in queue if name == "trades.poll_order"] == [{"request_id": "mara-approves"}]
     (request,) = sent(paper)
     assert "mara-approves" not in json.dumps(request), "the venue is told nothing of it"

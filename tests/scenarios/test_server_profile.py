@@ -96,6 +96,29 @@ def test_a_proposal_becomes_a_filled_order_through_the_processes_of_a_server(
     assert server.manage("replay_decisions") == 0, server.managed
 
 
+def lines(service: Service, logger: str, order_id: str) -> list[dict[str, Any]]:
+    """What a process said in one of its loggers about an order; its log is one JSON object a line."""
+    told = [json.loads(line) for line in service.said.splitlines() if line.startswith("{")]
+    return [line for line in told if line["logger"] == logger and line.get("order_id") == order_id]
+
+
+def test_the_id_of_a_request_is_on_the_lines_of_web_worker_and_venue_call(
+    server: Server, program: Program, approver: Person
+) -> None:
+    asked = program.propose(quantity())
+    approver.browser.headers["X-Request-ID"] = approved_by = f"approving-{asked['id'][:8]}"
+    order_id = approver.approve(asked["id"])["order_id"]
+    program.followed_to(asked["id"], "FILLED")
+    worker, web = server.services["worker-execution"], server.services["web"].said
+    leaves = lines(worker, "aika.venue", order_id)
+    assert eventually(lambda: bool(lines(worker, "aika.tasks", order_id)))
+    for line in [*leaves, *lines(worker, "aika.tasks", order_id)]:
+        assert (line["request_id"], line["proposal_id"]) == (approved_by, asked["id"])
+    assert [(line["method"], line["status"]) for line in leaves] == [("POST", 200)]
+    assert f'"request_id": "{approved_by}"' in web and f'"proposal_id": "{asked["id"]}"' in web
+    assert all(line.startswith("{") for line in web.splitlines()), "gunicorn's own lines too"
+
+
 def received(workers: Iterable[Service]) -> int:
     """How many execution messages came to these workers so far."""
     return sum(len(re.findall(r"trades\.execute_trade\[\S+\] received", worker.said)) for worker in workers)
