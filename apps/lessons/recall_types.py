@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from apps.lessons.types import Evidence, Fact, Filters
+from apps.lessons.types import CaseVerdict, Evidence, Fact, Filters
 
 K_MAX: Final = 50
 K_DEFAULT: Final = 10
 WINDOW_DAYS: Final = 30
+COUNTED: Final = (CaseVerdict.PROCESS_ERROR, CaseVerdict.EXECUTION)
+"""Of losses, those with one of these verdicts count."""
 SURE: Final = Decimal("0.95")
 """How sure the count must be that such trades lose more often than the desk does, before it says so."""
 

@@ -15,13 +15,13 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.lessons.models import Case, Recall, RecallItem
-from apps.lessons.recall_types import K_DEFAULT, K_MAX, WINDOW_DAYS, IndexState, Question, RecallAnswer, Viewer
+from apps.lessons.recall_types import COUNTED, K_DEFAULT, K_MAX, WINDOW_DAYS, IndexState, Question, RecallAnswer, Viewer
 from apps.lessons.rules import holdout, keywords
 from apps.lessons.rules.ranking import RankCandidate, Ranked, RankQuery, rank, weights_for
 from apps.lessons.selectors import candidates, recalled
 from apps.lessons.selectors.evidence import evidence
 from apps.lessons.services import nearest, tagging
-from apps.lessons.types import CaseVerdict, Evidence, Filters, RecallPurpose, Result
+from apps.lessons.types import Evidence, Filters, RecallPurpose, Result
 
 OVERFETCH: Final = 3
 FETCH_MIN: Final = 30
@@ -32,7 +32,6 @@ KEYWORDS: Final = 8
 # How surely a text must speak of a mistake for cases of it to be looked at, and for it to be called the same.
 LOOKED_FOR: Final = 0.15
 SAME: Final = 0.3
-COUNTED: Final = (CaseVerdict.PROCESS_ERROR, CaseVerdict.EXECUTION)
 _PLACES: Final = Decimal("0.000001")
 
 
