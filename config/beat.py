@@ -154,4 +154,18 @@ SCHEDULE: tuple[Periodic, ...] = (
         every_s=60,
         why="Stops: documents changed in watched folders are not taken in, and answers cite what they said before.",
     ),
+    Periodic(
+        name="Measure whether lessons help",
+        task="lessons.evaluate",
+        every_s=86_400,
+        why="Stops: the page that says whether lessons help goes on saying what was so when it was last measured. "
+        "manage.py lessons_help does it too.",
+    ),
+    Periodic(
+        name="Rest lessons that never help",
+        task="lessons.rest",
+        every_s=86_400,
+        why="Stops: lessons that people call not similar again and again go on being shown, and readers learn to look "
+        "past all of them. What policy counts does not change.",
+    ),
 )

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.audit.types import Actor
 from apps.common.errors import Unavailable
-from apps.lessons.services import index_checks, indexing, knowledge_items, knowledge_sources
+from apps.lessons.services import helping, index_checks, indexing, knowledge_items, knowledge_sources, resting
 
 logger = logging.getLogger(__name__)
 
@@ -58,3 +58,15 @@ def ingest_knowledge_by_bare_name(payload: dict[str, Any], **_later: Any) -> dic
 def watch_knowledge(**_later: Any) -> dict[str, int]:
     """Take in what changed in watched sources."""
     return knowledge_sources.watch(now=timezone.now())
+
+
+@shared_task(name="lessons.evaluate", queue="default")
+def evaluate(**_later: Any) -> dict[str, int]:
+    """Measure whether lessons help, desk by desk."""
+    return {"desks": len(helping.evaluate(now=timezone.now()))}
+
+
+@shared_task(name="lessons.rest", queue="default")
+def rest(**_later: Any) -> dict[str, int]:
+    """Stop showing lessons that nobody found useful."""
+    return {"rested": resting.rest(now=timezone.now())}

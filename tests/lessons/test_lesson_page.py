@@ -24,7 +24,7 @@ from tests.factories.lessons import NO_STOP, REVENGE, CaseFactory, LessonFactory
 pytestmark = pytest.mark.django_db
 
 BASELINE = Path(__file__).with_name("query_counts.json")
-VERBS = ("review", "dispute", "retire", "reinstate", "supersede", "merge")
+VERBS = ("review", "dispute", "retire", "reinstate", "supersede", "merge", "wake")
 
 
 @pytest.fixture

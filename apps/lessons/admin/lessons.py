@@ -47,7 +47,13 @@ class LessonAdmin(DeskLedgerAdmin[Lesson]):
     desk_path = "case__desk"
     list_display = ("what", "brought", "in_r", "state_word", "mistakes", "cause_text", "closed_at")
     list_display_links = ("what",)
-    list_filter = ("state", "case__verdict", "case__tags__tag", ("case__desk", admin.RelatedOnlyFieldListFilter))
+    list_filter = (
+        "state",
+        ("rests_since", admin.EmptyFieldListFilter),
+        "case__verdict",
+        "case__tags__tag",
+        ("case__desk", admin.RelatedOnlyFieldListFilter),
+    )
     list_select_related = ("case",)
     search_fields = ("=id", "=case__id", "=case__proposal_id", "^case__product")
     search_help_text = "A whole id (the lesson's, its case's, the proposal's), or the beginning of an instrument"
@@ -115,7 +121,7 @@ class LessonAdmin(DeskLedgerAdmin[Lesson]):
 
     @admin.display(description="state")
     def state_word(self, row: Lesson) -> str:
-        return STATES[ReviewState(row.state)][2]
+        return STATES[ReviewState(row.state)][2] + (", not shown any more" if row.rests_since else "")
 
     @admin.display(description="mistakes")
     def mistakes(self, row: Lesson) -> str:

@@ -31,6 +31,7 @@ def urls(wrap: Callable[..., Callable[..., HttpResponse]]) -> list[URLPattern]:
         "reinstate": reinstate,
         "supersede": supersede,
         "merge": merge,
+        "wake": wake,
     }
     return [
         path(f"<uuid:lesson_id>/{verb}/", wrap(view), name=f"lessons_lesson_{verb}") for verb, view in verbs.items()
@@ -74,6 +75,11 @@ def retire(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
 def reinstate(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
     """POST: it counts again."""
     return _closing(request, lesson_id, reviews.reinstate, "Reinstated. It counts again.")
+
+
+def wake(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
+    """POST: a lesson that rests is shown again."""
+    return _closing(request, lesson_id, reviews.wake, "Shown again. What was said of it before is forgotten.")
 
 
 def supersede(request: HttpRequest, lesson_id: UUID) -> HttpResponse:

@@ -134,7 +134,8 @@ class CaseViolation(models.Model):
 class Lesson(models.Model):
     """What a lost case teaches. Made with the case; people confirm, dispute, complete, merge or supersede it.
 
-    `severity` is from 0 to 1 and never falls as the loss grows. The proposer of the case cannot review it.
+    `severity` is from 0 to 1 and never falls as the loss grows. The proposer of the case cannot review it. One that
+    rests is not shown and not indexed, since nobody found it useful; what is counted does not know of it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -150,6 +151,8 @@ class Lesson(models.Model):
     reviewed_at = models.DateTimeField(null=True)
     review_note = models.TextField(blank=True)
     version = models.PositiveIntegerField(default=1)
+    rests_since = models.DateTimeField(null=True)
+    woken_at = models.DateTimeField(null=True, help_text="Shown again by a person: what was said before is forgotten.")
     created_at = models.DateTimeField()
 
     class Meta:

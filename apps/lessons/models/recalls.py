@@ -75,16 +75,30 @@ class RecallFeedback(models.Model):
 
 
 class Evaluation(models.Model):
-    """A measurement of whether lessons help, as it stood then; `figures` as the page shows them."""
+    """A measurement of whether lessons help one desk, as it stood then: nothing from after `as_of` is in it.
+
+    `cases` were walked, `judged` of them had a threshold to be judged by, of which `repeats` lost by a mistake that had
+    lost before. `answered` recalled lessons were called useful or not similar; `held_out` proposals were shown none.
+    `figures`, as `services.helping` writes them, has a row for each warning. `code` is of the rules that measured.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    desk = models.ForeignKey("accounts.Desk", on_delete=models.PROTECT, null=True, related_name="+")
+    desk = models.ForeignKey("accounts.Desk", on_delete=models.PROTECT, related_name="+")
+    as_of = models.DateTimeField()
+    space = models.CharField(max_length=80, blank=True)
+    code = models.CharField(max_length=12)
+    cases = models.PositiveIntegerField()
+    judged = models.PositiveIntegerField()
+    repeats = models.PositiveIntegerField()
+    answered = models.PositiveIntegerField()
+    held_out = models.PositiveIntegerField()
     figures = models.JSONField(default=dict)
     made_at = models.DateTimeField()
 
     class Meta:
         default_permissions = ("view",)
         ordering: ClassVar = ["-made_at"]
+        indexes: ClassVar = [models.Index(fields=["desk", "made_at"], name="evaluation_desk_made")]
 
     def __str__(self) -> str:
-        return f"{self.made_at:%Y-%m-%d}"
+        return f"{self.desk_id} {self.as_of:%Y-%m-%d}"

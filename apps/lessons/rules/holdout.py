@@ -53,7 +53,7 @@ class Compared:
 
 
 def compare(answers: Iterable[Shown]) -> Compared:
-    """The shares beside each other. What was asked before the first was held out had no other share, and is left out."""
+    """The shares beside each other. What was asked before the first was held out had no other share: it is left out."""
     found = sorted(answers, key=lambda one: one.asked_at)
     since = next((one.asked_at for one in found if one.withheld), None)
     by_proposal: dict[UUID, list[Shown]] = {}

@@ -27,6 +27,4 @@ class Tried:
 
 def to_rest(tried: Collection[Tried]) -> tuple[Tried, ...]:
     """Those that were shown often, dismissed again and again, and never found useful by anybody."""
-    return tuple(
-        one for one in tried if one.shown >= SHOWN_MIN and one.dismissed >= DISMISSED_MIN and not one.useful
-    )
+    return tuple(one for one in tried if one.shown >= SHOWN_MIN and one.dismissed >= DISMISSED_MIN and not one.useful)

@@ -2,9 +2,9 @@
 
 Two 95 % intervals are known here, and a share of a walk gets the wider of both. Wilson's score interval (E. B. Wilson,
 "Probable Inference, the Law of Succession, and Statistical Inference", JASA 22, 1927) holds where there are few, and
-where all or none are hits. The percentile bootstrap of whole days (B. Efron and R. J. Tibshirani, "An Introduction to the
-Bootstrap", 1993, chapters 8 and 13) holds where trades of one day resemble each other. The difference of two shares has
-Newcombe's interval from their Wilson intervals (R. G. Newcombe, "Interval Estimation for the Difference Between
+where all or none are hits. The percentile bootstrap of whole days (B. Efron and R. J. Tibshirani, "An Introduction to
+the Bootstrap", 1993, chapters 8 and 13) holds where trades of one day resemble each other. The difference of two shares
+has Newcombe's interval from their Wilson intervals (R. G. Newcombe, "Interval Estimation for the Difference Between
 Independent Proportions", Statistics in Medicine 17, 1998, method 10).
 """
 

@@ -149,9 +149,7 @@ def is_repeat(trade: Past, before: Sequence[Past], *, as_of: datetime) -> bool:
     return any(one.result is Result.LOST and mine & one.mistakes_at(trade.decided_at) for one in before)
 
 
-def _judge(
-    trade: Past, warnings: Mapping[str, Warn], state: _Walk, closing: list[Past], as_of: datetime
-) -> Judged:
+def _judge(trade: Past, warnings: Mapping[str, Warn], state: _Walk, closing: list[Past], as_of: datetime) -> Judged:
     """By the clock of the desk: what closed is known, then it is decided, and judged by what is known."""
     _close(state, closing, until=trade.decided_at)
     since = trade.decided_at - WINDOW
@@ -211,6 +209,4 @@ def measure(judged: Sequence[Judged], warning: str) -> Measured:
             cell[2 * at] += hit
             cell[2 * at + 1] += of
     recall, precision, false_alarms, winners = shares_by_day(list(days.values())) or (Figure(hits=0, of=0),) * 4
-    return Measured(
-        judged=len(mine), recall=recall, precision=precision, false_alarms=false_alarms, winners=winners
-    )
+    return Measured(judged=len(mine), recall=recall, precision=precision, false_alarms=false_alarms, winners=winners)

@@ -82,14 +82,17 @@ def shown(trade: Past, before: Sequence[Past]) -> float | None:
 
 
 def words_like_a_loss(vectors: Mapping[UUID, NDArray[np.float32]]) -> Warn:
-    """How near the words of its thesis are to those of a trade that had lost. A vector for each thesis, of length 1."""
+    """How near the words of its thesis are to those of a trade that had lost. A vector for each thesis, of length 1; a
+    trade without one is not asked about."""
     place = {case: at for at, case in enumerate(vectors)}
     rows = np.stack(list(vectors.values())) if vectors else np.zeros((0, 1), dtype=np.float32)
 
-    def warn(trade: Past, before: Sequence[Past]) -> float:
+    def warn(trade: Past, before: Sequence[Past]) -> float | None:
         mine = place.get(trade.id)
+        if mine is None:
+            return None
         lost = [place[one.id] for one in before if one.result is Result.LOST and one.id in place]
-        if mine is None or not lost:
+        if not lost:
             return -1.0
         nearest: float = (rows[lost] @ rows[mine]).max().item()
         return nearest

@@ -50,10 +50,13 @@ class Row(NamedTuple):
 
 
 def shown_cases(desk_id: UUID, question: Question) -> QuerySet[Case]:
-    """Cases of the desk that count and fit the filters; lessons that people put away are not among them."""
+    """Cases of the desk that count and fit the filters; lessons that people put away are not among them, and those that
+    rest only where what counts as evidence is asked for."""
     asked = question.filters
     results = (Result.LOST, Result.WON) if question.include_wins else (Result.LOST,)
     rows = Case.objects.filter(desk_id=desk_id, counts=True, result__in=results).exclude(lesson__state__in=HIDDEN)
+    if not question.counted_only:
+        rows = rows.filter(lesson__rests_since__isnull=True)
     for name in ("product", "asset_class", "side", "regime", "setup", "verdict"):
         if value := getattr(asked, name):
             rows = rows.filter(**{name: value})

@@ -29,6 +29,8 @@ _TOLD: Final = {
     "lesson.disputed": "Disputed",
     "lesson.retired": "Retired",
     "lesson.reinstated": "Reinstated",
+    "lesson.rested": "Not shown any more: nobody found it useful",
+    "lesson.woken": "Shown again",
     "lesson.superseded": "Superseded by another lesson",
     "lesson.merged": "Merged into another lesson",
     "lesson.took_over": "Another lesson was merged into this one",

@@ -29,8 +29,9 @@ def latest_recall(
 
 
 def answer_of(recall: Recall) -> RecallAnswer:
-    """A stored recall as it was answered; cases that do not count any more are left out."""
-    items = RecallItem.objects.filter(recall=recall, case__counts=True).select_related("case__lesson").order_by("rank")
+    """A stored recall as it was answered; cases that do not count any more, and lessons that rest, are left out."""
+    shown = RecallItem.objects.filter(recall=recall, case__counts=True, case__lesson__rests_since__isnull=True)
+    items = shown.select_related("case__lesson").order_by("rank")
     kept: dict[str, Any] = recall.evidence or {}
     return RecallAnswer(
         id=recall.pk,

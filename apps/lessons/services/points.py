@@ -18,9 +18,11 @@ class _Draft:
 
 
 def points_of(entries: Sequence[IndexEntry], provider: EmbeddingProvider) -> list[Point | None]:
-    """One for each entry, all texts embedded together; None where nothing is to stand: no such row, or no text."""
+    """One for each entry, all texts embedded together; None where nothing is to stand: no such row, no text, or a
+    lesson that rests."""
     subjects = {kind: [entry.subject for entry in entries if entry.kind == kind] for kind in EntryKind}
-    drafts = {case.pk: _case(case) for case in Case.objects.filter(pk__in=subjects[EntryKind.CASE])}
+    cases = Case.objects.filter(pk__in=subjects[EntryKind.CASE], lesson__rests_since__isnull=True)
+    drafts = {case.pk: _case(case) for case in cases}
     chunks = KnowledgeChunk.objects.filter(pk__in=subjects[EntryKind.CHUNK], current=True)
     drafts |= {chunk.pk: _chunk(chunk) for chunk in chunks}
     found = [drafts.get(entry.subject) for entry in entries]

@@ -1,14 +1,14 @@
 """What is told of a case follows from what is known of it: its summary, its texts, and the hash of what is indexed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 
 from apps.common import canonical
 from apps.common.decimals import decimal_text
 from apps.lessons.models import Case, Lesson
 from apps.lessons.rules import summaries
+from apps.lessons.selectors.facts import facts_of
 from apps.lessons.services import outbox
 from apps.lessons.types import EntryKind, Fact, Result
 
@@ -76,11 +76,6 @@ def story_of(case: Case, lesson: Lesson | None) -> summaries.Story:
     )
 
 
-def facts_of(case: Case) -> tuple[Fact, ...]:
-    """The facts of a case as they were stored."""
-    return tuple(_fact(row) for row in case.facts)
-
-
 def facts_json(facts: Iterable[Fact]) -> list[dict[str, object]]:
     """Facts as a case stores them: decimals as text."""
     return [
@@ -93,14 +88,3 @@ def facts_json(facts: Iterable[Fact]) -> list[dict[str, object]]:
         }
         for fact in facts
     ]
-
-
-def _fact(row: Mapping[str, object]) -> Fact:
-    value, limit, violated = row["value"], row["limit"], row["violated"]
-    return Fact(
-        name=str(row["name"]),
-        value=None if value is None else Decimal(str(value)),
-        unit=str(row["unit"]),
-        limit=None if limit is None else Decimal(str(limit)),
-        violated=None if violated is None else bool(violated),
-    )

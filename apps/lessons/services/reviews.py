@@ -94,6 +94,18 @@ def reinstate(*, lesson_id: UUID, reviewer: "User", version: int, note: str, now
     return lesson
 
 
+def wake(*, lesson_id: UUID, reviewer: "User", version: int, note: str, now: datetime) -> Lesson:
+    """A lesson that rests is shown and indexed again, and what was said of it before is forgotten. It counted all the
+    time. Raises as `dispute`, and Conflict LESSON_AWAKE for one that is shown."""
+    _check_note(note)
+    with _verb("woken", lesson_id=lesson_id, reviewer=reviewer, version=version, note=note, now=now) as change:
+        if change.lesson.rests_since is None:
+            raise Conflict("LESSON_AWAKE", "The lesson is shown already.")
+        change.set(change.lesson, "rests_since", None)
+        change.set(change.lesson, "woken_at", now)
+    return change.lesson
+
+
 def supersede(
     *, lesson_id: UUID, by_lesson_id: UUID, reviewer: "User", version: int, note: str, now: datetime
 ) -> Lesson:

@@ -44,7 +44,7 @@ def with_mistake(trade: Past, tag: str, *, result: Result = Result.LOST) -> Past
 
 def stream(number: int, *, seed: int) -> list[Past]:
     """So many trades, a third of them with a mistake; these lose three times in four, the others twice in five."""
-    chosen = random.Random(seed)  # noqa: S311  a stream of a test, the same every time
+    chosen = random.Random(seed)
     found = []
     for at in range(number):
         product = chosen.choice(("ETH-USD", "BTC-USD", "SOL-USD"))

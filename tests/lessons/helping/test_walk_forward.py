@@ -71,7 +71,11 @@ AS_IT_IS = walkforward._close
 NAIVE = {
     "every trade is known at once": (walkforward, "_close", everything_is_known),
     "mistakes are those of today": (Held, "at", lambda held, moment: held.until is None),
-    "verdicts are those of today": (Past, "verdict_at", lambda one, at: one.reviewed[1] if one.reviewed else one.verdict),
+    "verdicts are those of today": (
+        Past,
+        "verdict_at",
+        lambda one, at: one.reviewed[1] if one.reviewed else one.verdict,
+    ),
     "what counts today counted then": (Past, "counts_at", lambda one, at: one.counted_until is None),
 }
 
@@ -136,7 +140,8 @@ def test_words_are_compared_with_those_of_losses_alone() -> None:
     rows = np.asarray([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
     warn = warnings.words_like_a_loss(dict(zip((lost.id, won.id, mine.id), rows, strict=True)))
     assert warn(mine, [lost, won]) == pytest.approx(0.6)
-    assert warn(mine, [won]) == warn(past(20), [lost]) == -1
+    assert warn(mine, [won]) == -1
+    assert warn(past(20), [lost]) is None
 
 
 def test_walks_of_nothing_say_nothing() -> None:
