@@ -11,6 +11,7 @@ from apps.accounts.services.people import actor_of
 from apps.audit.services import events
 from apps.common.errors import Invalid, NotFound
 from apps.lessons.models import RecallFeedback, RecallItem
+from apps.lessons.services.ownership import check_not_own
 from apps.lessons.types import FeedbackVerdict
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def say(
 ) -> RecallFeedback:
     """Keep what this person says of one recalled case; saying the same again changes nothing.
 
-    Raises NotFound RECALL_UNKNOWN for what was recalled at another desk, and Invalid REASON_TOO_LONG.
+    Raises NotFound RECALL_UNKNOWN for what was recalled at another desk, Invalid REASON_TOO_LONG, and Forbidden
+    LESSON_OWN for "not similar" by who may not review the lesson because the trade, or one it was held against, is
+    theirs: what nobody finds similar is shown to fewer people in the end.
     """
     if len(reason) > REASON_CHARS_MAX:
         raise Invalid(
@@ -41,12 +44,14 @@ def say(
     with transaction.atomic():
         item = (
             RecallItem.objects.select_for_update(of=("self",))
-            .select_related("recall")
+            .select_related("recall", "case")
             .filter(pk=item_id, recall__desk__in=desks_of(person.pk), recall__withheld=False)
             .first()
         )
         if item is None:
             raise _unknown()
+        if verdict == FeedbackVerdict.NOT_SIMILAR:
+            check_not_own(item.case, person, now=now)
         earlier = RecallFeedback.objects.filter(item=item, person=person).first()
         if earlier is not None and (earlier.verdict, earlier.reason) == (verdict.value, reason):
             return earlier

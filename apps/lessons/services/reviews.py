@@ -7,7 +7,7 @@ Every verb carries the version the reviewer saw, re-tells the case, and puts it 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -19,9 +19,9 @@ from apps.audit.services import events
 from apps.common.errors import AikaError, Conflict, Forbidden, Invalid, NotFound
 from apps.lessons.models import CaseTag, Lesson
 from apps.lessons.selectors.locking import locked_lessons
-from apps.lessons.selectors.reviewing import stood_in_the_way_of
 from apps.lessons.services import retelling
 from apps.lessons.services.cases import stream_of
+from apps.lessons.services.ownership import check_not_own
 from apps.lessons.types import STANDING, CaseVerdict, MistakeTag, Result, ReviewState, TagSource
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 REVIEW: Final = "lessons.review_lesson"
 TEXT_CHARS_MAX: Final = 2000
-STOOD_IN_THE_WAY_FOR: Final = timedelta(days=90)
-"""For how long somebody stays out of the review of a lesson that policy held against them."""
 
 
 def review(
@@ -242,15 +240,8 @@ def _check_person(reviewer: "User") -> None:
 def _mine(lesson: Lesson | None, reviewer: "User", now: datetime) -> Lesson:
     if lesson is None or not desks_of(reviewer.pk).filter(pk=lesson.case.desk_id).exists():
         raise NotFound("LESSON_UNKNOWN", "There is no such lesson at your desks.")
-    if lesson.case.proposer_id == reviewer.pk:
-        raise _own("You, or a key of yours, asked for this trade. Somebody else must review what it teaches.")
-    if stood_in_the_way_of(case_id=lesson.case_id, person_id=reviewer.pk, since=now - STOOD_IN_THE_WAY_FOR):
-        raise _own("This lesson was held against a proposal of yours. Somebody else must review it.")
+    check_not_own(lesson.case, reviewer, now=now)
     return lesson
-
-
-def _own(message: str) -> Forbidden:
-    return Forbidden("LESSON_OWN", message, fix="Ask another approver to look at it.")
 
 
 def _require(lesson: Lesson, *, standing: bool) -> None:

@@ -17,7 +17,7 @@ from apps.policies.rules.finding import PASSED, Doubt, Finding
 from apps.policies.rules.params import Params
 from apps.policies.rules.reading import ONE, SIMILAR_LOSSES, amount, fresh
 from apps.policies.rules.similar_words import Look, sentence
-from apps.policies.types import Ask, Fact, FactKind, FactSpec, LineVerdict, ReasonCode
+from apps.policies.types import Ask, Evaluation, Fact, FactKind, Facts, FactSpec, LineVerdict, ReasonCode
 
 WINDOW_DAYS_MAX: Final = 366
 LOSSES_MAX: Final = 100
@@ -87,6 +87,16 @@ def read_thresholds(params: Params) -> Thresholds:
 def asks_another(findings: Iterable[Finding]) -> bool:
     """Whether one of them asks for an approver more. Several of them ask for one."""
     return any(one.code is ReasonCode.SIMILAR_LOSSES and one.verdict is LineVerdict.REQUIRE for one in findings)
+
+
+def cases_held(facts: Facts, evaluation: Evaluation) -> tuple[UUID, ...]:
+    """The lost trades that such rules counted against an ask, each once: of every look at the facts it was judged by.
+    None where no such rule asks for anybody or denies."""
+    if not any(line.code == ReasonCode.SIMILAR_LOSSES for line in evaluation.lines):
+        return ()
+    values = [fact.values for key, fact in facts.items() if key.startswith(f"{FactKind.SIMILAR_LOSSES}:")]
+    named = [str(text) for one in values for name, text in one.items() if name.endswith(".cases")]
+    return tuple(dict.fromkeys(UUID(case) for text in named for case in text.split(" ")[1:]))
 
 
 def read_evidence(fact: Fact, key: str) -> Evidence:

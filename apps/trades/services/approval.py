@@ -26,7 +26,7 @@ from apps.quotes.services import quotes
 from apps.trades.models import Authority, Order, Proposal
 from apps.trades.rules.reservations import reservation_for
 from apps.trades.rules.terms import read_terms
-from apps.trades.services import budgeting, facts
+from apps.trades.services import budgeting, facts, similar
 from apps.trades.services.endings import stream_of
 from apps.trades.services.gathering import Gathering
 from apps.trades.services.seal import seal_of
@@ -101,7 +101,8 @@ def _judged(terms: Terms, gathering: Gathering) -> Judgement:
 
 
 def keep_judgement(proposal: Proposal, judgement: Judgement, *, gate: Gate, now: datetime) -> "Decision":
-    """Store a judgement with its inputs, so that it can be replayed."""
+    """Store a judgement with its inputs, so that it can be replayed, and the lost trades it counted against it."""
+    similar.hold(proposal, judgement.facts, judgement.evaluation, desk_id=judgement.connection.desk_id, now=now)
     return decisions.record(
         gate=gate,
         subject=str(proposal.pk),

@@ -29,7 +29,7 @@ from apps.policies.types import Ask, Evaluation, Facts, Gate, Verdict, VersionRu
 from apps.trades.models import Proposal
 from apps.trades.rules import terms as rules
 from apps.trades.rules.narratives import check_narrative
-from apps.trades.services import approval, facts, latches, lesson_facts, market
+from apps.trades.services import approval, facts, latches, lesson_facts, market, similar
 from apps.trades.services.endings import stream_of
 from apps.trades.services.gathering import Gathering
 from apps.trades.types import Intent, Narrative, ProposalState, Terms
@@ -315,6 +315,7 @@ def _store(
         approval.approve_unasked(proposal, judgement=waived_by, now=now)
         rows = ()
     store(*rows, *(() if also is None else also(proposal)))
+    similar.hold(proposal, judged.facts, evaluation, desk_id=judged.connection.desk_id, now=now)
     if denied:
         latches.keep_losses(judged.connection.pk, evaluation, now)
     return proposal

@@ -5,6 +5,7 @@ then stays beside what it says now, so that nothing that is reviewed or grows ol
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -14,10 +15,11 @@ from apps.common.decimals import decimal_text
 from apps.lessons.rules.detectors import DETECTORS
 from apps.lessons.rules.mistakes import tags_of
 from apps.lessons.selectors.evidence import evidence
+from apps.lessons.services import holding
 from apps.lessons.types import Evidence
 from apps.lessons.types import Fact as Known
-from apps.policies.rules.similar import CASES_MAX, NONE, NOW
-from apps.policies.types import Fact, FactSpec
+from apps.policies.rules.similar import CASES_MAX, NONE, NOW, cases_held
+from apps.policies.types import Evaluation, Fact, Facts, FactSpec
 from apps.trades.models import Proposal
 from apps.trades.services import lesson_facts
 from apps.trades.services.gathering import Gathering
@@ -48,6 +50,14 @@ def similar_losses(g: Gathering, spec: FactSpec) -> Fact:
         values |= _look(name, one)
     names = [*looks, *sorted({name.rpartition(".")[0] for name in asked})]
     return Fact(values={"looks": _listed(names), **values, **asked}, as_of=g.now)
+
+
+def hold(proposal: Proposal, facts: Facts, evaluation: Evaluation, *, desk_id: UUID, now: datetime) -> None:
+    """Keep which lost trades were counted against this proposal, and whose it is: they do not review these. Nothing is
+    written where no rule asks for anything. In the transaction that keeps the decision."""
+    cases = cases_held(facts, evaluation)
+    if cases:
+        holding.hold(desk_id=desk_id, proposal_id=proposal.pk, person_id=proposal.proposer_id, cases=cases, now=now)
 
 
 def unknown(known: Sequence[Known]) -> list[str]:
