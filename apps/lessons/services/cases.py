@@ -3,6 +3,7 @@
 The memory never stands in the way of the books: what is too long for a label is cut, never refused.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -18,7 +19,7 @@ from apps.lessons.models import Case, CaseTag, CaseViolation, Lesson
 from apps.lessons.rules import mistakes, results
 from apps.lessons.rules.detectors import FACTS_VERSION
 from apps.lessons.selectors.locking import locked_case
-from apps.lessons.services import retelling
+from apps.lessons.services import retelling, tagging
 from apps.lessons.types import (
     STANDING,
     CaseVerdict,
@@ -31,6 +32,8 @@ from apps.lessons.types import (
     TagSource,
 )
 
+logger = logging.getLogger(__name__)
+
 MEMORY: Final = Actor.system("memory")
 CORRECTED: Final = "The outcome was corrected: it is no loss any more."
 BECAUSE_CHARS_MAX: Final = 200
@@ -39,6 +42,8 @@ TEXT_CHARS_MAX: Final = 8_000
 
 # Who is believed when two say the same of one case.
 _FIRST: Final = (TagSource.HUMAN, TagSource.RULE, TagSource.REPORTED, TagSource.PROTOTYPE)
+# What suggestions follow from: where none of it changed, those of then stay, whoever reads texts today.
+_TOLD_BY: Final = frozenset({"thesis", "notes", "result"})
 _LABELS: Final = {"product": 40, "asset_class": 20, "setup": 80, "exit_reason": 80, "regime": 20}
 
 
@@ -73,7 +78,7 @@ def stream_of(case: Case) -> str:
 
 def _begin(trade: ClosedTrade, figures: Mapping[str, object], now: datetime) -> Case:
     case = Case(source=trade.source, source_id=trade.source_id, created_at=now, updated_at=now, **figures)
-    tags = _all_tags(trade)
+    tags = (*_all_tags(trade), *_suggested(trade))
     case.verdict = _verdict(trade, tags, case.result)
     lesson = _lesson_of(case, now) if case.result == Result.LOST else None
     retelling.retell(case, lesson)
@@ -92,7 +97,7 @@ def _begin(trade: ClosedTrade, figures: Mapping[str, object], now: datetime) -> 
 def _correct(case: Case, trade: ClosedTrade, figures: Mapping[str, object], now: datetime) -> Case:
     lesson = Lesson.objects.select_for_update(no_key=True).filter(case=case).first()
     changed = {name: (getattr(case, name), value) for name, value in figures.items() if getattr(case, name) != value}
-    found = _all_tags(trade)
+    found = (*_all_tags(trade), *(_suggested(trade) if changed.keys() & _TOLD_BY else _suggested_before(case)))
     reviewed = lesson is not None and lesson.reviewed_at is not None
     verdict = case.verdict if reviewed else _verdict(trade, found, figures["result"])
     if verdict != case.verdict:
@@ -204,6 +209,26 @@ def _verdict(trade: ClosedTrade, tags: Sequence[TagFound], result: object) -> Ca
 def _all_tags(trade: ClosedTrade) -> tuple[TagFound, ...]:
     """The mistakes that the facts show, and those that were handed over."""
     return (*mistakes.tags_of(trade.facts), *trade.tags)
+
+
+def _suggested(trade: ClosedTrade) -> tuple[TagFound, ...]:
+    """The mistakes that the words of a lost trade speak of, for a reviewer to look at. They decide nothing, so that a
+    case is made without them where they cannot be had."""
+    if results.result_of(trade.pnl) != Result.LOST:
+        return ()
+    try:
+        return tagging.suggest(f"{trade.plan.thesis}\n{trade.notes}")
+    except Exception:
+        logger.exception("Nothing is suggested for %s %s.", trade.source, trade.source_id)
+        return ()
+
+
+def _suggested_before(case: Case) -> tuple[TagFound, ...]:
+    rows = case.tags.filter(source=TagSource.PROTOTYPE)
+    return tuple(
+        TagFound(tag=MistakeTag(row.tag), source=TagSource.PROTOTYPE, confidence=row.confidence, because=row.because)
+        for row in rows
+    )
 
 
 def _lesson_of(case: Case, now: datetime) -> Lesson:

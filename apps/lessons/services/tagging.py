@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import cache, lru_cache
 
 import numpy as np
+from django.conf import settings
 
 from apps.lessons import embeddings
 from apps.lessons.embeddings.base import EmbeddingProvider
@@ -14,6 +15,7 @@ from apps.lessons.rules.prototypes import prototypes
 from apps.lessons.types import MistakeTag, TagFound, TagSource
 
 SUGGESTED_FROM = 0.15  # weight from which a tag is worth a reviewer's look
+QUICK = frozenset({"hash", "static"})  # some 2 ms a text
 TEXTS_KEPT = 10_000  # about 30 MB
 
 
@@ -23,7 +25,11 @@ def tags_of(text: str, provider: EmbeddingProvider | None = None) -> tagging.Wei
 
 
 def suggest(text: str) -> tuple[TagFound, ...]:
-    """The mistakes of a text that are worth suggesting, strongest first."""
+    """The mistakes of a text that are worth suggesting, strongest first.
+
+    A case is made while the books are open: where the configured provider takes its time over a text, as a sentence
+    model does, the words themselves must do. Raises Misconfigured EMBEDDINGS_UNAVAILABLE.
+    """
     return tuple(
         TagFound(
             tag=MistakeTag(tag),
@@ -31,9 +37,14 @@ def suggest(text: str) -> tuple[TagFound, ...]:
             confidence=Decimal(weight).quantize(Decimal("0.001")),
             because="Its text is like what is said of this mistake.",
         )
-        for tag, weight in tags_of(text).items()
+        for tag, weight in tags_of(text, embeddings.provider_named(_quick())).items()
         if weight >= SUGGESTED_FROM
     )
+
+
+def _quick() -> str:
+    configured: str = settings.EMBEDDINGS_PROVIDER
+    return configured if configured in QUICK else "hash"
 
 
 @lru_cache(maxsize=TEXTS_KEPT)
