@@ -1,4 +1,5 @@
-"""Counting for policy stays quick at a hundred thousand closed trades: every read is a range of an index."""
+"""Counting for policy stays quick at a hundred thousand closed trades: every read is a range of an index, and the rows
+themselves, which are wide, are left alone."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.postgres,
     pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no plan like this to read"),
-    pytest.mark.django_db,
+    pytest.mark.django_db(transaction=True),
 ]
 
 TRADES = 100_000
@@ -70,7 +71,8 @@ def year(desk: Desk) -> Desk:
             [len(TAGS)],
         )
         for table in ("case", "casetag", "caseviolation"):
-            cursor.execute(f"ANALYZE lessons_{table}")
+            # As the database itself does after a while: it also notes what is visible to everybody.
+            cursor.execute(f"VACUUM ANALYZE lessons_{table}")
     return desk
 
 
@@ -96,14 +98,18 @@ def count(desk: Desk, days: int) -> Evidence:
     return evidence(desk_id=desk.pk, window_days=days, **ASKED)
 
 
-def test_every_read_of_a_month_is_a_range_of_an_index(year: Desk, record_property: Any) -> None:
-    with CaptureQueriesContext(connection) as captured:
-        found = count(year, 30)
-    assert found.losses > 100
-    assert len(captured) == 3
-    read = explained(captured)
-    for _, plan in read:
-        assert not [node for node in nodes(plan) if node["Node Type"] == "Seq Scan"]
-        used = {node.get("Index Name") for node in nodes(plan) if node.get("Index Name")}
-        assert used & {"case_counted", "case_desk_closed", "case_tag_counted", "case_violation_counted"}
-    record_property("sql_ms", sum(took for took, _ in read))
+def test_every_read_is_a_range_of_an_index_and_of_nothing_else(year: Desk, record_property: Any) -> None:
+    for days in (30, 90):
+        with CaptureQueriesContext(connection) as captured:
+            found = count(year, days)
+        assert found.losses > 100
+        assert len(captured) == 3
+        read = explained(captured)
+        for _, plan in read:
+            scans = [node for node in nodes(plan) if "Scan" in node["Node Type"]]
+            assert {node["Node Type"] for node in scans} == {"Index Only Scan"}
+            assert sum(node["Heap Fetches"] for node in scans) == 0
+            used = {node["Index Name"] for node in scans}
+            assert used <= {"case_counted", "case_weighed", "case_tag_counted", "case_violation_counted"}
+            assert not [node for node in nodes(plan) if node["Node Type"] == "Gather"]
+        record_property(f"sql_ms_{days}", sum(took for took, _ in read))

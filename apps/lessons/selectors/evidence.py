@@ -48,7 +48,7 @@ def evidence(
     violated, unknown = frozenset(violated_facts), frozenset(unknown_facts) - frozenset(violated_facts)
     totals = Counter[str]()
     counted = Case.objects.filter(inside, counts=True, result__in=_ENDED).order_by()
-    for result, source, cases in counted.values_list("result", "source").annotate(Count("pk")):
+    for result, source, cases in counted.values_list("result", "source").annotate(cases=Count("*")):
         totals[result] += cases if source != CaseSource.REPORTED else 0
     lost = totals[Result.LOST.value]
     asked = rules.Asked(

@@ -19,5 +19,8 @@ def hold(*, desk_id: UUID, proposal_id: UUID, person_id: UUID, cases: Sequence[U
         desk_id=desk_id, purpose=RecallPurpose.POLICY, proposal_id=proposal_id, viewer_id=person_id, asked_at=now
     )
     RecallItem.objects.bulk_create(
-        [RecallItem(recall=held, case_id=case, rank=place, score=_NO_SCORE) for place, case in enumerate(cases, start=1)]
+        [
+            RecallItem(recall=held, case_id=case, rank=place, score=_NO_SCORE)
+            for place, case in enumerate(cases, start=1)
+        ]
     )

@@ -306,7 +306,6 @@ def _store(
         created_at=now,
         expires_at=judged.expires_at,
         ended_at=now if denied else None,
-        end_code=evaluation.codes[0] if denied and evaluation.codes else "",
     )
     opened = _opened(proposal, evaluation, principal, now)
     rows: tuple[Model | Statement, ...] = (decision, proposal, *_frozen(proposal, judged), *opened)
@@ -340,6 +339,7 @@ def _judged_columns(judged: Judged) -> dict[str, object]:
         "worst_price": evaluation.worst_price,
         "needed": tier.needed if tier else 0,
         "roles": list(tier.roles) if tier else [],
+        "end_code": next(iter(evaluation.codes), "") if evaluation.outcome is Verdict.DENY else "",
         "reference_bid": quote.bid if quote else None,
         "reference_ask": quote.ask if quote else None,
         "reference_at": quote.received_at if quote else None,
