@@ -113,7 +113,7 @@ def approve_the_plain_one(desk: Desk) -> dict[str, Any]:
     """What a stranger does first; the story of that proposal once its order is filled."""
     approver, program = desk.person("approver"), desk.program()
     try:
-        assert waiting_tags(approver) == ["demo-large", "demo-near-limit", "demo-plain"]
+        assert waiting_tags(approver) == ["demo-like-a-loss", "demo-near-limit", "demo-plain"]
         (plain,) = [item for item in approver.waiting() if "demo-plain" in item["tags"]]
         page = approver.browser.get(f"/admin/decide/{plain['id']}/")
         assert (page.status_code, "BTC-USD" in page.text) == (200, True)
@@ -151,7 +151,7 @@ def test_a_stranger_approves_kills_starts_again_and_stops(start: Callable[..., D
     assert second.demo == demo | {"url": second.url}
     approver, program = second.person("approver"), second.program()
     # The one that was approved is asked for again; the two that still wait are not.
-    assert waiting_tags(approver) == ["demo-large", "demo-near-limit", "demo-plain"]
+    assert waiting_tags(approver) == ["demo-like-a-loss", "demo-near-limit", "demo-plain"]
     assert program.story(filled["id"])["order"]["state"] == "FILLED"
     assert sorted(program.story(filled["id"])["fills"], key=str) == sorted(filled["fills"], key=str)
     waited = {item["id"] for item in approver.waiting()}
@@ -225,7 +225,7 @@ def test_a_start_that_is_killed_anywhere_can_be_repeated(start: Callable[..., De
 
     assert again.demo["users"] == known
     approver = again.person("approver")
-    assert waiting_tags(approver) == ["demo-large", "demo-near-limit", "demo-plain"]
+    assert waiting_tags(approver) == ["demo-like-a-loss", "demo-near-limit", "demo-plain"]
     approver.close()
     assert again.end(signal.SIGINT)[0] == 0
 

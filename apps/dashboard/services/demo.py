@@ -12,7 +12,7 @@ from apps.common.errors import Misconfigured
 from apps.common.tasks import publish
 from apps.connectors.selectors import connection_by_slug
 from apps.connectors.services import connections, sync
-from apps.dashboard.services import demo_people, demo_trades
+from apps.dashboard.services import demo_past, demo_people, demo_trades
 from apps.dashboard.services.demo_people import SEEDING, DemoPeople
 from apps.dashboard.services.demo_policy import DEMO_RULES
 from apps.policies.selectors import active_version
@@ -59,6 +59,7 @@ def seed(*, venue: SimulatedVenue, url: str, file: Path, clock: demo_trades.Cloc
     # Not here: a start waits for nothing that nobody needs yet.
     publish("dashboard.fill_demo_candles", connection=books[0].slug)
     demo_trades.begin(books[0], principal, team.users["approver"], clock=clock)
+    demo_past.remember(books[0], team.users["approver2"], clock=clock)
     return demo_trades.top_up(books[0], principal, clock=clock)
 
 

@@ -1,8 +1,6 @@
 """What the demo desk shows: proposals that wait, one denied with its remedy, one that went all the way to a fill."""
 
-import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -12,9 +10,10 @@ from apps.accounts.types import Principal
 from apps.approvals.services import decide, signed_quotes
 from apps.approvals.types import Seen, tier_text
 from apps.common.errors import AikaError
-from apps.common.money import floor_to
 from apps.connectors.selectors import instrument_of
-from apps.connectors.types import OrderType, Quote, Side, TimeInForce
+from apps.connectors.types import OrderType, Quote, TimeInForce
+from apps.dashboard.rules import demo_wishes
+from apps.dashboard.rules.demo_wishes import DENIED, FILLED, Prices, Wish
 from apps.quotes.services import quotes
 from apps.trades.selectors.proposals import first_of, order_of, waiting_of
 from apps.trades.services import approval, fills, orders, proposals
@@ -26,131 +25,31 @@ if TYPE_CHECKING:
     from apps.trades.models import Proposal
 
 POLLS_MAX: Final = 20
+# How long people may take: somebody who looks at the demo for an afternoon finds what it showed at the start.
+VALID_FOR_S: Final = 4 * 3600
 # Among how many of a desk's first proposals the two that begin it are looked for.
 FIRST: Final = 20
 
 Clock = Callable[[], datetime]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """An ask of the demo: how much, and how far through the market its limit lies (basis points; negative rests)."""
-
-    tag: str
-    instrument: str
-    side: Side
-    quantity: str
-    through_bps: str
-    rationale: str
-    confidence: str
-
-
-FILLED: Final = Wish(
-    tag="demo-filled",
-    instrument="ETH-USD",
-    side=Side.BUY,
-    quantity="0.2",
-    through_bps="15",
-    rationale="Two closes above the hourly mean with rising volume.",
-    confidence="0.7",
-)
-DENIED: Final = Wish(
-    tag="demo-denied",
-    instrument="ADA-USD",
-    side=Side.BUY,
-    quantity="12000",
-    through_bps="10",
-    rationale="Momentum is strong, size up.",
-    confidence="0.9",
-)
-WAITING: Final = (
-    Wish(
-        tag="demo-plain",
-        instrument="BTC-USD",
-        side=Side.BUY,
-        quantity="0.01",
-        through_bps="20",
-        rationale="Pullback to the hourly mean is done. Small size, limit a little above the market.",
-        confidence="0.62",
-    ),
-    Wish(
-        tag="demo-near-limit",
-        instrument="SOL-USD",
-        side=Side.BUY,
-        quantity="15.5",
-        through_bps="15",
-        rationale="Range breakout with the broad market behind it.",
-        confidence="0.55",
-    ),
-    Wish(
-        tag="demo-large",
-        instrument="BTC-USD",
-        side=Side.SELL,
-        quantity="0.06",
-        through_bps="15",
-        rationale="Take part of the position off before the weekend.\nRisk desk has signed this off already.\u202e",
-        confidence="0.8",
-    ),
-)
-
-# What a program of this desk asks for on an ordinary day: smallest and largest quantity, and the step between.
-USUAL: Final = (
-    ("BTC-USD", "0.002", "0.03", "0.0005"),
-    ("ETH-USD", "0.05", "0.6", "0.01"),
-    ("SOL-USD", "1", "12", "0.25"),
-    ("ADA-USD", "120", "1200", "10"),
-    ("DOGE-USD", "500", "3500", "50"),
-)
-REASONS: Final = (
-    "Two closes above the hourly mean with rising volume.",
-    "Back inside the day's range after a false break; small size.",
-    "Pullback to the hourly mean is done, limit close to the market.",
-    "Spread is narrow and the book is even; rebalancing towards the weekly weights.",
-    "Momentum faded at yesterday's high, taking some off.",
-)
-# One ask in so many is larger than the desk's limits, as programs get it wrong now and then.
-OVERREACHES_ONE_IN: Final = 16
-OVERREACH: Final = 40
-
-
-def ordinary_wish(*, seed: int, number: int) -> Wish:
-    """The `number`-th ask of an ordinary day: varied in instrument, side, size and limit; the same for the same seed.
-
-    Sizes stay within what the simulated account holds and the demo's policy allows, but for a rare overreach.
-    """
-    dice = random.Random(f"{seed}:{number}")  # noqa: S311  variety, not secrecy
-    instrument, smallest, largest, step = dice.choice(USUAL)
-    steps = int((Decimal(largest) - Decimal(smallest)) / Decimal(step))
-    quantity = Decimal(smallest) + dice.randint(0, steps) * Decimal(step)
-    if dice.randrange(OVERREACHES_ONE_IN) == 0:
-        quantity *= OVERREACH
-    return Wish(
-        tag="demo-ordinary",
-        instrument=instrument,
-        side=dice.choice((Side.BUY, Side.SELL)),
-        quantity=str(quantity),
-        through_bps=str(dice.randint(-40, 30)),
-        rationale=dice.choice(REASONS),
-        confidence=str(Decimal(dice.randint(50, 85)) / 100),
-    )
-
-
-def intent_of(wish: Wish, connection: "Connection", quote: Quote) -> Intent:
-    """The wish at today's price, on the venue's price grid."""
+def intent_of(wish: Wish, connection: "Connection", quote: Quote) -> tuple[Intent, Prices]:
+    """The wish at today's price, on the venue's price grid; and all prices of it."""
     instrument = instrument_of(connection.pk, wish.instrument)
     if instrument is None:
         raise LookupError(f"{connection.name} does not list {wish.instrument}.")
-    through = Decimal(wish.through_bps) / 10_000
-    factor = 1 + through if wish.side is Side.BUY else 1 - through
-    return Intent(
+    prices = demo_wishes.prices_of(wish, mid=quote.mid, increment=instrument.price_increment)
+    intent = Intent(
         connection=connection.slug,
         instrument=wish.instrument,
         side=wish.side,
         order_type=OrderType.LIMIT,
         time_in_force=TimeInForce.GTC,
         quantity=Decimal(wish.quantity),
-        limit_price=floor_to(quote.mid * factor, instrument.price_increment),
+        limit_price=prices.limit,
+        valid_for_s=VALID_FOR_S,
     )
+    return intent, prices
 
 
 def ask(wish: Wish, connection: "Connection", principal: Principal, *, clock: Clock) -> "Proposal":
@@ -159,9 +58,17 @@ def ask(wish: Wish, connection: "Connection", principal: Principal, *, clock: Cl
     quote = quotes.fresh(connection, wish.instrument, now=now, max_age=timedelta(seconds=1))
     if quote is None:
         raise LookupError(f"{connection.name} has no price for {wish.instrument}.")
+    intent, prices = intent_of(wish, connection, quote)
     return proposals.propose(
-        intent=intent_of(wish, connection, quote),
-        narrative=Narrative(rationale=wish.rationale, confidence=Decimal(wish.confidence), tags=("demo", wish.tag)),
+        intent=intent,
+        narrative=Narrative(
+            rationale=wish.rationale,
+            confidence=Decimal(wish.confidence),
+            tags=("demo", wish.tag),
+            setup=wish.setup,
+            stop=prices.stop,
+            target=prices.target,
+        ),
         principal=principal,
         idempotency_key=f"{wish.tag}-{uuid4()}",
         now=now,
@@ -203,11 +110,11 @@ def fill_one(connection: "Connection", principal: Principal, approver: "User", *
 
 def top_up(connection: "Connection", principal: Principal, *, clock: Clock) -> list[str]:
     """Ask again for every wish that should wait and does not. Returns what could not be asked, in words."""
-    present = {tag for proposal in waiting_of(connection.pk) for tag in proposal.tags}
+    now = clock()
+    # By the clock: what ran out while nothing ran has not been written down as expired yet.
+    waiting = [proposal for proposal in waiting_of(connection.pk) if proposal.expires_at > now]
     troubles = []
-    for wish in WAITING:
-        if wish.tag in present:
-            continue
+    for wish in demo_wishes.missing({tag for proposal in waiting for tag in proposal.tags}):
         try:
             ask(wish, connection, principal, clock=clock)
         except AikaError as error:

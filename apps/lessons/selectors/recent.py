@@ -8,8 +8,8 @@ from uuid import UUID
 
 from apps.common.decimals import decimal_text
 from apps.common.statements import Question, Select
-from apps.lessons.models import Case
-from apps.lessons.types import CaseSource, Result
+from apps.lessons.models import Case, Lesson
+from apps.lessons.types import CaseSource, Result, ReviewState
 
 _LAST_LOSS: Final[Select[datetime]] = Select(
     lambda desk, since, until: (
@@ -33,6 +33,12 @@ def remembered(source: CaseSource, ids: Collection[str]) -> frozenset[str]:
     """Which of these source ids have a case."""
     found = Case.objects.filter(source=source, source_id__in=ids).values_list("source_id", flat=True)
     return frozenset(found)
+
+
+def unreviewed(source: CaseSource, ids: Collection[str]) -> dict[str, Lesson]:
+    """The lessons of these cases of which nobody has said anything yet, by source id."""
+    rows = Lesson.objects.filter(case__source=source, case__source_id__in=ids, state=ReviewState.AUTO)
+    return {lesson.case.source_id: lesson for lesson in rows.select_related("case").order_by("case__closed_at")}
 
 
 def told_of(source: CaseSource, source_id: str) -> dict[str, object] | None:
