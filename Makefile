@@ -1,5 +1,7 @@
 # The two commands that matter: `make run` and `make test`. Everything else is for people who work on Aika.
 PORT ?= 8000
+# yes, or no: make run without the program that keeps proposing.
+AGENT ?= yes
 PYTHON ?= python3
 # Said here because a Python this old cannot even read the file that would say it.
 OLD = Aika needs Python 3.11 or newer as $(PYTHON). Install it, then run make again.
@@ -11,7 +13,7 @@ VENV = .venv/bin
 
 # A running desk on http://localhost:$(PORT), from a fresh clone.
 run:
-	$(BOOT) run --port "$(PORT)"
+	$(BOOT) run --port "$(PORT)" --agent "$(AGENT)"
 
 # Lint, types, import contracts, migrations, system checks and the fast tests.
 test:

@@ -180,12 +180,15 @@ def refuse_if_taken(family: socket.AddressFamily, address: str, port: int) -> No
             raise Stop(f"Port {port} is taken by another program. Choose another: make run PORT={port + 1}") from error
 
 
-def run(port_text: str) -> None:
+def run(port_text: str, agent: str) -> None:
     """Environment, then the server in this very process, so that Ctrl-C reaches it and nothing else."""
+    if agent not in ("yes", "no"):
+        raise Stop(f"AGENT={agent!r} is neither yes nor no. Without the demo agent: make run AGENT=no")
     port = require_port(port_text)
     ensure_environment("base")
     os.chdir(str(ROOT))
-    os.execv(str(PYTHON), [str(PYTHON), "-m", "config.serve", "--port", str(port)])
+    without = ["--without-agent"] if agent == "no" else []
+    os.execv(str(PYTHON), [str(PYTHON), "-m", "config.serve", "--port", str(port), *without])
 
 
 def quiet_environment() -> dict[str, str]:
@@ -217,7 +220,9 @@ def main(arguments: list[str]) -> int:
     """0, or 1 after one line that says what is wrong."""
     parser = argparse.ArgumentParser(prog="bootstrap", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("run", help="make the environment and serve").add_argument("--port", default="8000")
+    serving = verbs.add_parser("run", help="make the environment and serve")
+    serving.add_argument("--port", default="8000")
+    serving.add_argument("--agent", default="yes", help="yes, or no: without the demo agent")
     verbs.add_parser("test", help="make the environment and run every fast check")
     verbs.add_parser("environment", help="make the environment only").add_argument(
         "lock", choices=sorted(CONTAINS), nargs="?", default="base"
@@ -230,7 +235,7 @@ def main(arguments: list[str]) -> int:
         if chosen.verb == "environment":
             ensure_environment(chosen.lock)
         else:
-            run(chosen.port)
+            run(chosen.port, chosen.agent)
     except Stop as trouble:
         say(str(trouble))
         return 1

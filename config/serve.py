@@ -28,6 +28,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import CommandError, SystemCheckError
 
+from config.agent_process import AgentProcess
 from config.venue_process import VenueProcess, VenueUnavailable
 
 if TYPE_CHECKING:
@@ -89,16 +90,20 @@ def prepare(venue: VenueProcess, url: str) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that tells the person where to go once it listens."""
+    """uvicorn that tells the person where to go once it listens, and starts the demo's program where there is one."""
 
-    def __init__(self, config: uvicorn.Config, greeting: str) -> None:
+    def __init__(self, config: uvicorn.Config, greeting: str, agent: AgentProcess | None) -> None:
         super().__init__(config)
         self._greeting = greeting
+        self._agent = agent
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then greet."""
         await super().startup(sockets=sockets)
         say(self._greeting)
+        if self._agent is not None:
+            self._agent.start()
+            say(self._agent.greeting)
 
 
 def greeting(home: Path, url: str) -> str:
@@ -109,10 +114,11 @@ def greeting(home: Path, url: str) -> str:
         users = json.loads(demo.read_text(encoding="utf-8"))["users"]
         lines += [f"  {role:<10} {user['username']:<12} {user['password']}" for role, user in users.items()]
         lines.append(f"The same, and an API key, in {demo}. Ctrl-C stops everything.")
+        lines.append("The charts' past is being fetched: it is there within a minute.")
     return "\n".join(lines)
 
 
-def serve(port: int) -> None:
+def serve(port: int, *, with_agent: bool) -> None:
     """Prepare and serve until a signal comes. Trouble and the exceptions of main() say what stood in the way."""
     listener = take_port(port)
     django.setup()
@@ -128,6 +134,7 @@ def serve(port: int) -> None:
     url = f"http://localhost:{port}"
     with take_home(home):
         venue = VenueProcess(home)
+        agent = AgentProcess(home) if with_agent else None
         venue.start()
         try:
             prepare(venue, url)
@@ -143,8 +150,10 @@ def serve(port: int) -> None:
                 access_log=False,
                 timeout_graceful_shutdown=REQUESTS_STOP_S_MAX,
             )
-            Server(config, greeting(home, url)).run(sockets=[listener])
+            Server(config, greeting(home, url), agent).run(sockets=[listener])
         finally:
+            if agent is not None:
+                agent.stop()
             venue.stop()
 
 
@@ -167,13 +176,14 @@ def main(arguments: list[str]) -> int:
     """0 after a stop by signal, 1 after one line that says what is wrong."""
     parser = argparse.ArgumentParser(prog="config.serve", description=__doc__)
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--without-agent", action="store_true", help="no program that keeps proposing")
     chosen = parser.parse_args(arguments)
     sys.setswitchinterval(THREAD_TURN_S)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     threading.Thread(target=end_at_last, name="end-at-last", daemon=True).start()
     try:
-        serve(chosen.port)
+        serve(chosen.port, with_agent=not chosen.without_agent)
     except (Trouble, VenueUnavailable, ImproperlyConfigured, CommandError, SystemCheckError) as trouble:
         say(str(trouble))
         return 1

@@ -65,6 +65,11 @@ def test_a_busy_port_is_one_line_that_names_another(busy_port: int, said: Callab
     assert said() == [f"Port {busy_port} is taken by another program. Choose another: make run PORT={busy_port + 1}"]
 
 
+def test_an_agent_that_is_neither_yes_nor_no_is_one_line(said: Callable[[], list[str]]) -> None:
+    assert bootstrap.main(["run", "--agent", "maybe"]) == 1
+    assert said() == ["AGENT='maybe' is neither yes nor no. Without the demo agent: make run AGENT=no"]
+
+
 def test_a_python_too_old_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: Callable[[], list[str]]
 ) -> None:

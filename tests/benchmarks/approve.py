@@ -42,7 +42,7 @@ class Desk:
 def embedded() -> Iterator[Desk]:
     """`python -m config.serve` with its data in a folder of its own, until the block ends."""
     with tempfile.TemporaryDirectory(prefix="aika-bench-") as folder:
-        command = [sys.executable, "-m", "config.serve", "--port", "8765"]
+        command = [sys.executable, "-m", "config.serve", "--port", "8765", "--without-agent"]
         variables = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
         variables |= {
             "AIKA_DATA_DIR": folder,

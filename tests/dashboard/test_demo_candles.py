@@ -16,7 +16,7 @@ from tests.factories.desk import PaperDesk
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 
-def test_a_day_is_there_and_is_fetched_once(paper: PaperDesk) -> None:
+def test_a_day_of_minutes_and_a_week_of_hours_are_there_and_are_fetched_once(paper: PaperDesk) -> None:
     slug = paper.connection.slug
     told = demo_candles.fill_in(connection=slug, clock=timezone.now)
     assert told > 0
@@ -24,6 +24,8 @@ def test_a_day_is_there_and_is_fetched_once(paper: PaperDesk) -> None:
         page = candles(market=market_of(paper.connection), instrument=code, granularity=Length.H1, limit=30)
         assert len(page.items) >= 24, code
         assert page.items[-1].candle.start > timezone.now() - timedelta(hours=2)
+        week = candles(market=market_of(paper.connection), instrument=code, granularity=Length.H1, limit=300)
+        assert len(week.items) >= 24 * 7, code
     assert demo_candles.fill_in(connection=slug, clock=timezone.now) < told / 100
 
 

@@ -23,13 +23,15 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 UP_S_MAX = 120
+# What waits would be another thing each time.
+WITHOUT_AGENT = ("--without-agent",)
 PARTS = {"database": "ok", "migrations": "ok", "broker": "ok"}
 
 
 class Desk:
     """One `config.serve` on a data folder, as `make run` ends."""
 
-    def __init__(self, home: Path, port: int | None = None) -> None:
+    def __init__(self, home: Path, port: int | None = None, *, with_agent: bool = False) -> None:
         self.home = home
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -37,7 +39,7 @@ class Desk:
         self.url = f"http://localhost:{self.port}"
         environment = {"PATH": os.environ["PATH"], "HOME": str(home), "AIKA_DATA_DIR": str(home)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "config.serve", "--port", str(self.port)],
+            [sys.executable, "-m", "config.serve", "--port", str(self.port), *(() if with_agent else WITHOUT_AGENT)],
             cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True,
         )  # fmt: skip
@@ -74,6 +76,15 @@ class Desk:
     def program(self) -> Program:
         """The trader's script."""
         return Program(self.url, self.demo["api_key"])
+
+
+def run_agent(home: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """`manage.py demo_agent` on that data folder, to its end."""
+    return subprocess.run(
+        [sys.executable, "manage.py", "demo_agent", *options], cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "AIKA_DATA_DIR": str(home)},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
 
 
 def processes_of(home: Path) -> set[int]:
@@ -166,12 +177,23 @@ def test_a_stranger_approves_kills_starts_again_and_stops(start: Callable[..., D
     assert all(f"{user['username']} " in said and user["password"] in said for user in demo["users"].values())
     assert eventually(lambda: not processes_of(second.home), seconds=20)
 
-    third = start()
+    third = start(with_agent=True)
     third.wait_until_ready()
     approver = third.person("approver")
-    assert {item["id"] for item in approver.waiting()} == waited
+    assert {item["id"] for item in approver.waiting()} >= waited
+    # Another one by hand beside the one that was started: it asks by the same key, three times, and ends.
+    agent = run_agent(third.home, "--count", "3", "--every", "0", "--waiting", "20", "--seed", "1")
+    assert (agent.returncode, agent.stdout.splitlines()[-1]) == (0, "Asked for 3."), agent.stdout
+    log = third.home / "agent.log"
+    assert eventually(lambda: "AWAITING_APPROVAL" in log.read_text(encoding="utf-8")), log.read_text(encoding="utf-8")
+    asked = {item["id"] for item in approver.waiting()} - waited
+    assert 3 <= len(asked) <= 5
+    assert all(f"/admin/decide/{one}/" in agent.stdout + log.read_text(encoding="utf-8") for one in asked)
     approver.close()
-    assert third.end(signal.SIGTERM)[0] == 0
+    assert len(processes_of(third.home)) == 3
+    status, said = third.end(signal.SIGTERM)
+    assert status == 0
+    assert f"What it says: {log}. Without it: make run AGENT=no" in said
     assert eventually(lambda: not processes_of(third.home), seconds=20)
 
 

@@ -15,8 +15,8 @@ from apps.trades.selectors.watch import watched_codes
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
 
-# Minutes for the charts of a day; hours for those of a week, and for what detectors compare with.
-BACK: Final = (("1m", timedelta(hours=25)), ("1h", timedelta(days=8)))
+# Hours for the charts of a week and for what detectors compare with: they are few, and come first. Minutes of a day.
+BACK: Final = (("1h", timedelta(days=8)), ("1m", timedelta(hours=25)))
 logger = logging.getLogger(__name__)
 
 
