@@ -5,9 +5,19 @@ from typing import Any
 
 from config.env import env
 from config.settings.base import *  # noqa: F403  settings modules build on each other
-from config.settings.base import CACHES, CELERY_BROKER_TRANSPORT_OPTIONS, DATA_DIR, DATABASE_URL, DATABASES, REDIS_URL
+from config.settings.base import (
+    CACHES,
+    CELERY_BROKER_TRANSPORT_OPTIONS,
+    DATA_DIR,
+    DATABASE_URL,
+    DATABASES,
+    INSTALLED_APPS,
+    REDIS_URL,
+)
 
 ENVIRONMENT = "test"
+# Its migrate copies what the migrations made before.
+INSTALLED_APPS = ["tests.guarded_flush", *INSTALLED_APPS]
 env.required("AIKA_DATA_DIR")
 SECRET_KEY = "crashes-only-not-a-secret-" + "x" * 40
 TOKEN_ENCRYPTION_KEYS = ("dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk=",)

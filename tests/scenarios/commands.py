@@ -1,6 +1,7 @@
 """Management commands as processes of their own, on a data folder of their own."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -8,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from config.home import home_secrets, make_home
+from tests.guarded_flush.management.commands.migrate import kept_at
 from tests.venues.simulator_process import SimulatorProcess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +25,7 @@ def managing(home: Path, variables: Mapping[str, str]) -> Iterator[Manage]:
     """What starts a command on `home`. Whatever still runs at the end is killed."""
     environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
     environment |= {"AIKA_DATA_DIR": str(home), "DJANGO_SETTINGS_MODULE": "config.settings.local", **variables}
+    migrated(home)
     with ExitStack() as stack:
 
         def begin(*words: str) -> Process:
@@ -43,6 +47,17 @@ def done(process: Process) -> str:
     said, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, (process.args, said)
     return said
+
+
+def migrated(home: Path) -> Path:
+    """A data folder, with a database that the migrations have made where another process of the tests has kept one for
+    this state of the code; else they run when the folder is first used."""
+    make_home(home)
+    home_secrets(home)  # never made later beside a database
+    kept = kept_at(ROOT)
+    if kept.exists():
+        shutil.copyfile(kept, home / "aika.sqlite3")
+    return home
 
 
 def seeded(manage: Manage, simulator: SimulatorProcess) -> None:

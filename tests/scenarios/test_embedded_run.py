@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.scenarios.callers import Person, Program, eventually
+from tests.scenarios.commands import migrated
 
 pytestmark = pytest.mark.slow
 
@@ -198,7 +199,10 @@ def test_a_stranger_approves_kills_starts_again_and_stops(start: Callable[..., D
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_sockets_are_on_the_same_port_and_hold_up_no_stop(start: Callable[..., Desk], number: signal.Signals) -> None:
+def test_sockets_are_on_the_same_port_and_hold_up_no_stop(
+    start: Callable[..., Desk], tmp_path: Path, number: signal.Signals
+) -> None:
+    migrated(tmp_path)
     desk = start()
     desk.wait_until_ready()
     headers = {"Authorization": f"Bearer {desk.demo['api_key']}"}

@@ -1,14 +1,15 @@
-"""Django's migrate, for the empty SQLite database that every test process begins with: the migrations run once for one
-state of the code, and what they made is copied from then on.
+"""Django's migrate, for the empty SQLite database that every test process, and every installation that a test starts,
+begins with: the migrations run once for one state of the code, and what they made is copied from then on.
 
 The copy is named for all code that migrations could read, and for every installed package, so that it is never of
-another state. Only config.settings.test knows this app.
+another state. Only settings of tests know this app.
 """
 
 import fcntl
 import gc
 import hashlib
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.metadata import distributions
@@ -29,7 +30,7 @@ class Command(migrate.Command):
         if connection.vendor != "sqlite" or not whole or connection.introspection.table_names():
             super().handle(*args, **options)
             return
-        prepared = Path(settings.DATA_DIR) / f"schema-{state_of_code(Path(settings.BASE_DIR))}.sqlite3"
+        prepared = kept_at(Path(settings.BASE_DIR))
         with _alone(prepared.parent / "schema.lock"):
             if not prepared.exists():
                 with _without_collections():
@@ -38,6 +39,13 @@ class Command(migrate.Command):
                 return
         with closing(sqlite3.connect(prepared)) as source:
             source.backup(connection.connection)
+
+
+def kept_at(root: Path) -> Path:
+    """Where the copy for this state of the code is, or will be: one for all processes of this machine."""
+    folder = Path(tempfile.gettempdir()) / "aika-tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"schema-{state_of_code(root)}.sqlite3"
 
 
 def state_of_code(root: Path) -> str:
