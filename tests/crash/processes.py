@@ -26,6 +26,7 @@ from django.db import connections
 from apps.common import fault_places as places
 from apps.common import faults
 from apps.connectors.services import venue
+from apps.lessons import index
 from config import embedded
 from config.celery import app
 from tests.crash.cells import How
@@ -139,6 +140,7 @@ def warm() -> None:
     """Load in this process what every worker forked from it would load for itself."""
     for name in WORKERS_LOAD:
         importlib.import_module(name)
+    index.load()
 
 
 def let_go() -> None:

@@ -21,8 +21,8 @@ from qdrant_client.local.qdrant_local import QdrantLocal
 
 from apps.common.errors import Misconfigured, Unavailable
 from apps.lessons.index.matrix import Matrix
-from apps.lessons.index.values import CLOSED_AT, WORDS, Hit, Point, Question, Vector, Where
-from apps.lessons.index.vector_store import SUBJECT, VectorStore, missing
+from apps.lessons.index.values import CLOSED_AT, WORDS, Hit, Point, Question, Vector, Where, missing
+from apps.lessons.index.vector_store import SUBJECT, VectorStore
 
 T = TypeVar("T")
 

@@ -11,7 +11,8 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from apps.common.errors import AikaError, Misconfigured, Unavailable
 from apps.lessons.index.breaker import Breaker
 from apps.lessons.index.deadline import Deadline
-from apps.lessons.index.vector_store import VectorStore, missing
+from apps.lessons.index.values import missing
+from apps.lessons.index.vector_store import VectorStore
 
 T = TypeVar("T")
 

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.common.errors import Unavailable
 from apps.lessons.types import EntryKind, TextKind
 
 Vector = NDArray[np.float32]
@@ -98,3 +99,12 @@ class Standing:
     id: UUID
     subject: UUID | None
     content_hash: str
+
+
+def missing() -> Unavailable:
+    """There is no such collection (yet)."""
+    return Unavailable(
+        "INDEX_MISSING",
+        "The vector index has not been built.",
+        fix="It is built by itself within a minute; manage.py rebuild_index does it now.",
+    )

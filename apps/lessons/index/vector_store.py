@@ -11,7 +11,7 @@ from uuid import UUID
 
 from qdrant_client import QdrantClient, models
 
-from apps.common.errors import AikaError, Misconfigured, Unavailable
+from apps.common.errors import AikaError, Misconfigured
 from apps.lessons.index.values import CLOSED_AT, WORDS, Hit, Point, Question, Standing, Where
 
 T = TypeVar("T")
@@ -200,12 +200,3 @@ def _filter(where: Where) -> models.Filter | None:
 
 def _form(vectors: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {dim}" for name, dim in sorted(vectors.items())) or "none"
-
-
-def missing() -> Unavailable:
-    """There is no such collection (yet)."""
-    return Unavailable(
-        "INDEX_MISSING",
-        "The vector index has not been built.",
-        fix="It is built by itself within a minute; manage.py rebuild_index does it now.",
-    )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -11,11 +11,13 @@ from django.db.models import QuerySet
 from apps.common.tasks import publish
 from apps.lessons import index
 from apps.lessons.index.values import Standing, collection_of, point_id
-from apps.lessons.index.vector_store import VectorStore
 from apps.lessons.models import IndexEntry, IndexLook, IndexSpace
 from apps.lessons.selectors.index import active_space, spaces_in_use
 from apps.lessons.services import outbox, spaces
 from apps.lessons.types import EntryKind, EntryState
+
+if TYPE_CHECKING:
+    from apps.lessons.index.vector_store import VectorStore
 
 LOOKS_APART_S: Final = 600
 """Between the two looks at a point that SQL does not know: longer than any worker has an entry."""
@@ -142,7 +144,7 @@ def sweep_orphans(*, now: datetime) -> Sweep:
     return Sweep(noticed=noticed, deleted=deleted)
 
 
-def _look(store: VectorStore, found: Comparison, now: datetime) -> tuple[int, int]:
+def _look(store: "VectorStore", found: Comparison, now: datetime) -> tuple[int, int]:
     looks = {look.point: look.seen_at for look in IndexLook.objects.filter(collection=found.collection)}
     due = now - timedelta(seconds=LOOKS_APART_S)
     twice = sorted(point for point in found.orphans if point in looks and looks[point] <= due)
@@ -159,7 +161,7 @@ def _look(store: VectorStore, found: Comparison, now: datetime) -> tuple[int, in
     return len(first), len(twice)
 
 
-def _pages(store: VectorStore, collection: str) -> Iterator[list[Standing]]:
+def _pages(store: "VectorStore", collection: str) -> Iterator[list[Standing]]:
     after: UUID | None = None
     while True:
         page, after = store.scroll(collection, after=after)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from apps.common import fault_places as places
 from apps.common import faults
@@ -16,12 +16,14 @@ from apps.common.errors import AikaError, Unavailable
 from apps.lessons import index
 from apps.lessons.embeddings.base import EmbeddingProvider
 from apps.lessons.index.values import Point, collection_of, point_id
-from apps.lessons.index.vector_store import VectorStore
 from apps.lessons.models import IndexEntry, IndexSpace
 from apps.lessons.selectors.index import spaces_in_use
 from apps.lessons.services import outbox, spaces
 from apps.lessons.services.points import points_of
 from apps.lessons.types import EntryKind, EntryState
+
+if TYPE_CHECKING:
+    from apps.lessons.index.vector_store import VectorStore
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +113,7 @@ def drain(
 
 
 def _embed(
-    store: VectorStore,
+    store: "VectorStore",
     provider: EmbeddingProvider,
     space: IndexSpace,
     entries: Sequence[IndexEntry],
@@ -136,7 +138,7 @@ def _embed(
 
 
 def _write(
-    store: VectorStore, space: IndexSpace, entries: Sequence[IndexEntry], points: Sequence[Point | None]
+    store: "VectorStore", space: IndexSpace, entries: Sequence[IndexEntry], points: Sequence[Point | None]
 ) -> None:
     for kind in EntryKind:
         collection = collection_of(kind, space.name)

@@ -6,8 +6,7 @@ from uuid import UUID
 
 from apps.lessons import index
 from apps.lessons.embeddings.base import Vector
-from apps.lessons.index.values import VECTORS, Question, Where, collection_of
-from apps.lessons.index.vector_store import missing
+from apps.lessons.index.values import VECTORS, Question, Where, collection_of, missing
 from apps.lessons.selectors.index import active_space
 from apps.lessons.services import spaces
 from apps.lessons.types import EntryKind

@@ -8,7 +8,7 @@ reads the index from outside (docs/decisions/0018-the-active-space-is-a-row.md).
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.db import IntegrityError, transaction
 
@@ -19,12 +19,14 @@ from apps.common.tasks import publish
 from apps.lessons import embeddings, index
 from apps.lessons.embeddings.base import EmbeddingProvider
 from apps.lessons.index.values import ALIASES, VECTORS, Question, Where, collection_of
-from apps.lessons.index.vector_store import VectorStore
 from apps.lessons.models import Case, IndexEntry, IndexSpace
 from apps.lessons.rules.summaries import TEXT_VERSION
 from apps.lessons.selectors.index import active_space
 from apps.lessons.services import outbox
 from apps.lessons.types import EntryKind, EntryState, SpaceState, TextKind
+
+if TYPE_CHECKING:
+    from apps.lessons.index.vector_store import VectorStore
 
 logger = logging.getLogger(__name__)
 
@@ -82,20 +84,20 @@ def provider_of(space: IndexSpace) -> EmbeddingProvider:
     return provider
 
 
-def ensure_collections(store: VectorStore, space: IndexSpace) -> None:
+def ensure_collections(store: "VectorStore", space: IndexSpace) -> None:
     """The space has its collections, of its dimension. Raises what the store raises."""
     for kind, vectors in VECTORS.items():
         store.ensure_collection(collection_of(kind, space.name), dict.fromkeys(vectors, space.dim))
 
 
-def prepare(store: VectorStore, space: IndexSpace) -> None:
+def prepare(store: "VectorStore", space: IndexSpace) -> None:
     """As `ensure_collections`; and the aliases stand for the active space's. Raises what the store raises."""
     ensure_collections(store, space)
     if space.state == SpaceState.ACTIVE:
         point_aliases(store, space)
 
 
-def point_aliases(store: VectorStore, space: IndexSpace) -> bool:
+def point_aliases(store: "VectorStore", space: IndexSpace) -> bool:
     """The aliases stand for this space's collections; says whether they did not."""
     targets = {alias: collection_of(kind, space.name) for kind, alias in ALIASES.items()}
     standing = store.aliases()
@@ -195,7 +197,7 @@ def _record(space: IndexSpace, kind: str, now: datetime) -> None:
     )
 
 
-def _trouble(store: VectorStore, space: IndexSpace) -> str | None:
+def _trouble(store: "VectorStore", space: IndexSpace) -> str | None:
     """Why a space that looks complete is not, in words; None where it is."""
     for kind in EntryKind:
         expected = IndexEntry.objects.filter(space=space, kind=kind, state=EntryState.INDEXED).count()
@@ -205,7 +207,7 @@ def _trouble(store: VectorStore, space: IndexSpace) -> str | None:
     return _lost_canary(store, space)
 
 
-def _lost_canary(store: VectorStore, space: IndexSpace) -> str | None:
+def _lost_canary(store: "VectorStore", space: IndexSpace) -> str | None:
     """Texts of the latest cases, embedded again, must find a point of the same text before all others."""
     cases = list(
         Case.objects.exclude(thesis_text="").order_by("-created_at").values_list("pk", "thesis_text")[:CANARIES]

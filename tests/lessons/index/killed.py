@@ -73,7 +73,9 @@ class Killing:
         from django.core.management import call_command
 
         from apps.common import fault_places as places
+        from apps.lessons import index
 
+        index.load()
         self._dice = dice
         self._now = START
         self._sources = 0
