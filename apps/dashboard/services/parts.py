@@ -1,8 +1,14 @@
 """What traffic and orders need: does it answer? Kinds of errors only: their texts may hold addresses and names."""
 
+from typing import Final
+
+import redis
 from celery import current_app
+from django.conf import settings
 from django.db import Error, connection
 from kombu.exceptions import KombuError
+
+ANSWER_S_MAX: Final = 2
 
 
 def database_trouble() -> str:
@@ -27,4 +33,19 @@ def broker_trouble() -> str:
                 queue(broker.default_channel).declare()
         except away as error:
             return f"does not answer ({type(error).__name__})"
+    return ""
+
+
+def layer_trouble() -> str:
+    """What is wrong with the server that takes prices and news to sockets; empty where they stay in this process."""
+    for host in settings.CHANNEL_LAYERS["default"].get("CONFIG", {}).get("hosts", ()):
+        server = redis.Redis.from_url(
+            host["address"], socket_connect_timeout=ANSWER_S_MAX, socket_timeout=ANSWER_S_MAX, max_connections=1
+        )
+        try:
+            server.ping()
+        except (redis.RedisError, OSError) as error:
+            return f"does not answer ({type(error).__name__})"
+        finally:
+            server.close()
     return ""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from apps.audit.services import events
@@ -63,6 +64,13 @@ def ensure(*, now: datetime) -> IndexSpace:
         return IndexSpace.objects.get(name=name)  # another process was faster, and fills it
     outbox.fill(space=space, now=now)
     return space
+
+
+def ask_server() -> None:
+    """Whether the Qdrant server answers, where one is named. Raises Unavailable or Misconfigured where not: within two
+    seconds, and at once for half a minute after that. A folder has one owner, who would have to open it: not asked."""
+    if settings.QDRANT_URL:
+        index.store().collections()
 
 
 def check(space: IndexSpace, provider: EmbeddingProvider) -> None:
