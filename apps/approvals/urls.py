@@ -13,5 +13,6 @@ urlpatterns = [
     path("<uuid:proposal_id>/challenge/", admin.site.admin_view(decide.challenge), name="challenge"),
     path("<uuid:proposal_id>/decline/", admin.site.admin_view(decide.decline), name="decline"),
     path("<uuid:proposal_id>/revoke/", admin.site.admin_view(decide.revoke), name="revoke"),
+    path("<uuid:proposal_id>/lessons/<uuid:item_id>/", admin.site.admin_view(decide.rate), name="rate"),
     path("<uuid:proposal_id>/story/", admin.site.admin_view(story.page), name="story"),
 ]

@@ -57,11 +57,12 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """One case of an answer. `item` names it for feedback; `lesson` is None for a case that did not lose. Money in
-    `currency`; `score` ranks and counts nothing."""
+    """One case of an answer. `item` names it for feedback; `lesson` is None for a case that did not lose; `proposer_id`
+    asked for that trade. Money in `currency`; `score` ranks and counts nothing."""
 
     item: UUID
     case: UUID
+    proposer_id: UUID | None
     lesson: UUID | None
     trade: str
     proposal_id: UUID | None

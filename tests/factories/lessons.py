@@ -4,15 +4,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
+from uuid import UUID
 
 import factory
 from django.db import transaction
 
-from apps.accounts.models import Desk
-from apps.lessons.models import Case, Lesson
+from apps.accounts.models import Desk, User
+from apps.lessons.models import Case, Lesson, Recall, RecallItem
 from apps.lessons.rules import results
 from apps.lessons.services.cases import remember
-from apps.lessons.types import CaseSource, ClosedTrade, Fact, MistakeTag, Plan, TagFound, TagSource
+from apps.lessons.types import CaseSource, ClosedTrade, Fact, MistakeTag, Plan, RecallPurpose, TagFound, TagSource
 from tests.factories.accounts import LONG_AGO, DeskFactory
 
 _numbers = count(1)
@@ -92,3 +93,11 @@ class LessonFactory(factory.Factory[Lesson]):
     @classmethod
     def _create(cls, model_class: type[Lesson], *args: Any, **kwargs: Any) -> Lesson:
         return Lesson.objects.select_related("case").get(case=CaseFactory(**kwargs))
+
+
+def recalled_item(lesson: Lesson, *, proposal_id: UUID, viewer: User, now: datetime) -> RecallItem:
+    """This lesson as a person was shown it beside a proposal."""
+    recall = Recall.objects.create(
+        desk=lesson.case.desk, purpose=RecallPurpose.PAGE, viewer=viewer, proposal_id=proposal_id, asked_at=now
+    )
+    return RecallItem.objects.create(recall=recall, case=lesson.case, rank=1, score=1)

@@ -15,11 +15,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import Desk, User
-from apps.lessons.models import Case, Lesson, Recall, RecallFeedback, RecallItem
+from apps.lessons.models import Case, Lesson, RecallFeedback
 from apps.lessons.services import reviews
-from apps.lessons.types import FeedbackVerdict, MistakeTag, RecallPurpose, ReviewState
+from apps.lessons.types import FeedbackVerdict, MistakeTag, ReviewState
 from tests.factories.accounts import DeskFactory, UserFactory
-from tests.factories.lessons import NO_STOP, REVENGE, CaseFactory, LessonFactory
+from tests.factories.lessons import NO_STOP, REVENGE, CaseFactory, LessonFactory, recalled_item
 
 pytestmark = pytest.mark.django_db
 
@@ -55,10 +55,7 @@ def shown(person: User, lesson: Lesson) -> str:
 
 
 def recalled(lesson: Lesson, viewer: User, now: datetime) -> None:
-    recall = Recall.objects.create(
-        desk=lesson.case.desk, purpose=RecallPurpose.PAGE, viewer=viewer, proposal_id=uuid4(), asked_at=now
-    )
-    item = RecallItem.objects.create(recall=recall, case=lesson.case, rank=1, score=1)
+    item = recalled_item(lesson, proposal_id=uuid4(), viewer=viewer, now=now)
     RecallFeedback.objects.create(item=item, person=viewer, verdict=FeedbackVerdict.USEFUL, said_at=now)
 
 

@@ -25,7 +25,7 @@ from tests.factories.accounts import DeskFactory, UserFactory, issue_key
 from tests.factories.desk import PaperDesk
 from tests.factories.knowledge import KnowledgeDocumentFactory
 from tests.factories.latches import trip
-from tests.factories.lessons import LessonFactory
+from tests.factories.lessons import LessonFactory, recalled_item
 from tests.factories.oauth import authorisation_of
 from tests.hooks.conftest import make_sender
 
@@ -108,6 +108,8 @@ def setting(paper: PaperDesk) -> Setting:
     )
     key, _ = issue_key(owner=paper.trader, now=now)
     latch = trip(paper, LatchKind.MISMATCH, now=now)
+    lesson = LessonFactory(desk=paper.desk)
+    item = recalled_item(lesson, proposal_id=waiting.pk, viewer=paper.approver, now=now)
     objects: dict[str, dict[str, object]] = {
         "": {
             "proposal_id": waiting.pk,
@@ -124,7 +126,8 @@ def setting(paper: PaperDesk) -> Setting:
             "name": "nobody",
             "object_id": paper.trader.pk,
             "person_id": paper.trader.pk,
-            "lesson_id": LessonFactory(desk=paper.desk).pk,
+            "lesson_id": lesson.pk,
+            "item_id": item.pk,
         },
         "authorisation/": {"pk": authorisation_of(persons["O"]).pk},
         "policyset/": {"pk": paper.version.policy_set_id},
@@ -135,5 +138,9 @@ def setting(paper: PaperDesk) -> Setting:
         "trades/hook/": {"pk": make_sender(paper).hook.pk},
     }
     seen = asdict(paper.seen(waiting))
-    votes = {"approve": seen, "decline": {"digest": waiting.digest, "comment": "No."}}
+    votes = {
+        str(item.pk): {"verdict": "USEFUL"},
+        "approve": seen,
+        "decline": {"digest": waiting.digest, "comment": "No."},
+    }
     return Setting(persons, {"K": {"Authorization": paper.authorization}}, cookies, objects, votes, paper)

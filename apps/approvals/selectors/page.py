@@ -8,12 +8,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from apps.approvals.selectors import page_follow, page_money, page_rules, page_words
+from apps.approvals.selectors import page_follow, page_lessons, page_money, page_rules, page_words
 from apps.approvals.selectors.page_ballot import ballot_of, callout_of
 from apps.approvals.selectors.page_gather import Gathered, gather
 from apps.approvals.selectors.page_values import (
     Change,
     DecisionPage,
+    Lessons,
     Price,
     Rules,
     Sentence,
@@ -50,8 +51,11 @@ class Evidence:
     gobar: str
 
 
-def decision_page(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Sign) -> DecisionPage:
-    """The page for one person at `now`; `sign` makes the token of the quote shown. Raises NotFound."""
+def decision_page(
+    *, proposal_id: UUID, viewer: "User", now: datetime, sign: Sign, recall: page_lessons.Recall | None = None
+) -> DecisionPage:
+    """The page for one person at `now`; `sign` makes the token of the quote shown, `recall` asks the memory, and
+    without it there are no lessons. Raises NotFound."""
     known = gather(proposal_id=proposal_id, viewer=viewer, now=now)
     proposal, terms, tier = known.proposal, known.rows.terms, known.tier
     price = _price(known, sign)
@@ -62,7 +66,8 @@ def decision_page(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Sig
         request=bytes(proposal.request_body),
         request_digest=proposal.request_digest,
     )
-    evidence = _evidence(known, price)
+    lessons = page_lessons.lessons_of(known, recall) if recall is not None else None
+    evidence = _evidence(known, price, lessons)
     seconds_left = int(max(words.seconds_between(now, proposal.expires_at), Decimal(0)))
     return DecisionPage(
         id=proposal.pk,
@@ -94,6 +99,7 @@ def decision_page(*, proposal_id: UUID, viewer: "User", now: datetime, sign: Sig
         tier=tier_text(tier) if tier is not None else "",
         callout=callout_of(known, price, is_intact=sent.is_intact),
         follow=page_follow.follow(known.rows, may_cancel=offers_cancel(known.viewer, known.rows.order)),
+        lessons=lessons,
         gobar=evidence.gobar,
     )
 
@@ -109,7 +115,7 @@ def _price(known: Gathered, sign: Sign) -> Price:
     )
 
 
-def _evidence(known: Gathered, price: Price) -> Evidence:
+def _evidence(known: Gathered, price: Price, lessons: Lessons | None) -> Evidence:
     terms, judged = known.rows.terms, known.judgement
     evaluation, is_stale = judged.evaluation, known.is_open and price.is_stale
     worst = page_money.worst_of(terms, evaluation, judged.facts)
@@ -125,7 +131,7 @@ def _evidence(known: Gathered, price: Price) -> Evidence:
         drift,
         page_money.loss_tile(terms, worst, judged.quote, is_stale=is_stale),
         page_rules.tight_tile(evaluation, terms, changes, is_stale=is_stale),
-        page_money.memory_tile(),
+        *([lessons.tile] if lessons is not None else ()),
     )
     drifted = f"drift {drift.answer} {drift.unit.removesuffix(' bps')}"
     return Evidence(

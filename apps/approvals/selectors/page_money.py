@@ -223,14 +223,3 @@ def consequence(terms: Terms, quote: Quote | None, *, is_last: bool, still_neede
         return lead, f"The order leaves at once and trades at about {at}. A fill cannot be undone."
     waits = words.price(terms.stop_price or terms.limit_price or quote.mid)
     return lead, f"The order leaves at once and rests until the price comes to {waits}. A fill cannot be undone."
-
-
-def memory_tile() -> Tile:
-    """Has it hurt before? Nothing is remembered yet, and that is said as it is."""
-    return Tile(
-        key="memory",
-        question="Has it hurt before?",
-        answer="Not known",
-        icon="book",
-        note="No comparable trade yet. That is not a sign of safety.",
-    )

@@ -164,6 +164,45 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LessonLine:
+    """One trade that was recalled. `cost` is what it brought, in `currency`; `same` what is the same here; `said` what
+    this person said of it (USEFUL, NOT_SIMILAR or nothing); `may_differ`: also that it is not similar; `is_counter`: it
+    won."""
+
+    item: UUID
+    lesson: UUID | None
+    case: UUID
+    side: str
+    what: str
+    ended: str
+    when: str
+    cost: str
+    tone: str
+    currency: str
+    in_r: str
+    likeness: str
+    same: str
+    next_time: str
+    said: str
+    may_rate: bool
+    may_differ: bool
+    is_counter: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lessons:
+    """What the memory says: `lead` and `note` where it shows no loss, `foot` what is to be known of the answer, `tile`
+    the count of comparable trades."""
+
+    tile: Tile
+    lead: str = ""
+    note: str = ""
+    lines: tuple[LessonLine, ...] = ()
+    aside: str = ""
+    foot: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """The frozen bytes in full: the terms line by line, the venue's request as it is sent, and both digests."""
 
@@ -258,6 +297,7 @@ class DecisionPage:
     tier: str = ""
     callout: Callout | None = None
     follow: Follow | None = None
+    lessons: Lessons | None = None
     gobar: str = ""
 
     @property

@@ -1,4 +1,5 @@
-"""The decision page, its live numbers, and the two verbs. Only POST changes anything; each verb is one service call."""
+"""The decision page, its live numbers, and the verbs. Only POST changes anything, but for the record of what a person
+was reminded of; each verb is one service call."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
@@ -14,15 +15,19 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.approvals.forms import VoteForm
 from apps.approvals.selectors.page import Sign, decision_page
+from apps.approvals.selectors.page_lessons import Recall
 from apps.approvals.selectors.page_values import Callout, DecisionPage
-from apps.approvals.services import challenges, decide, signed_quotes
+from apps.approvals.services import challenges, decide, rating, signed_quotes
 from apps.common.decimals import instant_text
 from apps.common.errors import AikaError, Conflict, Denied, Forbidden, Invalid, NotFound, Unavailable
 from apps.connectors.types import Quote
+from apps.lessons.types import FeedbackVerdict
+from apps.trades.services import recalling
 from apps.trades.types import ProposalState
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
+    from apps.trades.models import Proposal
 
 _WRITTEN = ("comment", "difference")
 _RACES = frozenset({"PROPOSAL_NOT_WAITING", "PROPOSAL_EXPIRED", "PROPOSAL_MOVED", "ALREADY_VOTED", "DRIFTED"})
@@ -32,7 +37,7 @@ _RACES = frozenset({"PROPOSAL_NOT_WAITING", "PROPOSAL_EXPIRED", "PROPOSAL_MOVED"
 @require_GET
 def page(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
     """Everything a person needs to decide, on one page."""
-    return _render(request, _page(request, proposal_id))
+    return _render(request, _page(request, proposal_id, recall=_recaller(request)))
 
 
 @never_cache
@@ -148,6 +153,32 @@ def revoke(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
     return _cast(request, proposal_id, vote)
 
 
+@never_cache
+@require_POST
+def rate(request: HttpRequest, proposal_id: UUID, item_id: UUID) -> HttpResponse:
+    """Whether a lesson is useful, or not similar, as this person sees it. They stay on the page."""
+    try:
+        rating.rate(
+            proposal_id=proposal_id,
+            item_id=item_id,
+            person=_person(request),
+            verdict=_verdict(request.POST.get("verdict", "")),
+            now=timezone.now(),
+        )
+    except NotFound as error:
+        raise Http404(error.message) from error
+    except (Forbidden, Invalid) as error:
+        return _refused(request, proposal_id, error, lead="That was not kept.")
+    return HttpResponseRedirect(f"{reverse('decide:page', args=[proposal_id])}#h-lessons", status=303)
+
+
+def _verdict(text: str) -> FeedbackVerdict:
+    try:
+        return FeedbackVerdict(text)
+    except ValueError as error:
+        raise Invalid("VERDICT_MALFORMED", "There is no such verdict.", fix="Take one of the buttons.") from error
+
+
 def _cast(request: HttpRequest, proposal_id: UUID, vote: Callable[[VoteForm], object]) -> HttpResponse:
     form = VoteForm(request.POST)
     _page(request, proposal_id)  # 404 for another desk's proposal, before anything is said about it
@@ -162,18 +193,20 @@ def _cast(request: HttpRequest, proposal_id: UUID, vote: Callable[[VoteForm], ob
     return HttpResponseRedirect(reverse("decide:page", args=[proposal_id]), status=303)
 
 
-def _refused(request: HttpRequest, proposal_id: UUID, error: AikaError) -> HttpResponse:
+def _refused(
+    request: HttpRequest, proposal_id: UUID, error: AikaError, *, lead: str = "Your vote was not counted."
+) -> HttpResponse:
     """The page again, as it is now, with what became of the vote. What the person wrote is kept."""
-    shown = _page(request, proposal_id)
+    shown = _page(request, proposal_id, recall=_recaller(request))
     context: dict[str, Any] = {name: request.POST.get(name, "")[:2_000] for name in _WRITTEN}
     if error.field in _WRITTEN:
         context[f"{error.field}_error"] = f"{error.message} {error.fix}"
     else:
-        context["refusal"] = _refusal(shown, error)
+        context["refusal"] = _refusal(shown, error, lead)
     return _render(request, shown, status=error.http_status, **context)
 
 
-def _refusal(shown: DecisionPage, error: AikaError) -> Callout:
+def _refusal(shown: DecisionPage, error: AikaError, lead: str) -> Callout:
     if isinstance(error, Conflict) and error.code in _RACES:
         ended = (
             shown.callout.lead if shown.callout and shown.state != ProposalState.AWAITING_APPROVAL else error.message
@@ -185,7 +218,6 @@ def _refusal(shown: DecisionPage, error: AikaError) -> Callout:
         return Callout(
             kind="", icon="clock", lead=lead, text=f"{ended} {note}".strip(), note="This is how it stands now."
         )
-    lead = "Your vote was not counted."
     kind, icon = ("stop", "stop") if isinstance(error, Denied | Forbidden) else ("warn", "warn")
     return Callout(kind=kind, icon=icon, lead=lead, text=error.message, note=error.fix)
 
@@ -194,12 +226,21 @@ def _person(request: HttpRequest) -> "User":
     return cast("User", request.user)
 
 
-def _page(request: HttpRequest, proposal_id: UUID) -> DecisionPage:
+def _page(request: HttpRequest, proposal_id: UUID, *, recall: Recall | None = None) -> DecisionPage:
     sign: Sign = _signer(proposal_id)
     try:
-        return decision_page(proposal_id=proposal_id, viewer=_person(request), now=timezone.now(), sign=sign)
+        return decision_page(
+            proposal_id=proposal_id, viewer=_person(request), now=timezone.now(), sign=sign, recall=recall
+        )
     except NotFound as error:
         raise Http404(error.message) from error
+
+
+def _recaller(request: HttpRequest) -> Recall:
+    def recall(proposal: "Proposal", is_open: bool) -> recalling.Shown:
+        return recalling.on_page(proposal=proposal, person_id=_person(request).pk, is_open=is_open, now=timezone.now())
+
+    return recall
 
 
 def _signer(proposal_id: UUID) -> Sign:

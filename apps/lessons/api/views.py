@@ -96,7 +96,8 @@ class FeedbackView(ApiView):
         parameters=_ID,
     )
     def post(self, request: Request, lesson_id: str) -> HttpResponse:
-        """USEFUL or NOT_SIMILAR, about the lesson as one answer recalled it. The last word of each person stands."""
+        """USEFUL or NOT_SIMILAR, about the lesson as one answer recalled it. The last word of each person stands. 403
+        `LESSON_OWN` for NOT_SIMILAR of what one's own trade taught, or what policy held against one."""
         values = read_body(request, bodies.FeedbackBody)
         said = feedback.say_of_lesson(
             lesson_id=row_id(lesson_id),

@@ -49,6 +49,7 @@ def remembered(item: RecallItem, case: Case) -> Remembered:
     return Remembered(
         item=item.pk,
         case=case.pk,
+        proposer_id=case.proposer_id,
         lesson=lesson.pk if lesson else None,
         trade=case.source_id,
         proposal_id=case.proposal_id,
@@ -98,12 +99,10 @@ def lesson_at(lesson_id: UUID, desks: Collection[UUID]) -> Lesson | None:
     return Lesson.objects.select_related("case", "reviewed_by").filter(pk=lesson_id, case__desk__in=desks).first()
 
 
-def said_by(person_id: UUID, items: Collection[UUID]) -> dict[UUID, str]:
-    """What this person has said of these items."""
-    rows = (
-        RecallFeedback.objects.filter(person_id=person_id, item__in=items) if items else RecallFeedback.objects.none()
-    )
-    return dict(rows.values_list("item_id", "verdict"))
+def said_beside(*, person_id: UUID, proposal_id: UUID) -> dict[UUID, str]:
+    """What this person said last of each case recalled beside this proposal, by case."""
+    rows = RecallFeedback.objects.filter(person_id=person_id, item__recall__proposal_id=proposal_id)
+    return dict(rows.order_by("said_at").values_list("item__case_id", "verdict"))
 
 
 def evidence_record(evidence: Evidence) -> dict[str, Any]:

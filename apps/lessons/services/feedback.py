@@ -26,13 +26,15 @@ def say(
     person: "User",
     verdict: FeedbackVerdict,
     reason: str = "",
+    proposal_id: UUID | None = None,
     now: datetime,
 ) -> RecallFeedback:
     """Keep what this person says of one recalled case; saying the same again changes nothing.
 
-    Raises NotFound RECALL_UNKNOWN for what was recalled at another desk, Invalid REASON_TOO_LONG, and Forbidden
-    LESSON_OWN for "not similar" by who may not review the lesson because the trade, or one it was held against, is
-    theirs: what nobody finds similar is shown to fewer people in the end.
+    Raises NotFound RECALL_UNKNOWN for what was recalled at another desk, or beside another proposal than `proposal_id`
+    where that is given, Invalid REASON_TOO_LONG, and Forbidden LESSON_OWN for "not similar" by who may not review the
+    lesson because the trade, or one it was held against, is theirs: what nobody finds similar is shown to fewer people
+    in the end.
     """
     if len(reason) > REASON_CHARS_MAX:
         raise Invalid(
@@ -48,7 +50,7 @@ def say(
             .filter(pk=item_id, recall__desk__in=desks_of(person.pk), recall__withheld=False)
             .first()
         )
-        if item is None:
+        if item is None or (proposal_id is not None and item.recall.proposal_id != proposal_id):
             raise _unknown()
         if verdict == FeedbackVerdict.NOT_SIMILAR:
             check_not_own(item.case, person, now=now)

@@ -1,11 +1,14 @@
 """Who leaves a lesson to others: whoever asked for the trade, and whoever it was held against."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from apps.common.errors import Forbidden
-from apps.lessons.models import Case
+from apps.lessons.models import Case, Recall, RecallItem
 from apps.lessons.selectors.reviewing import stood_in_the_way_of
+from apps.lessons.types import RecallPurpose
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -21,6 +24,16 @@ def check_not_own(case: Case, person: "User", *, now: datetime) -> None:
         raise _own("You, or a key of yours, asked for this trade. Somebody else must review what it teaches.")
     if stood_in_the_way_of(case_id=case.pk, person_id=person.pk, since=now - STOOD_IN_THE_WAY_FOR):
         raise _own("This lesson was held against a proposal of yours. Somebody else must review it.")
+
+
+def left_to_others(proposers: Mapping[UUID, UUID | None], *, person_id: UUID, now: datetime) -> frozenset[UUID]:
+    """Of these cases (with who asked for the trade) the ones `check_not_own` refuses this person: one query."""
+    held = Recall.objects.filter(
+        purpose=RecallPurpose.POLICY, viewer_id=person_id, asked_at__gte=now - STOOD_IN_THE_WAY_FOR
+    )
+    held_against = RecallItem.objects.filter(case__in=proposers, recall__in=held).order_by()
+    own = {case for case, proposer in proposers.items() if proposer == person_id}
+    return frozenset(own.union(held_against.values_list("case_id", flat=True)))
 
 
 def _own(message: str) -> Forbidden:

@@ -54,11 +54,11 @@ def recall(
     k = max(1, min(k, K_MAX))
     if not recalled.has_cases(desk):
         return RecallAnswer(id=None, asked_at=now, evidence=_nothing(question))
-    with _apart():
+    with apart():
         return _recall(desk, question, viewer, purpose, now, k, bound_s)
 
 
-def _apart() -> AbstractContextManager[object]:
+def apart() -> AbstractContextManager[object]:
     """A savepoint where a transaction is open; else nothing, for none is held open while an index is asked."""
     return transaction.atomic() if transaction.get_connection().in_atomic_block else nullcontext()
 

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from apps.connectors.selectors import connections_for
 from apps.lessons.recall_types import K_DEFAULT, IndexState, Question, RecallAnswer, Viewer
 from apps.lessons.rules import mistakes
 from apps.lessons.selectors import recalled
-from apps.lessons.services import recalls
+from apps.lessons.services import ownership, recalls
 from apps.lessons.types import Fact, Filters, RecallPurpose
 from apps.trades.models import Proposal, ProposalFacts
 from apps.trades.selectors.listing import proposal_for
@@ -22,8 +22,22 @@ from apps.trades.services import lesson_facts
 # What an answer to a proposal shows, and how long the vector index may take for it.
 SHOWN: Final = 3
 BOUND_S: Final = 0.15
+# For how long a person is shown the same again, and where it came without the whole index.
+SHOWN_AGAIN_FOR: Final = timedelta(minutes=10)
+POORER_SHOWN_FOR: Final = timedelta(minutes=1)
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What one person is shown beside a proposal: the answer (None where nobody asked while it could be decided), what
+    they said of its cases, by case, the cases they may not call dissimilar, and the facts of the proposal."""
+
+    answer: RecallAnswer | None
+    said: Mapping[UUID, str] = field(default_factory=dict)
+    left_to_others: frozenset[UUID] = frozenset()
+    facts: Sequence[Fact] = ()
 
 
 def viewer_of(principal: Principal) -> Viewer:
@@ -128,6 +142,45 @@ def _unfailing(proposal_id: UUID, now: datetime, ask: Callable[[], RecallAnswer]
         return RecallAnswer(
             id=None, asked_at=now, index=IndexState(degraded=True, reason="MEMORY_UNAVAILABLE"), is_known=False
         )
+
+
+def on_page(*, proposal: Proposal, person_id: UUID, is_open: bool, now: datetime) -> Shown:
+    """What a person sees beside a proposal. While it can be decided the memory is asked, once in a while and not at
+    each look; afterwards it stays what they were shown, or what was answered when it was proposed. What fails in here
+    leaves a transaction around it usable."""
+    with recalls.apart():
+        answer = _on_page(proposal, person_id, is_open=is_open, now=now)
+        facts = facts_of(proposal)
+        if answer is None or not answer.results:
+            return Shown(answer=answer, facts=facts)
+        proposers = {one.case: one.proposer_id for one in answer.losses}
+        return Shown(
+            answer=answer,
+            said=recalled.said_beside(person_id=person_id, proposal_id=proposal.pk),
+            left_to_others=ownership.left_to_others(proposers, person_id=person_id, now=now),
+            facts=facts,
+        )
+
+
+def _on_page(proposal: Proposal, person_id: UUID, *, is_open: bool, now: datetime) -> RecallAnswer | None:
+    earlier = recalled.latest_recall(proposal_id=proposal.pk, purpose=RecallPurpose.PAGE, viewer_id=person_id)
+    if not is_open:
+        earlier = earlier or recalled.latest_recall(proposal_id=proposal.pk, purpose=RecallPurpose.PROPOSAL)
+        return None if earlier is None else recalled.answer_of(earlier)
+    if earlier is not None and now - earlier.asked_at < SHOWN_AGAIN_FOR:
+        answer = recalled.answer_of(earlier)
+        is_whole = not answer.index.degraded and not answer.index.pending
+        if is_whole or now - earlier.asked_at < POORER_SHOWN_FOR:
+            return answer
+    return recalls.recall(
+        desk=_desk_of(proposal),
+        question=question_of(proposal),
+        viewer=Viewer(person_id=person_id),
+        purpose=RecallPurpose.PAGE,
+        now=now,
+        k=SHOWN,
+        bound_s=BOUND_S,
+    )
 
 
 def filters_of(values: Mapping[str, Any] | None) -> Filters:

@@ -134,10 +134,13 @@ function showLive(live) {
 // Something was decided, sent or filled: take the page as it is now, keep what the person was writing.
 async function renew(page) {
   const answer = await fetch(location.pathname, { headers: { Accept: "text/html" }, cache: "no-store" });
-  if (!answer.ok) return;
+  if (answer.ok) await show(page, answer);
+}
+
+async function show(page, answer) {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = fresh.getElementById("decision");
-  if (!next) return;
+  if (!next) return false;
   const texts = ["comment", "difference"].map((id) => [id, document.getElementById(id)?.value]);
   const focused = document.activeElement ? document.activeElement.id : "";
   page.replaceWith(document.adoptNode(next));
@@ -152,6 +155,7 @@ async function renew(page) {
   }
   const again = focused && document.getElementById(focused);
   if (again) again.focus({ preventScroll: true });
+  return true;
 }
 
 async function poll() {
@@ -207,6 +211,19 @@ document.addEventListener("submit", (event) => {
     setTimeout(() => {
       button.disabled = true;
     }, 0);
+  }
+});
+
+// What is said of a lesson is sent apart from the vote, so that nothing written so far is lost.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.matches("[data-rate]")) return;
+  event.preventDefault();
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: new FormData(form, event.submitter) });
+    if (!(await show(root(), answer))) location.reload();
+  } catch {
+    setText(form.querySelector("[role=status]"), "That could not be sent. Try again.");
   }
 });
 
