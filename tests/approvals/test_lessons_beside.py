@@ -62,9 +62,11 @@ def test_losses_come_with_what_they_cost_what_is_the_same_and_one_that_won(paper
 
 def test_what_was_measured_there_and_here_stands_beside_it(paper: PaperDesk) -> None:
     lost(paper, 1, facts=(NO_REWARD,))
+    intent = paper.intent()
+    entry = intent.limit_price or Decimal(0)
     proposal = proposals.propose(
-        intent=paper.intent(limit_price=Decimal(62_000)),
-        narrative=Narrative(stop=Decimal(60_000), target=Decimal(62_500)),
+        intent=intent,
+        narrative=Narrative(stop=entry - 2_000, target=entry + 500),
         principal=paper.principal,
         idempotency_key=str(uuid4()),
         now=timezone.now(),

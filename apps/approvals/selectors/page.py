@@ -54,8 +54,8 @@ class Evidence:
 def decision_page(
     *, proposal_id: UUID, viewer: "User", now: datetime, sign: Sign, recall: page_lessons.Recall | None = None
 ) -> DecisionPage:
-    """The page for one person at `now`; `sign` makes the token of the quote shown, `recall` asks the memory, and
-    without it there are no lessons. Raises NotFound."""
+    """The page for one person at `now`; `sign` makes the token of the quote shown, `recall` asks the memory. Without it
+    the page has no lessons and no record of the proposer: its live numbers need neither. Raises NotFound."""
     known = gather(proposal_id=proposal_id, viewer=viewer, now=now)
     proposal, terms, tier = known.proposal, known.rows.terms, known.tier
     price = _price(known, sign)
@@ -91,7 +91,7 @@ def decision_page(
         changes=evidence.changes,
         rules=evidence.rules,
         costs=evidence.costs,
-        record=_record(proposal, now),
+        record=_record(proposal, now) if recall is not None else None,
         sent=sent,
         statement=_statement(proposal),
         version=_version(known, price),

@@ -289,7 +289,7 @@ class DecisionPage:
     changes: tuple[Change, ...]
     rules: Rules
     costs: Sheet | None
-    record: Sheet
+    record: Sheet | None
     sent: Sent
     statement: Statement
     version: str
