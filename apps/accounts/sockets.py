@@ -28,7 +28,7 @@ from apps.accounts.errors import Unauthenticated
 from apps.accounts.models import ApiKey, User
 from apps.accounts.services import api_keys, sessions
 from apps.accounts.types import Principal, Scope
-from apps.common import sockets
+from apps.common import sockets, tallies
 from apps.common.api import rates
 from apps.common.client_address import client_address
 from apps.common.errors import AikaError, Forbidden, Unavailable
@@ -333,6 +333,7 @@ class Doorkeeper:
             for socket in self._inside:
                 groups[type(socket), socket.caller.credential].append(socket)
             try:
+                await in_thread(lambda: _say_how_many(len(self._inside)))
                 answers = await in_thread(lambda asked=tuple(groups): _look(asked))  # type: ignore[misc]
             except (DatabaseError, RedisError):
                 self._stay_unsure()
@@ -352,6 +353,11 @@ class Doorkeeper:
         if self._unsure >= UNSURE_ROUNDS_MAX:
             for socket in tuple(self._inside):
                 socket.outlet.end(Ending(1013, _away()))
+
+
+def _say_how_many(inside: int) -> None:
+    """For `/metrics`, which another process answers. In a thread."""
+    tallies.hold("sockets", inside, at_s=int(timezone.now().timestamp()))
 
 
 def _look(asked: Sequence[tuple[type[SocketConsumer], Credential]]) -> dict[Any, Any]:

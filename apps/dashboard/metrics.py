@@ -1,6 +1,6 @@
 """What a monitoring system may know, in Prometheus's words: read from the database when it asks.
 
-Nothing is counted in a process: with several web processes every scrape would meet another count. There are no names of
+Nothing is counted in one process alone: with several every scrape would meet another count. There are no names of
 people, no amounts and no secrets; a connection is called by its slug.
 """
 
@@ -18,6 +18,7 @@ from apps.audit.services import pulses
 from apps.common.alarm_kinds import ALARM_KINDS
 from apps.common.words import seconds_between
 from apps.connectors.selectors import all_connections
+from apps.dashboard.work_metrics import WorkCollector
 from apps.policies.selectors import states_in_force
 from apps.policies.types import State
 from apps.quotes.selectors.feed import feed_states_of
@@ -193,6 +194,7 @@ def registry(now: datetime) -> CollectorRegistry:
     """One for this scrape, with the figures of `now`."""
     made = CollectorRegistry(auto_describe=False)
     made.register(DeskCollector(now))
+    made.register(WorkCollector(now))
     return made
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -312,3 +313,16 @@ def _joined(parts: list[VersionRules]) -> VersionRules:
 def _halt_reasons(connection_id: UUID) -> list[str]:
     rows = TradingState.objects.filter(Q(scope=GLOBAL_SCOPE) | Q(connection=connection_id), state=State.HALTED.value)
     return [f"{row.changed_by}: {row.reason}" for row in rows]
+
+
+def budget_use(connection_ids: Iterable[UUID], now: datetime) -> dict[tuple[UUID, str], Decimal]:
+    """The share of each limit that is used or reserved, by connection and kind of limit; of several instruments the
+    fullest. A budget that nothing limits has none. One query."""
+    rows = Budget.objects.filter(
+        connection_id__in=list(connection_ids), effective_limit_minor__gt=0, window__in=("", f"{now:%Y-%m-%d}")
+    ).values_list("connection_id", "dimension", "reserved_minor", "used_minor", "effective_limit_minor")
+    found: dict[tuple[UUID, str], Decimal] = {}
+    for connection_id, dimension, reserved, used, limit in rows:
+        share = Decimal(reserved + used) / Decimal(limit or 1)
+        found[connection_id, dimension] = max(share, found.get((connection_id, dimension), share))
+    return found

@@ -21,7 +21,7 @@ import httpcore
 import httpx
 
 from apps.common import fault_places as places
-from apps.common import faults
+from apps.common import faults, tallies
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 8.0
@@ -282,13 +282,16 @@ class Http:
         closer. No header and no body."""
         well = status is not None and status < 400
         level = (logging.INFO if well else logging.WARNING) - (_STEP if method == "GET" else 0)
+        taken_us = int((time.monotonic() - began) * 1_000_000)
+        outcome = "no_answer" if status is None else "ok" if well else "refused" if status < 500 else "failed"
+        tallies.took(tallies.VENUE, taken_us, host=self._host, method=method, outcome=outcome)
         said = {
             "venue": self._host,
             "method": method,
             "path": path,
             "status": status,
             "trouble": trouble,
-            "duration_ms": int((time.monotonic() - began) * 1000),
+            "duration_ms": taken_us // 1000,
         }
         logger.log(level, "%s %s%s: %s", method, self._host, path, trouble or status, extra=said)
 

@@ -1,6 +1,6 @@
 """What traffic and orders need: does it answer? Kinds of errors only: their texts may hold addresses and names."""
 
-from typing import Final
+from typing import Any, Final
 
 import redis
 from celery import current_app
@@ -34,6 +34,19 @@ def broker_trouble() -> str:
         except away as error:
             return f"does not answer ({type(error).__name__})"
     return ""
+
+
+def queue_depths() -> dict[str, int]:
+    """How many messages of each queue nobody has taken yet; empty where the broker does not answer."""
+    with current_app.connection_for_write() as broker:
+        away: tuple[type[BaseException], ...] = (
+            OSError, KombuError, *broker.connection_errors, *broker.channel_errors
+        )  # fmt: skip
+        try:
+            channel: Any = broker.default_channel
+            return {name: int(channel.queue_declare(name).message_count) for name in current_app.amqp.queues}
+        except away:
+            return {}
 
 
 def layer_trouble() -> str:

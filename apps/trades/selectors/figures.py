@@ -75,3 +75,9 @@ def needed_prices() -> dict[UUID, set[str]]:
         for connection_id, code in rows.order_by().values_list("connection_id", "instrument").distinct():
             found[connection_id].add(code)
     return dict(found)
+
+
+def proposals_by_state() -> dict[str, int]:
+    """How many proposals there are in each state: one query, over an index that begins with the state."""
+    counts = Proposal.objects.order_by().values_list("state").annotate(count=Count("pk"))
+    return dict.fromkeys((state.value for state in ProposalState), 0) | dict(counts)

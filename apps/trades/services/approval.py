@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 
 from apps.audit.services import events
 from apps.audit.types import Actor
-from apps.common import canonical
+from apps.common import canonical, tallies
 from apps.common.errors import Misconfigured
 from apps.common.money import ceil_to, minor_up
 from apps.common.tasks import publish
@@ -164,6 +166,8 @@ def approve(
     proposal.end_code, proposal.end_reason = code, reason
     _write_down(proposal, authority, order, actor, now)
     publish("trades.execute_trade", order_id=order.pk)
+    waited = (now - proposal.created_at) // timedelta(microseconds=1)
+    transaction.on_commit(partial(tallies.took, tallies.APPROVAL, waited), robust=True)
     return order
 
 

@@ -1,5 +1,6 @@
 """Proposals: from an intent to a waiting row. How they end is in `endings`."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +14,7 @@ from django.db.models import Model
 
 from apps.accounts.types import Principal
 from apps.audit.services import events
-from apps.common import canonical, faults, tracing
+from apps.common import canonical, faults, tallies, tracing
 from apps.common import fault_places as places
 from apps.common.errors import Conflict, Invalid, NotFound
 from apps.common.statements import Question, Statement, ask, store
@@ -185,6 +186,7 @@ def propose(
     `door` is given where it was read already. Raises as `judge`, Invalid for a narrative beyond its bounds, and
     KeyUsed.
     """
+    began = time.perf_counter()
     check_narrative(narrative)
     judged = judge_at(
         door or door_of(intent, principal),
@@ -214,6 +216,7 @@ def propose(
             "IDEMPOTENCY_KEY_USED", "A proposal was made with this key before.", fix="Send a new key."
         ) from error
     tracing.bind(proposal_id=proposal.pk)
+    tallies.took(tallies.DECISION, int((time.perf_counter() - began) * 1_000_000), state=str(proposal.state))
     return proposal
 
 
