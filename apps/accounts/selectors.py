@@ -9,7 +9,7 @@ from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Permission
 from django.db.models import Exists, OuterRef, QuerySet
 
-from apps.accounts.models import ApiKey, Desk, SecondPersonRequest, SecondPersonState, User
+from apps.accounts.models import LIVE_STATES, ApiKey, Desk, SecondPersonRequest, SecondPersonState, User
 from apps.accounts.types import Scope
 from apps.common.statements import Select, ask, instance
 
@@ -166,6 +166,12 @@ def open_request(*, kind: str, subject: str, digest: str, now: datetime) -> Seco
     """The request for exactly this content that still waits for its second person; None where there is none."""
     rows = SecondPersonRequest.objects.filter(kind=kind, subject=subject, digest=digest, state=SecondPersonState.OPEN)
     return rows.filter(expires_at__gt=now).select_related("requester").first()
+
+
+def live_request(request_id: UUID, now: datetime) -> SecondPersonRequest | None:
+    """The request, while it waits for its second person or was seconded and not used yet."""
+    rows = SecondPersonRequest.objects.filter(pk=request_id, state__in=LIVE_STATES, expires_at__gt=now)
+    return rows.select_related("requester", "seconder").first()
 
 
 def open_requests(kind: str, now: datetime) -> QuerySet[SecondPersonRequest]:

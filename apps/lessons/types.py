@@ -47,6 +47,26 @@ class ReviewState(StrEnum):
     RETIRED = "RETIRED"
 
 
+class TakeOut(StrEnum):
+    """What takes a case, or what counts of it, out of the evidence: it needs two reviewers."""
+
+    DISPUTED = "DISPUTED"
+    RETIRED = "RETIRED"
+    SUPERSEDED = "SUPERSEDED"
+    MERGED = "MERGED"
+    CORRECTED = "CORRECTED"
+
+    @property
+    def sentence(self) -> str:
+        return {
+            TakeOut.DISPUTED: "It was not so, and does not count.",
+            TakeOut.RETIRED: "It teaches nothing any more, and does not count.",
+            TakeOut.SUPERSEDED: "Another lesson says it better: this one does not count.",
+            TakeOut.MERGED: "Another lesson stands for both: this one does not count.",
+            TakeOut.CORRECTED: "Less of it counts.",
+        }[self]
+
+
 STANDING: Final = (ReviewState.AUTO, ReviewState.REVIEWED)
 """States in which a lesson teaches, and its case is evidence."""
 

@@ -12,6 +12,7 @@ from django.db import transaction
 from apps.accounts.models import Desk, User
 from apps.lessons.models import Case, Lesson, Recall, RecallItem
 from apps.lessons.rules import results
+from apps.lessons.services import taking_out
 from apps.lessons.services.cases import remember
 from apps.lessons.types import CaseSource, ClosedTrade, Fact, MistakeTag, Plan, RecallPurpose, TagFound, TagSource
 from tests.factories.accounts import LONG_AGO, DeskFactory
@@ -70,6 +71,12 @@ def remembered(trade: ClosedTrade, *, now: datetime | None = None) -> Case:
     """The case of this trade, in a transaction of its own."""
     with transaction.atomic():
         return remember(trade=trade, now=now or trade.closed_at)
+
+
+def confirmed(lesson: Lesson, by: User, now: datetime) -> Lesson:
+    """What was proposed to take this lesson out of the evidence, confirmed by this person."""
+    seen = Lesson.objects.values_list("version", flat=True).get(pk=lesson.pk)
+    return taking_out.confirm(lesson_id=lesson.pk, reviewer=by, version=seen, now=now)
 
 
 class CaseFactory(factory.Factory[Case]):

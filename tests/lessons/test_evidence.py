@@ -20,8 +20,8 @@ from apps.lessons.rules.evidence import Asked, Comparable, base_rate, p_above, w
 from apps.lessons.selectors.evidence import evidence
 from apps.lessons.services import reviews
 from apps.lessons.types import CaseSource, Evidence, Fact, MistakeTag, TagFound, TagSource
-from tests.factories.accounts import DeskFactory
-from tests.factories.lessons import NO_STOP, CaseFactory
+from tests.factories.accounts import DeskFactory, UserFactory
+from tests.factories.lessons import NO_STOP, CaseFactory, confirmed
 from tests.policies.comparable import probability
 
 OVERSIZED = TagFound(tag=MistakeTag.OVERSIZED, source=TagSource.RULE)
@@ -210,11 +210,18 @@ def test_two_broken_facts_are_like_two_broken_facts_and_one_is_not(desk: Desk, n
 
 def test_a_disputed_superseded_or_retired_lesson_does_not_count(desk: Desk, now: datetime, risk: User) -> None:
     first, second, third = (ended(desk, now, tags=(NO_STOP,)) for _ in range(3))
+    second_person = UserFactory(role="approver", desk=desk)
     reviews.dispute(lesson_id=first.lesson.pk, reviewer=risk, version=1, note="The venue was down.", now=now)
+    assert about(desk, now).losses == 3
+    confirmed(first.lesson, second_person, now)
     assert about(desk, now).losses == 2
     reviews.retire(lesson_id=second.lesson.pk, reviewer=risk, version=1, note="We trade this no more.", now=now)
+    assert about(desk, now).losses == 2
+    confirmed(second.lesson, second_person, now)
     assert about(desk, now).losses == 1
     reviews.review(lesson_id=third.lesson.pk, reviewer=risk, version=1, dispute_tags=[MistakeTag.NO_STOP], now=now)
+    assert about(desk, now).losses == 1
+    confirmed(third.lesson, second_person, now)
     assert about(desk, now).losses == 0
 
 

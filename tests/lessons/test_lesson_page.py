@@ -24,7 +24,7 @@ from tests.factories.lessons import NO_STOP, REVENGE, CaseFactory, LessonFactory
 pytestmark = pytest.mark.django_db
 
 BASELINE = Path(__file__).with_name("query_counts.json")
-VERBS = ("review", "dispute", "retire", "reinstate", "supersede", "merge", "wake")
+VERBS = ("review", "dispute", "retire", "reinstate", "supersede", "merge", "wake", "confirm")
 
 
 @pytest.fixture
@@ -92,12 +92,14 @@ def test_a_review_by_the_form(lesson: Lesson, approver: User) -> None:
     assert "Disputed" in page
 
 
-def test_out_and_in_again(lesson: Lesson, approver: User) -> None:
-    client = client_of(approver)
+def test_out_and_in_again(desk: Desk, lesson: Lesson, approver: User) -> None:
+    client, colleague = client_of(approver), client_of(UserFactory(role="risk", desk=desk))
     for version, (verb, state) in enumerate(
         [("dispute", "DISPUTED"), ("reinstate", "REVIEWED"), ("retire", "RETIRED")], start=1
     ):
         client.post(verb_of(lesson, verb), {"version": version, "note": "Because."})
+        if verb != "reinstate":
+            colleague.post(verb_of(lesson, "confirm"), {"version": version})
         lesson.refresh_from_db()
         assert lesson.state == state
     assert verb_of(lesson, "reinstate") in shown(approver, lesson)
@@ -112,6 +114,7 @@ def test_another_lesson_takes_its_place(desk: Desk, lesson: Lesson, approver: Us
     assert str(other.pk) in page
     assert str(foreign.pk) not in page
     client_of(approver).post(verb_of(lesson, verb), {"version": 1, "note": "Same.", "other": str(other.pk)})
+    client_of(UserFactory(role="risk", desk=desk)).post(verb_of(lesson, "confirm"), {"version": 1})
     lesson.refresh_from_db()
     assert (lesson.state, lesson.superseded_by) == (ReviewState.SUPERSEDED, other)
     assert page_of(other) in shown(approver, lesson)

@@ -24,7 +24,7 @@ from apps.lessons.types import (
     TagSource,
 )
 from tests.factories.accounts import DeskFactory, UserFactory
-from tests.factories.lessons import NO_STOP, REVENGE, LessonFactory, closed_trade, remembered
+from tests.factories.lessons import NO_STOP, REVENGE, LessonFactory, closed_trade, confirmed, remembered
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +41,13 @@ def other(desk: Desk) -> Lesson:
     return LessonFactory(desk=desk, tags=())
 
 
+@pytest.fixture
+def colleague(desk: Desk) -> User:
+    """Who confirms what takes a case out of the evidence."""
+    made: User = UserFactory(role="risk", desk=desk)
+    return made
+
+
 def reviewed(lesson: Lesson, by: User, now: datetime, **changes: Any) -> Lesson:
     return reviews.review(lesson_id=lesson.pk, reviewer=by, version=lesson.version, now=now, **changes)
 
@@ -49,7 +56,9 @@ def tags(lesson: Lesson) -> dict[str, tuple[str, bool, bool]]:
     return {row.tag: (row.source, row.counts, row.disputed) for row in CaseTag.objects.filter(case=lesson.case)}
 
 
-def test_a_review_completes_the_lesson_and_retells_its_case(lesson: Lesson, approver: User, now: datetime) -> None:
+def test_a_review_completes_the_lesson_and_retells_its_case(
+    lesson: Lesson, approver: User, colleague: User, now: datetime
+) -> None:
     before = lesson.case
     done = reviewed(
         lesson,
@@ -65,7 +74,7 @@ def test_a_review_completes_the_lesson_and_retells_its_case(lesson: Lesson, appr
     )
     assert (done.state, done.version, done.reviewed_by, done.reviewed_at) == (ReviewState.REVIEWED, 2, approver, now)
     assert tags(lesson) == {
-        "no_stop": ("RULE", False, True),
+        "no_stop": ("RULE", True, False),
         "revenge": ("REPORTED", True, False),
         "chop": ("HUMAN", True, False),
     }
@@ -74,16 +83,17 @@ def test_a_review_completes_the_lesson_and_retells_its_case(lesson: Lesson, appr
     assert "Cause: Bought 3 minutes after a loss. Next time: Wait an hour after a loss." in case.summary
     assert "Bought minutes after a loss." in case.narrative_text
     assert case.content_hash != before.content_hash
-    event = Event.objects.filter(stream=f"case:{case.pk}").latest("seq")
+    event = Event.objects.filter(stream=f"case:{case.pk}", kind="lesson.reviewed").latest("seq")
     assert (event.kind, event.actor_id) == ("lesson.reviewed", str(approver.pk))
     assert set(facts_of(event)["payload"]["changed"]) == {  # type: ignore[index]
         "cause",
         "next_time",
         "state",
         "tag:chop",
-        "tag:no_stop",
         "tag:revenge",
     }
+    assert confirmed(lesson, colleague, now).version == 3
+    assert tags(lesson)["no_stop"] == ("RULE", False, True)
 
 
 def test_a_review_that_changes_the_texts_puts_the_case_in_line_again(
@@ -105,7 +115,7 @@ def test_saying_nothing_agrees(lesson: Lesson, approver: User, now: datetime) ->
     assert (done.state, done.cause, tags(lesson)) == (ReviewState.REVIEWED, "", before)
 
 
-def test_a_corrected_outcome_keeps_what_people_said(desk: Desk, approver: User, now: datetime) -> None:
+def test_a_corrected_outcome_keeps_what_people_said(desk: Desk, approver: User, colleague: User, now: datetime) -> None:
     trade = closed_trade(desk=desk, tags=(NO_STOP, REVENGE))
     lesson = remembered(trade, now=now).lesson
     reviewed(
@@ -117,6 +127,7 @@ def test_a_corrected_outcome_keeps_what_people_said(desk: Desk, approver: User, 
         verdict=CaseVerdict.EXECUTION,
         cause="Late.",
     )
+    confirmed(lesson, colleague, now)
     worse = {"pnl": Decimal(-20), "r_multiple": Decimal(-2), "tags": ()}
     case = remembered(closed_trade(desk=desk, source_id=trade.source_id, **worse), now=now)
     assert tags(case.lesson) == {"no_stop": ("RULE", False, True), "revenge": ("REPORTED", True, False)}
@@ -129,9 +140,11 @@ def test_a_corrected_outcome_keeps_what_people_said(desk: Desk, approver: User, 
     ("verb", "state"), [(reviews.dispute, ReviewState.DISPUTED), (reviews.retire, ReviewState.RETIRED)]
 )
 def test_what_is_taken_out_counts_no_more_until_it_is_reinstated(
-    lesson: Lesson, approver: User, now: datetime, verb: Verb, state: ReviewState
+    lesson: Lesson, approver: User, colleague: User, now: datetime, verb: Verb, state: ReviewState
 ) -> None:
-    out = verb(lesson_id=lesson.pk, reviewer=approver, version=1, note="The feed was wrong.", now=now)
+    kept = verb(lesson_id=lesson.pk, reviewer=approver, version=1, note="The feed was wrong.", now=now)
+    assert (kept.state, Case.objects.get(pk=lesson.case_id).counts) == (ReviewState.AUTO, True)
+    out = confirmed(lesson, colleague, now)
     assert (out.state, Case.objects.get(pk=lesson.case_id).counts) == (state, False)
     with pytest.raises(Conflict, match="LESSON_CLOSED"):
         reviewed(out, approver, now)
@@ -142,11 +155,12 @@ def test_what_is_taken_out_counts_no_more_until_it_is_reinstated(
 
 
 def test_a_lesson_people_retired_stays_retired_when_the_outcome_is_corrected(
-    desk: Desk, approver: User, now: datetime
+    desk: Desk, approver: User, colleague: User, now: datetime
 ) -> None:
     trade = closed_trade(desk=desk)
     lesson = remembered(trade, now=now).lesson
     reviews.retire(lesson_id=lesson.pk, reviewer=approver, version=1, note="Old market.", now=now)
+    confirmed(lesson, colleague, now)
     won = closed_trade(desk=desk, source_id=trade.source_id, pnl=Decimal(5))
     remembered(won, now=now)
     with pytest.raises(Conflict, match="LESSON_NO_LOSS"):
@@ -156,11 +170,12 @@ def test_a_lesson_people_retired_stays_retired_when_the_outcome_is_corrected(
 
 
 def test_a_superseded_lesson_names_the_other_and_counts_no_more(
-    lesson: Lesson, other: Lesson, approver: User, now: datetime
+    lesson: Lesson, other: Lesson, approver: User, colleague: User, now: datetime
 ) -> None:
-    done = reviews.supersede(
+    reviews.supersede(
         lesson_id=lesson.pk, by_lesson_id=other.pk, reviewer=approver, version=1, note="Better said there.", now=now
     )
+    done = confirmed(lesson, colleague, now)
     assert (done.state, done.superseded_by, done.case.counts) == (ReviewState.SUPERSEDED, other, False)
     left = Lesson.objects.select_related("case").get(pk=other.pk)
     assert (left.state, left.version, left.case.counts) == (ReviewState.AUTO, 1, True)
@@ -171,13 +186,15 @@ def test_a_superseded_lesson_names_the_other_and_counts_no_more(
 
 
 def test_of_two_merged_lessons_one_stands_for_both(
-    lesson: Lesson, other: Lesson, approver: User, now: datetime
+    lesson: Lesson, other: Lesson, approver: User, colleague: User, now: datetime
 ) -> None:
     reviewed(lesson, approver, now, cause="No stop.", confirm_tags=[MistakeTag.REVENGE])
     reviewed(other, approver, now, next_time="Rest the stop first.")
-    stands = reviews.merge(
+    reviews.merge(
         lesson_id=lesson.pk, into_lesson_id=other.pk, reviewer=approver, version=2, note="One trade.", now=now
     )
+    confirmed(lesson, colleague, now)
+    stands = Lesson.objects.get(pk=other.pk)
     assert (stands.pk, stands.cause, stands.next_time) == (other.pk, "No stop.", "Rest the stop first.")
     assert tags(stands) == {"no_stop": ("HUMAN", True, False), "revenge": ("HUMAN", True, False)}
     assert "Cause: No stop." in Case.objects.get(pk=other.case_id).summary

@@ -8,7 +8,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.common.errors import Conflict
 from apps.lessons.models import Case, Lesson
-from apps.lessons.services import cases, reviews
+from apps.lessons.services import cases, reviews, taking_out
 from tests.factories.accounts import DeskFactory, UserFactory
 from tests.factories.lessons import LessonFactory, closed_trade, remembered
 from tests.races.conftest import meet_after, together
@@ -47,13 +47,14 @@ def test_of_reviews_at_once_the_first_counts(transactional_db: None) -> None:
 def test_merges_in_a_circle_end_with_one_that_stands(transactional_db: None) -> None:
     desk = DeskFactory()
     person, now = UserFactory(role="approver", desk=desk), timezone.now()
+    colleague = UserFactory(role="risk", desk=desk)
     one, other = LessonFactory(desk=desk), LessonFactory(desk=desk)
+    for lesson, into in ((one, other), (other, one)):
+        reviews.merge(lesson_id=lesson.pk, into_lesson_id=into.pk, reviewer=person, version=1, note="Same.", now=now)
 
-    def merge(lesson: Lesson, into: Lesson) -> Lesson:
-        return reviews.merge(
-            lesson_id=lesson.pk, into_lesson_id=into.pk, reviewer=person, version=1, note="Same.", now=now
-        )
+    def merge(lesson: Lesson) -> Lesson:
+        return taking_out.confirm(lesson_id=lesson.pk, reviewer=colleague, version=1, now=now)
 
-    said = together([partial(merge, one, other), partial(merge, other, one)])
+    said = together([partial(merge, one), partial(merge, other)])
     assert sorted(isinstance(answer, Conflict) for answer in said) == [False, True]
     assert sorted(Lesson.objects.values_list("state", flat=True)) == ["REVIEWED", "SUPERSEDED"]

@@ -14,6 +14,7 @@ from apps.trades.models import ProposalFacts
 from apps.trades.services import approval
 from tests.factories.accounts import DeskFactory
 from tests.factories.desk import PaperDesk
+from tests.factories.lessons import confirmed
 from tests.factories.similar import CHASED, lost, proposed
 from tests.factories.tampering import guards_lifted
 from tests.factories.trading import change_policy, replayed, rules_with
@@ -100,6 +101,7 @@ def test_what_was_said_when_it_was_proposed_stays(paper: PaperDesk) -> None:
     proposal = proposed(paper)
     for case in cases:
         reviews.dispute(lesson_id=case.lesson.pk, reviewer=paper.risk, version=1, note="No.", now=timezone.now())
+        confirmed(case.lesson, paper.approver, timezone.now())
     later = approval.judge_again(proposal, now=timezone.now(), lock=False)
     assert later.tier is not None
     assert (later.tier.needed, later.tier.difference) == (2, True)

@@ -16,7 +16,7 @@ from apps.lessons.admin import reviewing
 from apps.lessons.admin.base import NOT_KNOWN, DeskLedgerAdmin, held, multiple
 from apps.lessons.models import Lesson
 from apps.lessons.selectors.lesson_page import lesson_page, tag_words
-from apps.lessons.selectors.reviewing import alike, lesson_of_desk
+from apps.lessons.selectors.reviewing import alike, lesson_of_desk, taking_out_request
 from apps.lessons.services import reviews
 from apps.lessons.types import STANDING, CaseVerdict, ReviewState
 
@@ -80,6 +80,7 @@ class LessonAdmin(DeskLedgerAdmin[Lesson]):
             raise Http404("There is no such lesson at your desks.")
         case = lesson.case
         refusal = reviews.refusal(lesson, reviewer=person, now=now)
+        proposed = taking_out_request(lesson, now)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -100,6 +101,9 @@ class LessonAdmin(DeskLedgerAdmin[Lesson]):
             "stands": lesson.state in STANDING,
             "refusal": refusal,
             "may_review": refusal is None,
+            "proposed": proposed,
+            "may_confirm": proposed is not None
+            and (proposed.requester_id != person.pk or proposed.seconder is not None),
             "alike": list(alike(lesson, limit=ALIKE_SHOWN_MAX)) if refusal is None else [],
             "text_chars_max": reviews.TEXT_CHARS_MAX,
         }

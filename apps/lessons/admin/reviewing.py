@@ -13,13 +13,14 @@ from apps.common.admin import act
 from apps.common.errors import Invalid
 from apps.lessons.models import Lesson
 from apps.lessons.selectors.reviewing import lesson_of_desk
-from apps.lessons.services import reviews
+from apps.lessons.services import reviews, taking_out
 from apps.lessons.types import CaseVerdict, MistakeTag
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
 TAG_FIELD: Final = "tag:"
+WAITS: Final = "waits for another reviewer, and it counts until then."
 
 
 def urls(wrap: Callable[..., Callable[..., HttpResponse]]) -> list[URLPattern]:
@@ -31,6 +32,7 @@ def urls(wrap: Callable[..., Callable[..., HttpResponse]]) -> list[URLPattern]:
         "reinstate": reinstate,
         "supersede": supersede,
         "merge": merge,
+        "confirm": confirm,
         "wake": wake,
     }
     return [
@@ -44,7 +46,7 @@ def review(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
     def verb(now: datetime) -> str:
         said = {name: value for name, value in request.POST.items() if name.startswith(TAG_FIELD)}
         verdict = request.POST.get("verdict", "")
-        reviews.review(
+        lesson = reviews.review(
             lesson_id=lesson_id,
             reviewer=_person(request),
             version=_version(request),
@@ -57,19 +59,20 @@ def review(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
             note=_text(request, "note") or "",
             now=now,
         )
-        return "Reviewed. The next one who asks for something alike is told so."
+        done = "Reviewed. The next one who asks for something alike is told so."
+        return done if lesson.taking_out is None else f"{done} What takes out of the evidence {WAITS}"
 
     return _act(request, lesson_id, verb)
 
 
 def dispute(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
-    """POST: it is not so, and does not count."""
-    return _closing(request, lesson_id, reviews.dispute, "Disputed. It is kept, and does not count any more.")
+    """POST: it is proposed that it is not so, and does not count."""
+    return _closing(request, lesson_id, reviews.dispute, f"Proposed to dispute it: that {WAITS}")
 
 
 def retire(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
-    """POST: it teaches nothing any more, and does not count."""
-    return _closing(request, lesson_id, reviews.retire, "Retired. It is kept, and does not count any more.")
+    """POST: it is proposed that it teaches nothing any more, and does not count."""
+    return _closing(request, lesson_id, reviews.retire, f"Proposed to retire it: that {WAITS}")
 
 
 def reinstate(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
@@ -83,7 +86,7 @@ def wake(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
 
 
 def supersede(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
-    """POST: another lesson says it better."""
+    """POST: it is proposed that another lesson says it better."""
 
     def verb(now: datetime) -> str:
         reviews.supersede(
@@ -94,16 +97,16 @@ def supersede(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
             note=_text(request, "note") or "",
             now=now,
         )
-        return "Superseded. It is kept, names the other lesson, and does not count any more."
+        return f"Proposed that the other one says it better: that {WAITS}"
 
     return _act(request, lesson_id, verb)
 
 
 def merge(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
-    """POST: another lesson stands for both."""
+    """POST: it is proposed that another lesson stands for both."""
 
     def verb(now: datetime) -> str:
-        stands = reviews.merge(
+        reviews.merge(
             lesson_id=lesson_id,
             into_lesson_id=_other(request),
             reviewer=_person(request),
@@ -111,7 +114,17 @@ def merge(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
             note=_text(request, "note") or "",
             now=now,
         )
-        return f"Merged. {stands} stands for both, and counts once."
+        return f"Proposed to merge them: that {WAITS}"
+
+    return _act(request, lesson_id, verb)
+
+
+def confirm(request: HttpRequest, lesson_id: UUID) -> HttpResponse:
+    """POST: what another reviewer proposed takes effect."""
+
+    def verb(now: datetime) -> str:
+        taking_out.confirm(lesson_id=lesson_id, reviewer=_person(request), version=_version(request), now=now)
+        return "Confirmed by two: it holds from now on, and is kept."
 
     return _act(request, lesson_id, verb)
 

@@ -43,6 +43,7 @@ class Lesson(Shape):
     result = Words(Result)
     verdict = Words(CaseVerdict)
     counts = YesNo()
+    proposed = Words(about="What one reviewer would take out of the evidence; it counts until another one confirms it.")
     product = Words()
     side = Words()
     quantity = Number()

@@ -45,7 +45,7 @@ class LessonView(ApiView):
         lesson = lesson_at(row_id(lesson_id), list(desks))
         if lesson is None:
             raise NotFound("LESSON_UNKNOWN", "There is no such lesson at your desks.")
-        return answer(lesson_record(lesson))
+        return answer(lesson_record(lesson, now=timezone.now()))
 
 
 class ReviewView(ApiView):
@@ -63,7 +63,9 @@ class ReviewView(ApiView):
         parameters=_ID,
     )
     def post(self, request: Request, lesson_id: str) -> HttpResponse:
-        """By an approver or risk who did not ask for the trade. 409 where it changed since it was looked at."""
+        """By an approver or risk who did not ask for the trade, and whom it was not held against. What adds to the
+        evidence holds at once. That a tag which counts is no mistake, and a verdict that may count for less, waits in
+        `proposed` for a second reviewer. 409 where it changed since it was looked at."""
         values = read_body(request, bodies.ReviewBody)
         lesson = reviews.review(
             lesson_id=row_id(lesson_id),
@@ -78,7 +80,7 @@ class ReviewView(ApiView):
             note=values["note"],
             now=timezone.now(),
         )
-        return answer(lesson_record(lesson))
+        return answer(lesson_record(lesson, now=timezone.now()))
 
 
 class FeedbackView(ApiView):

@@ -160,6 +160,9 @@ class Lesson(models.Model):
     reviewed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     reviewed_at = models.DateTimeField(null=True)
     review_note = models.TextField(blank=True)
+    taking_out = models.JSONField(
+        null=True, help_text="What one reviewer would take out of the evidence, until another one confirms it."
+    )
     version = models.PositiveIntegerField(default=1)
     rests_since = models.DateTimeField(null=True)
     woken_at = models.DateTimeField(null=True, help_text="Shown again by a person: what was said before is forgotten.")

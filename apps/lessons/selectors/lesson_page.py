@@ -26,6 +26,7 @@ _TOLD: Final = {
     "lesson.made": "The lesson was made",
     "lesson.corrected": "The lesson followed the correction",
     "lesson.reviewed": "Reviewed",
+    "lesson.taking_out_proposed": "Proposed that it counts for less",
     "lesson.disputed": "Disputed",
     "lesson.retired": "Retired",
     "lesson.reinstated": "Reinstated",

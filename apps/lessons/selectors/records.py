@@ -7,13 +7,15 @@ from uuid import UUID
 
 from apps.common.decimals import decimal_text, instant_text
 from apps.lessons.models import Case, Lesson, RecallFeedback
+from apps.lessons.selectors.reviewing import taking_out_request
 
 Record = dict[str, Any]
 _FACT: Final = ("name", "value", "unit", "limit", "violated")
 
 
-def lesson_record(lesson: Lesson) -> Record:
+def lesson_record(lesson: Lesson, *, now: datetime) -> Record:
     """A lesson with the case it is of."""
+    proposed = taking_out_request(lesson, now)
     case: Case = lesson.case
     return {
         "id": str(lesson.pk),
@@ -32,6 +34,7 @@ def lesson_record(lesson: Lesson) -> Record:
         "result": case.result,
         "verdict": case.verdict,
         "counts": case.counts,
+        "proposed": "" if proposed is None else proposed.summary,
         "product": case.product,
         "side": case.side,
         "quantity": decimal_text(case.quantity),

@@ -6,18 +6,26 @@ from uuid import UUID
 
 from django.db.models import Case, QuerySet, Value, When
 
-from apps.accounts.selectors import desks_of
+from apps.accounts.selectors import desks_of, live_request
 from apps.lessons.models import Lesson, Recall, RecallItem
 from apps.lessons.types import STANDING, RecallPurpose
 
 if TYPE_CHECKING:
-    from apps.accounts.models import User
+    from apps.accounts.models import SecondPersonRequest, User
 
 
 def stood_in_the_way_of(*, case_id: UUID, person_id: UUID, since: datetime) -> bool:
     """True if policy held this case against a proposal of this person, or of a key of theirs, since then."""
     held = Recall.objects.filter(purpose=RecallPurpose.POLICY, viewer_id=person_id, asked_at__gte=since)
     return RecallItem.objects.filter(case_id=case_id, recall__in=held).exists()
+
+
+def taking_out_request(lesson: Lesson, now: datetime) -> "SecondPersonRequest | None":
+    """The request by which somebody would take this lesson, as it is now, out of the evidence, while it is alive."""
+    wanted = lesson.taking_out
+    if wanted is None or wanted["version"] != lesson.version:
+        return None
+    return live_request(UUID(wanted["request"]), now)
 
 
 def lesson_of_desk(lesson_id: UUID, viewer: "User") -> Lesson | None:

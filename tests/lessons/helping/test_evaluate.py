@@ -22,8 +22,8 @@ from apps.lessons.rules.warnings import WarningKind
 from apps.lessons.selectors import past
 from apps.lessons.services import helping, reviews
 from apps.lessons.types import CaseSource, Fact, MistakeTag, Plan, RecallPurpose, TagFound, TagSource
-from tests.factories.accounts import DeskFactory
-from tests.factories.lessons import NO_STOP, CaseFactory
+from tests.factories.accounts import DeskFactory, UserFactory
+from tests.factories.lessons import NO_STOP, CaseFactory, confirmed
 from tests.factories.memory import RecallFactory
 
 pytestmark = pytest.mark.django_db
@@ -108,6 +108,7 @@ def test_nothing_later_than_the_day_is_in_it(desk: Desk, approver: User, now: da
     lesson = Lesson.objects.get(case=early)
     reviews.review(lesson_id=lesson.pk, reviewer=approver, version=1, confirm_tags=[MistakeTag.CHOP], now=now)
     reviews.dispute(lesson_id=lesson.pk, reviewer=approver, version=2, note="No.", now=now)
+    confirmed(lesson, UserFactory(role="risk", desk=desk), now)
     again, today = helping.evaluate(now=now, as_of=day)[0], helping.evaluate(now=now)[0]
     names = ("cases", "judged", "repeats", "answered", "held_out", "figures")
     assert [getattr(again, name) for name in names] == [getattr(before, name) for name in names]
@@ -137,10 +138,13 @@ def test_what_is_known_of_a_trade_at_each_moment(desk: Desk, approver: User, now
         dispute_tags=[MistakeTag.NO_STOP],
         now=later,
     )
+    colleague = UserFactory(role="risk", desk=desk)
+    confirmed(lesson, colleague, later)
     one = known()
     assert one.mistakes_at(later - timedelta(seconds=1)) == ruled
     assert one.mistakes_at(later) == ruled - {"no_stop"} | {"revenge"}
-    reviews.dispute(lesson_id=lesson.pk, reviewer=approver, version=2, note="No.", now=now)
+    reviews.dispute(lesson_id=lesson.pk, reviewer=approver, version=3, note="No.", now=now)
+    confirmed(lesson, colleague, now)
     one = known()
     assert (one.counts_at(now - timedelta(seconds=1)), one.counts_at(now)) == (True, False)
 

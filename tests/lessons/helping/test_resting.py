@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from apps.accounts.models import Desk, User
 from apps.audit.selectors import events_of
-from apps.common.errors import AikaError
+from apps.common.errors import AikaError, Forbidden
 from apps.lessons.index import store
 from apps.lessons.index.values import collection_of, point_id
 from apps.lessons.models import Case, IndexEntry, IndexSpace, Lesson, Recall, RecallFeedback, RecallItem
@@ -121,13 +121,18 @@ def test_what_is_no_showing_and_no_answer_is_not_counted(
 
 def test_whoever_asked_for_the_trade_cannot_dismiss_its_lesson(desk: Desk, trader: User, now: datetime) -> None:
     own = LessonFactory(desk=desk, proposer_id=trader.pk)
-    items = never_helps(own, trader, now)
+    items = shown(own, now, SHOWN_MIN)
+    for item in items[:DISMISSED_MIN]:
+        with pytest.raises(Forbidden, match="LESSON_OWN"):
+            said(item, trader, NOT_SIMILAR, now)
+        # As somebody said it who became the proposer by a correction of the outcome.
+        RecallFeedback.objects.create(item=item, person=trader, verdict=NOT_SIMILAR, said_at=now)
     assert resting.rest(now=now) == 0
     for item in items[:DISMISSED_MIN]:
         said(item, UserFactory(role="trader", desk=desk), NOT_SIMILAR, now)
     said(items[-1], trader, USEFUL, now)
     assert resting.rest(now=now) == 0
-    said(items[-1], trader, NOT_SIMILAR, now)
+    RecallFeedback.objects.filter(item=items[-1]).update(verdict=NOT_SIMILAR)
     assert resting.rest(now=now) == 1
 
 
