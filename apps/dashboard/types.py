@@ -20,6 +20,8 @@ _WORK: Final = {
     "trades.hook": "set_up",
     "lessons.knowledgedocument": "set_up",
     "lessons.knowledgesource": "set_up",
+    "lessons.indexspace": "set_up",
+    "lessons.indexentry": "watch",
     "accounts.idempotencyrecord": "look_back",
 }
 _SET_UP_APPS: Final = frozenset({"accounts", "auth", "connectors", "policies", "django_celery_beat"})

@@ -41,7 +41,7 @@ class Happened:
 
 
 def groups(request: HttpRequest, *, now: datetime) -> tuple[WorkGroup, ...]:
-    """Every model this person may look at, sorted by kind of work."""
+    """Every model this person may look at, sorted by kind of work, and whether lessons help."""
     said = _said(request, now)
     found: dict[str, list[Link]] = {"watch": [], "set_up": [], "look_back": []}
     for app in admin.site.get_app_list(request):
@@ -52,6 +52,9 @@ def groups(request: HttpRequest, *, now: datetime) -> tuple[WorkGroup, ...]:
                 continue
             say, kind, icon = said.get(label, ("", "", ""))
             found[kind_of_work(label)].append(Link(name=str(model["name"]), url=url, say=say, kind=kind, icon=icon))
+    if request.user.has_perm("lessons.view_evaluation"):
+        url = reverse("admin:lessons_evaluation_help")
+        found["look_back"].append(Link(name="Lessons: does it help?", url=url))
     return tuple(
         WorkGroup(key=key, name=_NAMES.get(key, _LAST)[0], aside=_NAMES.get(key, _LAST)[1], links=_order(key, links))
         for key, links in found.items()

@@ -16,6 +16,7 @@ from apps.trades.types import Narrative
 from tests.browser.conftest import PHONE, WIDE, SignIn, Ticker
 from tests.factories.desk import PaperDesk
 from tests.factories.latches import trip
+from tests.factories.memory import EvaluationFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -59,6 +60,7 @@ def pages_of(desk: PaperDesk) -> dict[str, str]:
     desk.approve(filled)
     desk.execute(filled)
     desk.poll(filled)
+    EvaluationFactory(desk=desk.desk)
     return {
         "desk": "/admin/",
         "decision": f"/admin/decide/{near.pk}/",
@@ -75,6 +77,7 @@ def pages_of(desk: PaperDesk) -> dict[str, str]:
         "latches": "/admin/policies/latch/",
         "halted-page": "/admin/halted/",
         "search": "/admin/search/?q=BTC",
+        "does-it-help": "/admin/lessons/evaluation/does-it-help/",
         "missing": "/admin/decide/00000000-0000-0000-0000-000000000000/",
     }
 

@@ -13,6 +13,7 @@ from apps.audit.services import alarms
 from tests.browser.conftest import SignIn, Ticker
 from tests.factories.accounts import SecondPersonRequestFactory, UserFactory
 from tests.factories.desk import PaperDesk
+from tests.factories.memory import EvaluationFactory, IndexEntryFactory, RecallFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -33,11 +34,15 @@ def objects_of_everything(desk: PaperDesk) -> None:
     desk.propose(quantity=Decimal(5))
     alarms.raise_alarm(code="TEST", subject="tests", message="A test raised this.", now=timezone.now())
     SecondPersonRequestFactory()
+    RecallFactory(desk=desk.desk)
+    EvaluationFactory(desk=desk.desk)
+    IndexEntryFactory()
 
 
 def addresses(user: User) -> list[str]:
-    """Index, the four kinds of work, and each model's list, add, change, history and delete page."""
-    found = [reverse(f"admin:{name}") for name in ("index", "watch", "set_up", "look_back", "search")]
+    """Index, kinds of work, whether lessons help, and each model's list, add, change, history and delete page."""
+    own = ("index", "watch", "set_up", "look_back", "search", "lessons_evaluation_help")
+    found = [reverse(f"admin:{name}") for name in own]
     for model in sorted(admin.site._registry, key=lambda item: item._meta.label):
         base = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         found += [reverse(f"{base}_changelist"), reverse(f"{base}_add")]

@@ -26,6 +26,7 @@ from tests.factories.desk import PaperDesk
 from tests.factories.knowledge import KnowledgeDocumentFactory
 from tests.factories.latches import trip
 from tests.factories.lessons import LessonFactory, recalled_item
+from tests.factories.memory import EvaluationFactory, IndexEntryFactory
 from tests.factories.oauth import authorisation_of
 from tests.hooks.conftest import make_sender
 
@@ -110,6 +111,8 @@ def setting(paper: PaperDesk) -> Setting:
     latch = trip(paper, LatchKind.MISMATCH, now=now)
     lesson = LessonFactory(desk=paper.desk)
     item = recalled_item(lesson, proposal_id=waiting.pk, viewer=paper.approver, now=now)
+    EvaluationFactory(desk=paper.desk)
+    IndexEntryFactory(subject=lesson.case_id)
     objects: dict[str, dict[str, object]] = {
         "": {
             "proposal_id": waiting.pk,

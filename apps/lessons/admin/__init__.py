@@ -1,5 +1,5 @@
 """The memory on the desk's pages."""
 
-from apps.lessons.admin import cases, knowledge, lessons
+from apps.lessons.admin import cases, helping, knowledge, lessons, memory
 
-__all__ = ["cases", "knowledge", "lessons"]
+__all__ = ["cases", "helping", "knowledge", "lessons", "memory"]

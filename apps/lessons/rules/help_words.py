@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
 from apps.lessons.rules.shares import FEW
-from apps.lessons.rules.walkforward import WARM_UP
+from apps.lessons.rules.walkforward import FALSE_ALARMS, WARM_UP
 from apps.lessons.rules.warnings import OWN, WarningKind
 
 Record = Mapping[str, Any]
@@ -28,19 +28,30 @@ WARNINGS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def figure(record: Record) -> str:
-    """`43 % (30 to 57 %), 26 of 60`; `3 of 7: too few to say`; `none yet`."""
-    hits, of = record["hits"], record["of"]
-    if not of:
+    """`43 % (30 to 57 %), 26 of 60`; `too few to say, 3 of 7`; `none yet`."""
+    return ", ".join(part for part in (share(record), counts(record)) if part)
+
+
+def share(record: Record) -> str:
+    """The share with its interval, or why none is said."""
+    if not record["of"]:
         return "none yet"
-    if of < FEW or record["share"] is None:
-        return f"{hits} of {of}: too few to say"
-    return f"{_percent(record['share'])} % ({_percent(record['low'])} to {_percent(record['high'])} %), {hits} of {of}"
+    if record["of"] < FEW or record["share"] is None:
+        return "too few to say"
+    return f"{_percent(record['share'])} % ({_percent(record['low'])} to {_percent(record['high'])} %)"
+
+
+def counts(record: Record) -> str:
+    """What it is a share of; nothing where there is nothing to divide by."""
+    return f"{record['hits']} of {record['of']}" if record["of"] else ""
 
 
 def catches(figures: Record) -> str:
-    """Whether what policy counts catches more repeat losses than what it is held against, in a sentence."""
-    recalls: dict[str, Record] = {row["warning"]: row["recall"] for row in figures["warnings"]}
-    own = recalls[WarningKind.COUNTED]
+    """Whether what policy counts catches more repeat losses than what it is held against, in a sentence. Nothing is
+    said of a warning that was given too often: whoever warns always catches everything."""
+    rows: dict[str, Record] = {row["warning"]: row for row in figures["warnings"]}
+    recalls = {name: row["recall"] for name, row in rows.items()}
+    own, alarms = recalls[WarningKind.COUNTED], rows[WarningKind.COUNTED]["false_alarms"]
     if not own["of"]:
         return (
             f"Nothing to say yet: {WARM_UP} trades that repeat no mistake set a threshold first, and no repeat loss "
@@ -48,6 +59,8 @@ def catches(figures: Record) -> str:
         )
     if own["of"] < FEW:
         return f"Too few to say: {own['of']} repeat losses were judged, and a share is said of {FEW} or more."
+    if alarms["low"] is not None and Decimal(alarms["low"]) > Decimal(repr(FALSE_ALARMS)):
+        return f"What policy counts warned too often to be compared: false alarms {figure(alarms)}."
     others = [recalls[kind] for kind in WarningKind if kind not in OWN and recalls[kind]["of"] >= FEW]
     if others and all(Decimal(own["low"]) > Decimal(other["high"]) for other in others):
         return "What policy counts catches more repeat losses than anything it is held against."
@@ -66,22 +79,18 @@ def compared(holdout: Record, *, percent: int) -> str:
         return "Nobody knows: no proposal is held out. LESSONS_HOLDOUT_SHARE is 0; at 20, one in five sees no lesson."
     if min(held["of"], seen["of"]) < FEW:
         return f"Too few to say: {held['of']} were held out and {seen['of']} saw lessons; {FEW} of each are needed."
+    between = f"by {_signed(by['low'])} to {_signed(by['high'])} points (95 %; below 0 is fewer losses with lessons)"
     if Decimal(by["high"]) < 0:
-        return f"Proposals that saw lessons lost less often: by {_between(by)}."
+        return f"Proposals that saw lessons lost less often: the share that lost differs {between}."
     if Decimal(by["low"]) > 0:
-        return f"Proposals that saw lessons lost more often, by {_between(by)}: they do not help."
-    return f"No difference can be told: {_between(by)}."
+        return f"Proposals that saw lessons lost more often, they do not help: the share that lost differs {between}."
+    return f"No difference can be told: the share that lost differs {between}."
 
 
-def _between(by: Record) -> str:
-    low, high = sorted((Decimal(by["low"]), Decimal(by["high"])))
-    return f"between {_signed(low)} and {_signed(high)} points, more losses being above nothing"
+def _percent(part: str) -> str:
+    return f"{(Decimal(part) * 100).quantize(Decimal(1), ROUND_HALF_EVEN):f}"
 
 
-def _percent(share: str) -> str:
-    return f"{(Decimal(share) * 100).quantize(Decimal(1), ROUND_HALF_EVEN):f}"
-
-
-def _signed(share: Decimal) -> str:
-    points = (share * 100).quantize(Decimal(1), ROUND_HALF_EVEN)
+def _signed(part: str) -> str:
+    points = (Decimal(part) * 100).quantize(Decimal(1), ROUND_HALF_EVEN)
     return f"{'−' if points < 0 else '+' if points > 0 else ''}{abs(points):f}"

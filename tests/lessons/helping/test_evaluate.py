@@ -197,7 +197,11 @@ def test_what_was_held_out_is_compared_with_what_saw_lessons(desk: Desk, now: da
 
 @pytest.mark.parametrize(
     ("shown", "withheld", "says"),
-    [(10, 30, "lost less often: by between −"), (30, 10, "they do not help"), (20, 21, "No difference can be told")],
+    [
+        (10, 30, "lost less often: the share that lost differs by −"),
+        (30, 10, "they do not help"),
+        (20, 21, "No difference can be told"),
+    ],
 )
 def test_a_difference_is_said_where_the_interval_leaves_no_other(
     now: datetime, shown: int, withheld: int, says: str
@@ -231,14 +235,20 @@ def test_it_helps_where_its_interval_lies_above_that_of_everything_else(
     recalls = {kind: helping._figure(share_of(other, of)) for kind in WarningKind}
     recalls[WarningKind.COUNTED] = helping._figure(share_of(own, of))
     recalls[WarningKind.SHOWN] = helping._figure(share_of(0, 0))
-    record = {"warnings": [{"warning": kind.value, "recall": recall} for kind, recall in recalls.items()]}
-    assert says in help_words.catches(record)
+
+    def said(false_alarms: int) -> str:
+        alarms = helping._figure(share_of(false_alarms, 2 * of))
+        rows = [{"warning": kind.value, "recall": one, "false_alarms": alarms} for kind, one in recalls.items()]
+        return help_words.catches({"warnings": rows})
+
+    assert says in said(of // 5)
+    assert ("warned too often to be compared" in said(of)) == (of >= FEW)
 
 
 def test_no_share_is_said_of_fewer_than_it_takes() -> None:
     said = {of: help_words.figure(helping._figure(share_of(of // 2, of))) for of in (0, 1, FEW - 1, FEW)}
     assert said[0] == "none yet"
-    assert said[1] == "0 of 1: too few to say"
+    assert said[1] == "too few to say, 0 of 1"
     assert "%" not in said[FEW - 1]
     assert said[FEW] == f"50 % (33 to 67 %), {FEW // 2} of {FEW}"
 

@@ -51,7 +51,7 @@ def _said(row: Evaluation) -> Iterator[str]:
         cells = (help_words.figure(line[name]) for name in ("recall", "precision", "false_alarms", "winners"))
         yield f"{help_words.WARNINGS[line['warning']][0]:36}" + "".join(f" {cell:34}" for cell in cells).rstrip()
     said, held = figures["said"], figures["holdout"]
-    yield f"Called not similar: {help_words.figure(said['dismissed'])} answers; {said['shown']:,} were shown."
+    yield f"Called not similar, of those rated: {help_words.figure(said['dismissed'])}. Shown: {said['shown']:,}."
     yield f"Held out: {help_words.compared(held, percent=held['percent'])}"
     for name, words in (("shown", "saw lessons"), ("withheld", "saw none")):
         yield f"  proposals that {words} and lost: {help_words.figure(held[name]['of_proposals'])}"

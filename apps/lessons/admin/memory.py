@@ -1,0 +1,104 @@
+"""What the memory keeps of itself: what was recalled for whom, the spaces of the index, what is on its way there."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from apps.common.admin import ReadOnlyAdmin
+from apps.lessons.admin.base import DeskLedgerAdmin, link
+from apps.lessons.models import IndexEntry, IndexSpace, Recall
+
+HELD_OUT = "held out: shown to nobody, here neither"
+
+
+@admin.register(Recall)
+class RecallAdmin(DeskLedgerAdmin[Recall]):
+    """Questions to the memory and their answers."""
+
+    list_display = ("asked_at", "purpose", "who", "answer", "withheld", "degraded", "space")
+    list_filter = ("purpose", "withheld", "degraded", ("desk", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("viewer",)
+    search_fields = ("=id", "=proposal_id")
+    search_help_text = "A whole id: the recall's or the proposal's"
+    ordering = ("-asked_at",)
+    sortable_by = ("asked_at",)
+    fields = (
+        "asked_at",
+        "purpose",
+        "who",
+        "desk",
+        "story",
+        "asked",
+        "answered",
+        "withheld",
+        "degraded",
+        "space",
+    )
+    readonly_fields = ("who", "story", "asked", "answered")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Recall]:
+        return super().get_queryset(request).prefetch_related("items__case")
+
+    @admin.display(description="for whom")
+    def who(self, row: Recall) -> str:
+        person = row.viewer.shown_name if row.viewer else ""
+        return ", by ".join(part for part in (person, row.viewer_key) if part) or "nobody"
+
+    @admin.display(description="answer")
+    def answer(self, row: Recall) -> str:
+        return HELD_OUT if row.withheld else f"{len(row.items.all())} similar"
+
+    @admin.display(description="story")
+    def story(self, row: Recall) -> SafeString | str:
+        if row.proposal_id is None:
+            return "not about a proposal"
+        return format_html('<a href="{}">What led to it</a>', reverse("decide:story", args=[row.proposal_id]))
+
+    @admin.display(description="in words (unverified)")
+    def asked(self, row: Recall) -> SafeString | str:
+        return format_html('<pre class="inert">{}</pre>', row.text) if row.text else "nothing was said in words"
+
+    @admin.display(description="what was similar")
+    def answered(self, row: Recall) -> SafeString | str:
+        if row.withheld:
+            return HELD_OUT
+        shown = format_html_join(
+            "",
+            "<div>{}. {}, score {}{}</div>",
+            (
+                (
+                    item.rank,
+                    link("lessons_case", item.case_id, str(item.case)),
+                    item.score,
+                    ", as a counter-example" if item.counter_example else "",
+                )
+                for item in row.items.all()
+            ),
+        )
+        return shown or "nothing"
+
+
+@admin.register(IndexSpace)
+class IndexSpaceAdmin(ReadOnlyAdmin[IndexSpace]):
+    """Spaces that are asked, filled, or about to be dropped."""
+
+    list_display = ("name", "state", "provider", "model", "dim", "activated_at", "retired_at")
+    list_filter = ("state",)
+    ordering = ("-created_at",)
+    sortable_by = ("name",)
+
+
+@admin.register(IndexEntry)
+class IndexEntryAdmin(ReadOnlyAdmin[IndexEntry]):
+    """Texts on their way into the index: what waits, what failed and why."""
+
+    list_display = ("subject", "kind", "state", "attempts", "next_try_at", "indexed_at", "error", "space")
+    list_filter = ("state", "kind", ("space", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("space",)
+    search_fields = ("=subject",)
+    search_help_text = "A whole id: the case's or the piece's"
+    ordering = ("-queued_at",)
+    sortable_by = ()
