@@ -47,7 +47,7 @@ class EventAdmin(ReadOnlyAdmin[Event]):
             text = json.dumps(selectors.facts_of(event).get("payload"), ensure_ascii=False, indent=2)
         except ValueError:
             text = "These bytes are no event. Run manage.py audit_verify."
-        return format_html("<pre>{}</pre>", text)
+        return format_html('<pre tabindex="0">{}</pre>', text)
 
 
 @admin.register(Checkpoint)

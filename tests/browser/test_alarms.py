@@ -9,7 +9,7 @@ from django.utils import timezone
 from apps.audit.models import Alarm
 from apps.audit.services import alarms, notices
 from tests.browser.conftest import PHONE, WIDE, SignIn
-from tests.browser.test_look import barriers, sideways
+from tests.browser.looks import barriers, sideways
 from tests.factories.alarms import Receiver
 from tests.factories.desk import PaperDesk
 

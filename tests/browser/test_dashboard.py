@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from apps.common import words
 from tests.browser.conftest import PHONE, WIDE, SignIn
-from tests.browser.test_look import barriers, sideways
+from tests.browser.looks import barriers, sideways
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
 from tests.scenarios.callers import eventually

@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 from apps.connectors.types import Side
 from apps.trades.models import Hook
 from tests.browser.conftest import PHONE, SignIn
-from tests.browser.test_look import barriers, sideways
+from tests.browser.looks import barriers, sideways
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import BTC, PaperDesk
 from tests.hooks.conftest import Sender

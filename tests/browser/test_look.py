@@ -5,15 +5,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
-from playwright.sync_api import Page
 
 from apps.policies.services import latches as policy_latches
 from apps.policies.types import LatchKind
 from apps.trades.services import proposals
 from apps.trades.types import Narrative
 from tests.browser.conftest import PHONE, WIDE, SignIn, Ticker
+from tests.browser.looks import barriers, sideways
 from tests.factories.desk import PaperDesk
 from tests.factories.latches import trip
 from tests.factories.memory import EvaluationFactory
@@ -27,22 +26,6 @@ SAID = (
 SIZES = {"wide": WIDE, "phone": PHONE}
 # Between the two that get a picture: the smallest phone, a tablet both ways.
 OTHER_WIDTHS = (360, 768, 1024)
-
-
-def sideways(page: Page) -> int:
-    """By how many pixels the page is wider than the window."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-
-
-def barriers(page: Page) -> list[str]:
-    """What axe calls serious or critical on the page: the rule and the first element that breaks it."""
-    before = len(page.troubles)  # type: ignore[attr-defined]
-    found = Axe().run(page).response["violations"]
-    # axe measures with inline styles of its own, which the content security policy stops and the browser reports.
-    del page.troubles[before:]  # type: ignore[attr-defined]
-    return [
-        f"{rule['id']}: {rule['nodes'][0]['target'][0]}" for rule in found if rule["impact"] in ("serious", "critical")
-    ]
 
 
 def pages_of(desk: PaperDesk) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""No page of the admin breaks the content security policy: every address of the registry is opened and counted."""
+"""Every address of the admin's registry is opened: none breaks the content security policy, none is wider than a
+phone, none bars anybody."""
 
 from decimal import Decimal
 
@@ -10,7 +11,8 @@ from playwright.sync_api import Page
 
 from apps.accounts.models import User
 from apps.audit.services import alarms
-from tests.browser.conftest import SignIn, Ticker
+from tests.browser.conftest import PHONE, WIDE, SignIn, Ticker
+from tests.browser.looks import barriers, sideways
 from tests.factories.accounts import SecondPersonRequestFactory, UserFactory
 from tests.factories.desk import PaperDesk
 from tests.factories.memory import EvaluationFactory, IndexEntryFactory, RecallFactory
@@ -58,20 +60,30 @@ def visit(page: Page, url: str) -> tuple[int, list[str]]:
     return (answer.status if answer else 0), page.evaluate("window.violations")
 
 
-def test_every_page_of_the_registry_keeps_the_policy(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn) -> None:
+def test_every_page_of_the_registry_keeps_the_policy_fits_a_phone_and_bars_nobody(
+    desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn
+) -> None:
     objects_of_everything(desk_live)
     boss = UserFactory(username="boss", is_superuser=True)
     page = sign_in(boss)
     page.add_init_script(WATCH)
-    broken, failing = {}, {}
+    broken, failing, wide, barred = {}, {}, {}, {}
     for url in addresses(boss):
+        page.set_viewport_size(WIDE)  # type: ignore[arg-type]  a dict that has both
         status, violations = visit(page, url)
         if violations:
             broken[url] = violations
         if status >= 500:
             failing[url] = status
+        page.set_viewport_size(PHONE)  # type: ignore[arg-type]  as above
+        if (excess := sideways(page)) > 0:
+            wide[url] = excess
+        if status == 200 and (found := barriers(page)):
+            barred[url] = found
     assert failing == {}
     assert broken == {}
+    assert wide == {}
+    assert barred == {}
     assert page.troubles == []  # type: ignore[attr-defined]
 
 

@@ -11,7 +11,7 @@ from apps.trades.services import conclusions, differences
 from apps.trades.services.reconciliation import runs
 from apps.trades.types import OrderState, RunTrigger
 from tests.browser.conftest import PHONE, WIDE, SignIn
-from tests.browser.test_look import barriers, sideways
+from tests.browser.looks import barriers, sideways
 from tests.factories.desk import PaperDesk
 from tests.factories.unknown import resolve, unknown
 

@@ -1,6 +1,8 @@
 """Desks: who trades together, in which currency."""
 
 from django.contrib import admin
+from django.db.models import ManyToManyField
+from django.forms import CheckboxSelectMultiple
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -15,7 +17,8 @@ class DeskAdmin(AuditedAdmin):
 
     list_display = ("name", "slug", "reporting_currency")
     search_fields = ("name", "slug")
-    filter_horizontal = ("members",)
+    # Boxes to tick: both of Django's pickers of many bar people who listen to a page.
+    formfield_overrides = {ManyToManyField: {"widget": CheckboxSelectMultiple}}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Desk | None = None) -> tuple[str, ...]:
         return ("slug", "reporting_currency") if obj else ()

@@ -96,7 +96,7 @@ class CaseAdmin(DeskLedgerAdmin[Case]):
 
     @admin.display(description="in words")
     def told(self, row: Case) -> SafeString:
-        return format_html('<pre class="inert">{}</pre>', row.summary)
+        return format_html('<pre class="inert" tabindex="0">{}</pre>', row.summary)
 
     @admin.display(description="P&L after fees")
     def brought(self, row: Case) -> str:

@@ -55,7 +55,7 @@ class DecisionAdmin(MayRead, ReadOnlyAdmin):
 
     @admin.display(description="what it went by")
     def facts(self, obj: Decision) -> str:
-        return format_html("<pre>{}</pre>", json.dumps(_decoded(obj.inputs), ensure_ascii=False, indent=2))
+        return format_html('<pre tabindex="0">{}</pre>', json.dumps(_decoded(obj.inputs), ensure_ascii=False, indent=2))
 
 
 def _decoded(raw: bytes | memoryview) -> dict[str, Any]:
