@@ -80,6 +80,30 @@ def test_every_fact_that_can_be_broken_beforehand_has_words() -> None:
     assert set(BROKEN) == limited
 
 
+def test_a_mistake_that_only_words_suggest_is_not_told_as_the_same(paper: PaperDesk) -> None:
+    lost(paper, 1)
+    proposal, client = proposed(paper), enter(paper.approver)
+    lessons(client, proposal)
+    RecallItem.objects.update(matched={"tags": ["no_stop", "chased_breakout"], "facts": []})
+    (line,) = lessons(client, proposal).lines
+    assert line.same.startswith("the same mistake (no stop); the words of both suggest chased breakout")
+
+
+def test_a_loss_that_is_alike_and_shares_no_broken_rule_is_told_and_not_counted(paper: PaperDesk) -> None:
+    lost(paper, 1, facts=(), plan=LIKE, product="BTC-USD")
+    shown = lessons(enter(paper.approver), proposed(paper))
+    assert len(shown.lines) == 1
+    assert (shown.tile.answer, shown.tile.kind) == ("1 lost", "")
+    assert "policy counts none of them" in shown.tile.note
+
+
+def test_a_trade_that_won_stands_beside_losses_and_never_alone(paper: PaperDesk) -> None:
+    lost(paper, 1, plan=LIKE, pnl=Decimal(50))
+    shown = lessons(enter(paper.approver), proposed(paper))
+    assert (shown.lines, shown.lead) == ((), "Nothing similar was lost that is remembered.")
+    assert shown.tile.answer == "0 of 1"
+
+
 def test_nothing_similar_is_no_sign_of_safety_and_keeps_nothing_where_nothing_is_remembered(paper: PaperDesk) -> None:
     proposal, client = proposed(paper), enter(paper.approver)
     page = client.get(at("page", proposal)).content.decode()

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from apps.lessons.models import Lesson, RecallFeedback
 from apps.lessons.types import Plan, ReviewState
 from tests.browser.conftest import PHONE, WIDE, SignIn, Ticker
-from tests.browser.test_look import barriers, sideways
+from tests.browser.test_look import OTHER_WIDTHS, barriers, sideways
 from tests.factories.desk import PaperDesk
 from tests.factories.similar import NO_STOP, lost, proposed
 
@@ -36,7 +36,8 @@ def test_what_is_not_similar_is_said_and_kept(
 ) -> None:
     remember(desk_live)
     proposal = proposed(desk_live)
-    page = sign_in(desk_live.approver, viewport={"wide": WIDE, "phone": PHONE}[size])
+    viewport, scheme = {"wide": (WIDE, "light"), "phone": (PHONE, "dark")}[size]
+    page = sign_in(desk_live.approver, viewport=viewport, scheme=scheme)
     page.goto(f"/admin/decide/{proposal.pk}/")
     lessons = page.locator("#lessons .lesson")
     expect(lessons).to_have_count(3)
@@ -61,6 +62,8 @@ def test_what_is_not_similar_is_said_and_kept(
     expect(useful).to_have_attribute("aria-pressed", "true")
     expect(said).to_have_attribute("aria-pressed", "false")
     assert list(RecallFeedback.objects.values_list("verdict", flat=True)) == ["USEFUL"]
-    assert sideways(page) <= 0
     assert barriers(page) == []
+    for width in (viewport["width"], *OTHER_WIDTHS):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert sideways(page) <= 0, width
     assert page.troubles == []  # type: ignore[attr-defined]

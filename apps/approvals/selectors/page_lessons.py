@@ -15,6 +15,7 @@ from apps.common import words
 from apps.common.decimals import decimal_text
 from apps.lessons.recall_types import SURE, RecallAnswer, Remembered
 from apps.lessons.rules.detectors import BY_NAME
+from apps.lessons.rules.mistakes import tags_of
 from apps.lessons.types import Evidence, Fact, ReviewState
 from apps.trades.services.recalling import Shown
 from apps.trades.types import ExitReason
@@ -54,7 +55,7 @@ ENDED: Final[Mapping[str, str]] = {
 VERY_SIMILAR: Final = Decimal("0.55")
 SIMILAR: Final = Decimal("0.35")
 # From which likeness of the texts on it is worth saying that they are alike.
-ALIKE: Final = Decimal("0.4")
+ALIKE: Final = Decimal("0.6")
 NO_SIGN: Final = "That is not a sign of safety."
 NO_CHANGE: Final = "This changes nothing about the verdict: policy counts in the database."
 QUESTION: Final = "Has it hurt before?"
@@ -81,15 +82,16 @@ def _worded(known: Gathered, shown: Shown) -> Lessons:
         note = "Shown to nobody for this one: a few proposals go without, so that we learn whether lessons help."
         return Lessons(lead="Held back on purpose.", note=f"{note} {NO_CHANGE}", tile=_tile("Held back", note))
     may_rate = _sits_here(known)
-    lines = tuple(_line(known, shown, one, may_rate=may_rate) for one in answer.results)
-    found = any(not line.is_counter for line in lines)
+    # A trade that won stands beside losses it is like, never alone: by itself it would only reassure.
+    found = len(answer.losses)
+    lines = tuple(_line(known, shown, one, may_rate=may_rate) for one in answer.results) if found else ()
     return Lessons(
         lead="" if found else "Nothing similar was lost that is remembered.",
         note="" if found else f"{NO_SIGN} Closed trades fill this by themselves.",
         lines=lines,
         aside=f"as of {words.moment(answer.asked_at, known.now)}",
         foot=_foot(answer, shown, leaves=any(line.may_rate and not line.may_differ for line in lines)),
-        tile=_counted(answer, has_lessons=found),
+        tile=_counted(answer),
     )
 
 
@@ -146,13 +148,16 @@ def _same(known: Gathered, one: Remembered, here: Mapping[str, Fact]) -> str:
     terms = known.rows.terms
     parts = [_fact(name, one, here.get(name)) for name in one.facts]
     said = {str(detector.tag) for name in one.facts if (detector := BY_NAME.get(name)) and detector.tag}
-    if tags := [_plain(tag) for tag in one.tags if tag not in said]:
+    sure = {str(found.tag) for found in tags_of(tuple(here.values()))}
+    if tags := [_plain(tag) for tag in one.tags if tag in sure - said]:
         parts.append(f"the same mistake ({words.listed(tags)})")
+    if tags := [_plain(tag) for tag in one.tags if tag not in sure | said]:
+        parts.append(f"the words of both suggest {words.listed(tags)}")
     if max(Decimal(one.components.get(name, "0")) for name in ("thesis", "narrative")) >= ALIKE:
         parts.append("told in much the same words")
     if one.product == terms.instrument:
         parts.append("same instrument and side" if one.side == terms.side else "same instrument, the other side")
-    return "; ".join(parts) if parts else "some of the words; another instrument"
+    return "; ".join(parts) if parts else "some words in common, of another instrument"
 
 
 def _fact(name: str, one: Remembered, here: Fact | None) -> str:
@@ -182,13 +187,15 @@ def _foot(answer: RecallAnswer, shown: Shown, *, leaves: bool) -> tuple[str, ...
     return tuple(lines)
 
 
-def _counted(answer: RecallAnswer, *, has_lessons: bool) -> Tile:
+def _counted(answer: RecallAnswer) -> Tile:
     """The count of comparable trades, which is what policy uses."""
     found = answer.evidence
     if found is None or not found.n:
         days = f" in {found.window_days} days" if found else ""
-        more = "What is below is older, or only similar." if has_lessons else NO_SIGN
-        return _tile("Not known", f"No comparable trade{days}. {more}")
+        if answer.losses:
+            note = f"Alike, but none{days} shares a broken rule: policy counts none of them."
+            return _tile(f"{len(answer.losses)} lost", note)
+        return _tile("Not known", f"No comparable trade{days}. {NO_SIGN}")
     other = f"This desk loses {_percent(found.base_rate)} otherwise. " if found.base_rate is not None else ""
     return Tile(
         key="memory",
