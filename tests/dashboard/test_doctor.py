@@ -10,20 +10,40 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 
-from apps.audit.services import keys
+from apps.audit.services import keys, pulses
 from apps.audit.services.alarms import raise_alarm
 from apps.common import guard_triggers
-from apps.dashboard.rules.doctor import FeedSign, Line, Process, Signs, VenueSigns, examine, exit_code
+from apps.dashboard.rules.doctor import (
+    FeedSign,
+    LifeSign,
+    Line,
+    Process,
+    RedisSigns,
+    Signs,
+    VenueSigns,
+    examine,
+    exit_code,
+)
+from apps.dashboard.services import parts
 from tests.factories.desk import PaperDesk
 from tests.factories.unknown import unknown
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def ago(**span: int) -> datetime:
+    return NOW - timedelta(**span)
+
+
 PAPER = VenueSigns(
     name="paper", state="ACTIVE", compared_at=NOW - timedelta(seconds=40), compared_whole=True, ahead_s=Decimal("0.1")
 )
+BEAT = LifeSign(part="beat", at=ago(seconds=12), silent_s=60, start="Start it.")
 WELL = Signs(
     now=NOW,
     production=True,
@@ -35,12 +55,10 @@ WELL = Signs(
     verified_at=NOW - timedelta(hours=3),
     verified_intact=True,
     venues=(PAPER,),
+    life=(BEAT,),
+    redis=RedisSigns(),
     disk_path="/data",
 )
-
-
-def ago(**span: int) -> datetime:
-    return NOW - timedelta(**span)
 
 
 def test_all_is_well() -> None:
@@ -53,6 +71,18 @@ def test_all_is_well() -> None:
 @pytest.mark.parametrize(
     ("check", "verdict", "signs"),
     [
+        ("clock database", "ok", {"database_ahead_s": Decimal("0.99")}),
+        ("clock database", "warn", {"database_ahead_s": Decimal("-1")}),
+        ("clock database", "fail", {"database_ahead_s": Decimal(30)}),
+        ("beat", "ok", {"life": (replace(BEAT, at=ago(seconds=60)),)}),
+        ("beat", "fail", {"life": (replace(BEAT, at=ago(seconds=61)),)}),
+        ("beat", "fail", {"life": (replace(BEAT, at=None),)}),
+        ("beat", "warn", {"life": (replace(BEAT, at=None),), "production": False}),
+        ("redis", "ok", {"redis": RedisSigns()}),
+        ("redis", "warn", {"redis": RedisSigns(writes=False)}),
+        ("redis", "fail", {"redis": RedisSigns(evicts=True)}),
+        ("redis", "warn", {"redis": RedisSigns(evicts=True), "production": False}),
+        ("redis", "warn", {"redis": RedisSigns(trouble="does not say how it keeps things (ResponseError)")}),
         ("settings", "fail", {"errors": ("config.E001 DEBUG is on in production.",)}),
         ("settings", "warn", {"warnings": ("security.W004 HSTS",)}),
         ("settings", "ok", {"production": False, "environment": "staging"}),
@@ -131,7 +161,13 @@ def test_the_command_reads_a_desk(paper: PaperDesk, settings: Any, tmp_path: Pat
     code, found = doctor()
     assert found["database"] == ("ok", f"{connection.vendor} answers")
     assert found["guards"][0] == found["encryption key"][0] == found["stop"][0] == "ok"
-    assert found[f"clock {slug}"][0] == "ok", found
+    assert found[f"clock {slug}"][0] == found["clock database"][0] == "ok", found
+    assert found["beat"] == found["worker execution"] == ("warn", "has never been heard of")
+    pulses.beat(pulses.BEAT, now=timezone.now())
+    pulses.beat(pulses.worker("execution"), now=timezone.now() - timedelta(seconds=90))
+    alive = doctor("--offline")[1]
+    assert (alive["beat"][0], alive["worker execution"][0], alive["worker default"][0]) == ("ok", "fail", "warn")
+    pulses.beat(pulses.worker("execution"), now=timezone.now())
     assert found[f"comparison {slug}"] == ("warn", "never compared with its venue")
     assert code == max({"ok": 0, "warn": 1, "fail": 2}[verdict] for verdict, _ in found.values())
     assert found["role"][0] == ("warn" if connection.vendor == "postgresql" else "ok")
@@ -162,3 +198,17 @@ def test_the_command_fails_where_a_guard_is_gone(db: None, capsys: pytest.Captur
     assert "fail  guards" in said
     assert "missing trigger guard_audit_event_append_only_update on audit_event" in said
     assert "To do: Find out who changed them" in said
+
+
+def test_redis_says_how_it_keeps_things(settings: Any) -> None:
+    """Asked of the real server where there is one; not asked where there is none, or it is away."""
+    if settings.REDIS_URL:
+        with redis.Redis.from_url(settings.REDIS_URL) as server:
+            known = {name: server.config_get(name)[name] for name in ("appendonly", "maxmemory", "maxmemory-policy")}
+        told = parts.redis_signs()
+        evicts = known["maxmemory"] != "0" and known["maxmemory-policy"] != "noeviction"
+        assert told == RedisSigns(writes=known["appendonly"] == "yes", evicts=evicts)
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert parts.redis_signs() is None
+    settings.REDIS_URL = ""
+    assert parts.redis_signs() is None

@@ -100,6 +100,14 @@ class Acts:
 
         SessionStore(cookie).flush()
 
+    def sockets_told(self) -> int:
+        """How many are open, as `/metrics` of another process would say."""
+        from django.utils import timezone
+
+        from apps.common import tallies
+
+        return tallies.held("sockets", at_s=int(timezone.now().timestamp()))
+
     def ungrant(self, key: str, slug: str) -> None:
         """A key may no longer use a connection."""
         from apps.connectors.models import ConnectionGrant

@@ -118,6 +118,7 @@ async def test_who_loses_the_right_loses_the_open_socket_within_seconds(
         finally:
             server.do("deactivate", username="colleague", active=True)
         await heard(stays, "heartbeat")
+        assert server.do("sockets_told") >= 1
 
     told = [(code, errors[0]["code"]) for code, errors in ended]
     assert told == [(4401, code) for code in ("KEY_EXPIRED", "KEY_REVOKED", "NOT_SIGNED_IN", "NOT_SIGNED_IN")]

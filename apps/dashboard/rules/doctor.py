@@ -63,6 +63,25 @@ class FeedSign:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LifeSign:
+    """When a part showed that it lives; None: never, as far as is known. `start` says how it is started."""
+
+    part: str
+    at: datetime | None
+    silent_s: int
+    start: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisSigns:
+    """Whether Redis writes to disk what it is told, and may drop it to make room; `trouble` where it does not say."""
+
+    writes: bool = True
+    evicts: bool = False
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signs:
     """Everything that was read. A text of trouble is empty where there is none; `readable` is False where the database
     does not answer or lacks migrations, and nothing was read from it then."""
@@ -79,6 +98,9 @@ class Signs:
     guards: tuple[str, ...] = ()
     broker_trouble: str = ""
     broker_embedded: bool = False
+    redis: RedisSigns | None = None
+    database_ahead_s: Decimal | None = None
+    life: tuple[LifeSign, ...] = ()
     encryption_trouble: str = ""
     seal_key_told: bool = False
     seal_key_trouble: str = ""
@@ -114,9 +136,10 @@ def examine(signs: Signs) -> tuple[Line, ...]:
     """Every check, in the order in which one would look."""
     lines = [_settings(signs), _database(signs), _migrations(signs)]
     if signs.readable:
-        lines += [_role(signs), _guards(signs)]
-    lines += [_broker(signs), _encryption(signs), _seal_key(signs)]
+        lines += [_database_clock(signs), _role(signs), _guards(signs)]
+    lines += [_broker(signs), *_redis(signs), _encryption(signs), _seal_key(signs)]
     if signs.readable:
+        lines += [_alive(signs, sign) for sign in signs.life]
         lines += [_checkpoints(signs), _verification(signs), _stop(signs), _state(signs), _alarms(signs)]
         for venue in signs.venues:
             lines += [_compared(signs, venue), *_clock(signs, venue)]
@@ -182,6 +205,40 @@ def _broker(signs: Signs) -> Line:
         verdict = Verdict.FAIL if signs.production else Verdict.OK
         return Line("broker", verdict, "an embedded one", "Set REDIS_URL." if signs.production else "")
     return Line("broker", Verdict.OK, "Redis answers")
+
+
+def _redis(signs: Signs) -> Iterator[Line]:
+    """A message that is lost is found by a sweep, later; a price, a lock or a count that is dropped is gone."""
+    found = signs.redis
+    if found is None or signs.broker_trouble:
+        return
+    name = "redis"
+    if found.trouble:
+        yield Line(name, Verdict.WARN, found.trouble, "Look by hand: appendonly yes, maxmemory-policy noeviction.")
+    elif found.evicts:
+        verdict = Verdict.FAIL if signs.production else Verdict.WARN
+        fix = "Set maxmemory-policy noeviction, or a Redis of its own for Aika."
+        yield Line(name, verdict, "may drop tasks, prices and counts to make room", fix)
+    elif not found.writes:
+        fix = "Set appendonly yes: until then a restart loses waiting tasks, and sweeps find them late."
+        yield Line(name, Verdict.WARN, "keeps what it is told in memory only", fix)
+    else:
+        yield Line(name, Verdict.OK, "writes to disk and drops nothing")
+
+
+def _database_clock(signs: Signs) -> Line:
+    return _off("clock database", "the database's clock", signs.database_ahead_s or Decimal(0), signs)
+
+
+def _alive(signs: Signs, sign: LifeSign) -> Line:
+    if sign.at is None:
+        return Line(
+            sign.part, Verdict.FAIL if signs.production else Verdict.WARN, "has never been heard of", sign.start
+        )
+    found = f"was heard of {_ago(signs, sign.at)} ago"
+    if (signs.now - sign.at).total_seconds() > sign.silent_s:
+        return Line(sign.part, Verdict.FAIL, found, sign.start)
+    return Line(sign.part, Verdict.OK, found)
 
 
 def _encryption(signs: Signs) -> Line:
@@ -277,13 +334,16 @@ def _clock(signs: Signs, venue: VenueSigns) -> Iterator[Line]:
     if venue.trouble:
         yield Line(name, Verdict.FAIL, venue.trouble, "manage.py connector_check asks the venue more.")
     elif venue.ahead_s is not None:
-        off, which = abs(venue.ahead_s), "ahead of" if venue.ahead_s >= 0 else "behind"
-        found = f"the venue's clock is {off:.1f} s {which} ours"
-        fix = "Let a time service (chrony, systemd-timesyncd) set this machine's clock."
-        if off < SKEW_S_WARN:
-            yield Line(name, Verdict.OK, found)
-        else:
-            yield Line(name, Verdict.FAIL if off >= signs.clock_skew_s_max else Verdict.WARN, found, fix)
+        yield _off(name, "the venue's clock", venue.ahead_s, signs)
+
+
+def _off(name: str, whose: str, ahead_s: Decimal, signs: Signs) -> Line:
+    off, which = abs(ahead_s), "ahead of" if ahead_s >= 0 else "behind"
+    found = f"{whose} is {off:.1f} s {which} ours"
+    if off < SKEW_S_WARN:
+        return Line(name, Verdict.OK, found)
+    fix = "Let a time service (chrony, systemd-timesyncd) set this machine's clock."
+    return Line(name, Verdict.FAIL if off >= signs.clock_skew_s_max else Verdict.WARN, found, fix)
 
 
 def _feed(signs: Signs, feed: FeedSign) -> Line:

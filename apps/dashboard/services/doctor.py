@@ -1,7 +1,7 @@
 """Reading the signs of an installation. Each probe may fail by itself; what it says is judged in rules.doctor."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,11 @@ from apps.audit.types import Result
 from apps.common.encryption import check_keys
 from apps.common.errors import AikaError, Misconfigured
 from apps.common.guards import missing_guards, unapplied_migrations
+from apps.common.words import seconds_between
 from apps.connectors.selectors import active_connections, market_of
 from apps.connectors.services import venue
 from apps.connectors.services.streams import has_market_socket
-from apps.dashboard.rules.doctor import FeedSign, Process, Signs, VenueSigns
+from apps.dashboard.rules.doctor import FeedSign, LifeSign, Process, Signs, VenueSigns
 from apps.dashboard.services import parts
 from apps.policies.selectors import trading_state
 from apps.trades.selectors.reconciliation import last_run
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from apps.connectors.models import Connection
 
 
-def read(*, process: Process, ask_venues: bool, now: datetime) -> Signs:
+def read(*, process: Process, ask_venues: bool, clock: Callable[[], datetime]) -> Signs:
     """Every sign, of this process and its surroundings. Changes nothing; asks the venues for their time only."""
+    now = clock()
     trouble = parts.database_trouble()
     unapplied = () if trouble else tuple(unapplied_migrations(connection))
     readable = not trouble and not unapplied
@@ -49,6 +51,7 @@ def read(*, process: Process, ask_venues: bool, now: datetime) -> Signs:
         unapplied=unapplied,
         broker_trouble=parts.broker_trouble(),
         broker_embedded=broker not in {"redis", "rediss", "unix"},
+        redis=parts.redis_signs(),
         seal_key_told=bool(settings.AUDIT_SEAL_KEY_FILE),
         seal_key_trouble=_seal_key_trouble(),
         encryption_trouble=_encryption_trouble(readable),
@@ -59,14 +62,17 @@ def read(*, process: Process, ask_venues: bool, now: datetime) -> Signs:
         disk_path=str(settings.DATA_DIR),
         errors=errors,
         warnings=warnings,
-        **(_in_database(ask_venues, now) if readable else {}),
+        **(_in_database(ask_venues, clock) if readable else {}),
     )
 
 
-def _in_database(ask_venues: bool, now: datetime) -> dict[str, Any]:
+def _in_database(ask_venues: bool, clock: Callable[[], datetime]) -> dict[str, Any]:
+    now = clock()
     waiting, verified = unsealed(now), _verified()
     lapsed, unknown = left_on_the_way(now)
     return {
+        "database_ahead_s": _database_ahead(clock),
+        "life": tuple(_life()),
         "role": database_roles.current_role(),
         "too_mighty": tuple(database_roles.too_mighty()),
         "guards": tuple(str(problem) for problem in missing_guards(connection)),
@@ -80,6 +86,28 @@ def _in_database(ask_venues: bool, now: datetime) -> dict[str, Any]:
         "feeds": tuple(_feeds()),
         "alarms": tuple(f"{alarm.code} {alarm.subject}" for alarm in open_alarms()[:50]),
     }
+
+
+def _database_ahead(clock: Callable[[], datetime]) -> Decimal:
+    """By how much the database's clock is ahead of ours, the time of asking halved. SQLite has ours."""
+    asked = clock()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()" if connection.vendor == "postgresql" else "SELECT NULL")
+        (told,) = cursor.fetchone()
+    answered = clock()
+    return Decimal(0) if told is None else seconds_between(asked + (answered - asked) / 2, told)
+
+
+def _life() -> Iterator[LifeSign]:
+    known = pulses_known()
+    queues = "docker compose up {}, or the same command on this machine; its log says why it stopped."
+    named = (
+        ("beat", pulses.BEAT, settings.ALARM_BEAT_SILENT_S, "beat"),
+        ("worker default", pulses.worker("default"), settings.ALARM_WORKER_SILENT_S, "worker"),
+        ("worker execution", pulses.worker("execution"), settings.ALARM_WORKER_SILENT_S, "worker-execution"),
+    )
+    for part, pulse, silent_s, service in named:
+        yield LifeSign(part=part, at=known.get(pulse), silent_s=silent_s, start=queues.format(service))
 
 
 def _feeds() -> Iterator[FeedSign]:

@@ -8,6 +8,8 @@ from django.conf import settings
 from django.db import Error, connection
 from kombu.exceptions import KombuError
 
+from apps.dashboard.rules.doctor import RedisSigns
+
 ANSWER_S_MAX: Final = 2
 
 
@@ -47,6 +49,25 @@ def queue_depths() -> dict[str, int]:
             return {name: int(channel.queue_declare(name).message_count) for name in current_app.amqp.queues}
         except away:
             return {}
+
+
+def redis_signs() -> RedisSigns | None:
+    """What Redis says of how it keeps things; None where there is none, or it does not answer."""
+    if not settings.REDIS_URL:
+        return None
+    server = redis.Redis.from_url(
+        settings.REDIS_URL, socket_connect_timeout=ANSWER_S_MAX, socket_timeout=ANSWER_S_MAX, max_connections=1
+    )
+    try:
+        said: dict[str, Any] = server.info("persistence") | server.info("memory")
+    except redis.ResponseError as error:
+        return RedisSigns(trouble=f"does not say how it keeps things ({type(error).__name__})")
+    except (redis.RedisError, OSError):
+        return None
+    finally:
+        server.close()
+    evicts = bool(said.get("maxmemory")) and said.get("maxmemory_policy") != "noeviction"
+    return RedisSigns(writes=bool(said.get("aof_enabled")), evicts=evicts)
 
 
 def layer_trouble() -> str:

@@ -13,8 +13,9 @@ from apps.dashboard.services.doctor import read
 
 class Command(BaseCommand):
     help = (
-        "Looks at settings, database, role, guards, broker, keys, checkpoints, orders, trading state, comparisons, "
-        "clocks, disk and alarms, and says what to do. Changes nothing. Exit code: 0 well, 1 to be looked at, 2 broken."
+        "Looks at settings, database, role, guards, Redis, keys, beat, workers, checkpoints, orders, trading state, "
+        "comparisons, clocks, disk and alarms, and says what to do. Changes nothing. Exit code: 0 well, 1 to be looked "
+        "at, 2 broken."
     )
     requires_system_checks = ()  # a broken one is a line here, not the end
 
@@ -28,7 +29,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         process = Process(options["process"])
-        lines = examine(read(process=process, ask_venues=not options["offline"], now=timezone.now()))
+        lines = examine(read(process=process, ask_venues=not options["offline"], clock=timezone.now))
         code = exit_code(lines)
         if options["json"]:
             self.stdout.write(json.dumps({"exit_code": code, "checks": [asdict(line) for line in lines]}, indent=2))
