@@ -1,7 +1,7 @@
 """The words of a trade's life: states, allowed moves, and the terms a person approves. No Django here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -292,7 +292,8 @@ class Narrative:
 class Report:
     """How a trade ended, as somebody tells it. `side` is the side of the entry, money in `quote_currency` (that of the
     instrument where it is not said), `pnl` after `fees`, `pnl_pct` of what was paid at the entry. Exactly one of
-    `order_id` and `trade_id` (the reporter's own name of it) is given; `desk` is a short name."""
+    `order_id` and `trade_id` (the reporter's own name of it) is given; `desk` is a short name. `facts` were known when
+    it was decided, by the names of `lessons.rules.detectors.TOLD`."""
 
     instrument: str
     side: Side
@@ -318,6 +319,7 @@ class Report:
     exit_reason: str = ""
     notes: str = ""
     tags: tuple[str, ...] = ()
+    facts: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,11 @@ in `ELSEWHERE` needs data that Aika does not read (events, options, positioning,
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 from apps.common.decimals import decimal_text
+from apps.common.errors import Invalid
 from apps.lessons.rules.detecting.detector import Detector
 from apps.lessons.rules.detecting.known import COURSE, ELSEWHERE, MARKET, PLANNED
 from apps.lessons.rules.scene import Scene
@@ -17,6 +19,12 @@ from apps.lessons.types import Fact
 FACTS_VERSION: Final = 1
 DETECTORS: Final[Sequence[Detector]] = (*PLANNED, *MARKET, *COURSE, *ELSEWHERE)
 BY_NAME: Final[Mapping[str, Detector]] = {one.name: one for one in DETECTORS}
+
+_BY_THE_CLOCK: Final = frozenset({"hour", "to_weekend"})
+TOLD: Final[Sequence[Detector]] = tuple(
+    one for one in DETECTORS if not one.afterwards and one.name not in _BY_THE_CLOCK
+)
+"""What a report may tell of the moment it was decided: the rest follows from its times and from its course."""
 
 
 def detect(scene: Scene) -> tuple[Fact, ...]:
@@ -27,6 +35,33 @@ def detect(scene: Scene) -> tuple[Fact, ...]:
 def detect_course(scene: Scene) -> tuple[Fact, ...]:
     """The facts that are known only afterwards."""
     return tuple(one.fact(scene) for one in DETECTORS if one.afterwards)
+
+
+def check_told(scene: Scene) -> None:
+    """What was told (`given`) against what is measured here: off by less than its last digit agrees.
+
+    Raises Invalid FACT_OUT_OF_RANGE, and FACT_DIFFERS with the right figure: of two truths neither would be evidence.
+    """
+    for name, told in scene.given.items():
+        one = BY_NAME[name]
+        if one.unit == "yes" and told not in (0, 1):
+            raise Invalid(
+                "FACT_OUT_OF_RANGE",
+                f"{name} is 1 for yes and 0 for no.",
+                fix="Send one of them.",
+                field=f"facts.{name}",
+            )
+        right, exponent = one.measured(scene), told.as_tuple().exponent
+        step = Decimal(1).scaleb(min(0, int(exponent)))
+        if right is not None and abs(right - told) >= step:
+            raise Invalid(
+                "FACT_DIFFERS",
+                f"{name} is {decimal_text(right)} {one.unit}, as it is measured here.",
+                fix="Leave it out: it is kept as it is measured.",
+                field=f"facts.{name}",
+                told=decimal_text(told),
+                right=decimal_text(right),
+            )
 
 
 def joined(entries: Sequence[Sequence[Fact]]) -> tuple[Fact, ...]:

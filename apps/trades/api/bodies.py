@@ -4,7 +4,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from apps.common.api.bodies import Body, Choice, DecimalText, Flag, InstantText, Integer, Text, Texts, UuidText
+from apps.common.api.nested import Object
 from apps.connectors.types import Environment, OrderType, Side, TimeInForce
+from apps.lessons.rules.detectors import TOLD
 from apps.trades.rules.narratives import RATIONALE_CHARS_MAX, SETUP_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX
 from apps.trades.rules.reports import HOLDING_S_MAX
 from apps.trades.rules.terms import APPROVAL_WAIT_MIN_S, APPROVAL_WAIT_RESTING_S
@@ -46,6 +48,11 @@ class ProposalBody(IntentBody):
     supersedes = UuidText(about="An own proposal that has ended, which this one takes the place of.")
 
 
+_KNOWN_THEN: Final = {one.name: DecimalText(about=f"In {one.unit}. {one.means}") for one in TOLD}
+_ABOUT_KNOWN: Final = "What was known when it was decided, as far as Aika does not measure it itself."
+KnownThenBody: Final = type("KnownThenBody", (Body,), {**_KNOWN_THEN, "__doc__": _ABOUT_KNOWN})
+
+
 class OutcomeBody(Body):
     """How a trade ended. `order_id` names an order of Aika whose cost it does not know; `trade_id` is your own name of
     a trade made elsewhere. A pnl that does not follow from the other numbers is refused with the right figure."""
@@ -74,6 +81,7 @@ class OutcomeBody(Body):
     exit_reason = Text(chars_max=80, default="")
     notes = Text(chars_max=RATIONALE_CHARS_MAX, default="")
     tags = Texts(count_max=TAGS_MAX, chars_max=TAG_CHARS_MAX)
+    facts = Object(KnownThenBody, about="What was known when it was decided.")
 
 
 class WithdrawBody(Body):
@@ -102,7 +110,8 @@ def intent_of(values: dict[str, Any]) -> Intent:
 
 def report_of(values: dict[str, Any]) -> Report:
     """The frozen report that a body read says."""
-    return Report(**{name: values[name] for name in OutcomeBody.fields})
+    told = {name: value for name, value in (values["facts"] or {}).items() if value is not None}
+    return Report(**{name: values[name] for name in OutcomeBody.fields} | {"facts": told})
 
 
 def narrative_of(values: dict[str, Any]) -> Narrative:

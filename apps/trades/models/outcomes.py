@@ -69,6 +69,7 @@ class ReportedOutcome(models.Model):
     exit_reason = models.CharField(max_length=80, blank=True)
     notes = models.TextField(blank=True)
     tags = models.JSONField(default=list)
+    facts = models.JSONField(null=True, help_text="What is told of the moment it was decided, decimals as text.")
     reporter = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     reporter_key = models.CharField(max_length=200, blank=True)
     reported_at = models.DateTimeField()

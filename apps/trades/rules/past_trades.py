@@ -7,6 +7,7 @@ from typing import Final
 from apps.common.decimals import parse_decimal, parse_instant
 from apps.common.errors import Invalid
 from apps.connectors.types import Environment, Side
+from apps.lessons.rules.detectors import TOLD
 from apps.trades.rules import reports
 from apps.trades.rules.narratives import RATIONALE_CHARS_MAX, SETUP_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX
 from apps.trades.types import Report
@@ -33,6 +34,8 @@ COLUMNS: Final = (
     *TEXTS,
     "tags",
 )
+FACT_PREFIX: Final = "fact."
+FACT_COLUMNS: Final = tuple(f"{FACT_PREFIX}{one.name}" for one in TOLD)
 ID_CHARS_MAX: Final = 80
 _CODE_CHARS_MAX: Final = 40
 
@@ -40,7 +43,7 @@ _CODE_CHARS_MAX: Final = 40
 def check_columns(names: Sequence[str]) -> None:
     """Raises Invalid CSV_COLUMNS where one is missing, twice, or none that is known."""
     missing = [name for name in NEEDED if name not in names]
-    unknown = [name for name in names if name not in COLUMNS]
+    unknown = [name for name in names if name not in COLUMNS and name not in FACT_COLUMNS]
     twice = sorted({name for name in names if names.count(name) > 1})
     problems = [
         f"{word}: {', '.join(found)}"
@@ -51,7 +54,8 @@ def check_columns(names: Sequence[str]) -> None:
         raise Invalid(
             "CSV_COLUMNS",
             f"The first line does not name the columns ({'; '.join(problems)}).",
-            fix=f"Needed: {', '.join(NEEDED)}. Known besides: {', '.join(COLUMNS[len(NEEDED) :])}.",
+            fix=f"Needed: {', '.join(NEEDED)}. Known besides: {', '.join(COLUMNS[len(NEEDED) :])}, and "
+            f"{', '.join(FACT_COLUMNS)}.",
         )
 
 
@@ -69,12 +73,16 @@ def read_line(line: Mapping[str, str], *, now: datetime) -> tuple[str, Report]:
         raise Invalid("CHOICE_UNKNOWN", "environment must be live or paper.", fix="Write one.", field="environment")
     numbers = {name: parse_decimal(given[name], field=name) for name in DECIMALS if name in given}
     times = {name: parse_instant(given[name], field=name) for name in ("opened_at", "closed_at") if name in given}
+    facts = {
+        name.removeprefix(FACT_PREFIX): parse_decimal(given[name], field=name) for name in FACT_COLUMNS if name in given
+    }
     report = Report(
         trade_id=trade_id,
         instrument=_text(given, "instrument", _CODE_CHARS_MAX),
         side=Side(side),
         environment=Environment(environment),
         tags=_tags(given.get("tags", "")),
+        facts=facts,
         **{name: _text(given, name, chars) for name, chars in TEXTS.items() if name in given},  # type: ignore[arg-type]
         **numbers,  # type: ignore[arg-type]
         **times,  # type: ignore[arg-type]

@@ -79,7 +79,8 @@ def of_outcome(outcome: Outcome, entries: Sequence[Proposal], told: ReportedOutc
 
 
 def of_report(row: ReportedOutcome) -> Ended:
-    """What a reported trade shows, by candles of its instrument where a connection of the desk has them."""
+    """What a reported trade shows, by candles of its instrument where a connection of the desk has them, and of what
+    these do not show as it was told. Raises as `detectors.check_told`."""
     began = row.opened_at or row.closed_at
     connection = connection_listing(row.desk_id, row.instrument)
     market = market_of(connection) if connection else ""
@@ -94,7 +95,9 @@ def of_report(row: ReportedOutcome) -> Ended:
         candles=_hours(market, row.instrument, began) if row.opened_at else (),
         losses_known=row.opened_at is not None,
         last_loss_at=losses[0] if losses else None,
+        given=_given(row),
     )
+    detectors.check_told(scene)
     course = Course(
         entry_price=row.entry_price, exit_price=row.exit_price, opened_at=row.opened_at, closed_at=row.closed_at
     )
@@ -102,6 +105,10 @@ def of_report(row: ReportedOutcome) -> Ended:
     regime = regimes.regime_of(scene.candles)
     scene = replace(scene, course=_with_candles(course, market, row.instrument))
     return _ended(scene, known=known, regime=regime, quantity=row.quantity)
+
+
+def _given(row: ReportedOutcome) -> dict[str, Decimal]:
+    return {name: Decimal(text) for name, text in (row.facts or {}).items()}
 
 
 def _ended(scene: Scene, *, known: Sequence[Fact], regime: str, quantity: Decimal) -> Ended:

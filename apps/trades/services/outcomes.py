@@ -53,10 +53,11 @@ def report_once(
 def report_outcome(*, report: Report, principal: Principal, now: datetime) -> ReportedOutcome:
     """Keep how a trade ended that was made elsewhere, or by an order whose cost is not known here, and remember it.
 
-    The P&L kept is the one that follows from the other numbers. Raises Invalid as `reports.check`, and for a report of
-    nothing or of two things (ONE_TRADE_NEEDED); NotFound ORDER_UNKNOWN, DESK_UNKNOWN; Denied OUTCOME_COMPUTED for an
-    order whose outcome Aika reckons itself, ORDER_DIFFERS for numbers that are not the order's; Conflict
-    OUTCOME_REPORTED where it was reported before.
+    The P&L kept is the one that follows from the other numbers. Raises Invalid as `reports.check`, for a report of
+    nothing or of two things (ONE_TRADE_NEEDED), and for told facts that Aika knows otherwise (FACT_DIFFERS) or that are
+    none (FACT_OUT_OF_RANGE); NotFound ORDER_UNKNOWN, DESK_UNKNOWN; Denied FACT_COMPUTED for facts of an order,
+    OUTCOME_COMPUTED for an order whose outcome Aika reckons itself, ORDER_DIFFERS for numbers that are not the order's;
+    Conflict OUTCOME_REPORTED where it was reported before.
     """
     if (report.order_id is None) == (not report.trade_id):
         raise Invalid(
@@ -64,6 +65,13 @@ def report_outcome(*, report: Report, principal: Principal, now: datetime) -> Re
             "Exactly one of order_id and trade_id says which trade it was.",
             fix="Send order_id for an order of Aika, or trade_id, your own name of a trade made elsewhere.",
             field="trade_id",
+        )
+    if report.order_id is not None and report.facts:
+        raise Denied(
+            "FACT_COMPUTED",
+            "An order of Aika is held against what Aika measured itself when it was proposed.",
+            fix="Leave facts out; send them with trade_id, of a trade made elsewhere.",
+            field="facts",
         )
     right = reports.check(report, now=now)
     with transaction.atomic():
@@ -177,6 +185,7 @@ def _made(report: Report, desk: "Desk", order: Order | None, right: results.Reck
         exit_reason=report.exit_reason,
         notes=report.notes,
         tags=list(report.tags),
+        facts={name: decimal_text(value) for name, value in sorted(report.facts.items())} or None,
         reported_at=now,
     )
 
@@ -218,6 +227,7 @@ _SAID: Final = (
     "opened_at",
     "closed_at",
     "tags",
+    "facts",
 )
 
 

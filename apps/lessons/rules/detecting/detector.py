@@ -40,9 +40,15 @@ class Detector:
     given: bool = False
     applies: Callable[[Scene], bool] = lambda scene: True
 
+    def measured(self, scene: Scene) -> Decimal | None:
+        """Its value, as it is kept; None where it cannot be known."""
+        return _rounded(self.measure(scene))
+
     def fact(self, scene: Scene) -> Fact:
-        """What it finds."""
-        value = _rounded(self.measure(scene))
+        """What it finds; what cannot be measured is as it was told, where somebody told it."""
+        value = self.measured(scene)
+        if value is None:
+            value = _rounded(scene.given.get(self.name))
         limit = self.limit if self.applies(scene) else None
         return Fact(name=self.name, value=value, unit=self.unit, limit=limit, violated=self._is_broken(value, limit))
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.common.commands import Exit, LongCommand
 from apps.common.errors import AikaError
-from apps.trades.rules.past_trades import COLUMNS, NEEDED
+from apps.trades.rules.past_trades import COLUMNS, FACT_COLUMNS, NEEDED
 from apps.trades.services import backfilling
 
 SHOWN_MAX = 1_000
@@ -21,7 +21,7 @@ class Command(LongCommand):
         "trades of a file. Safe to repeat: a trade is known by its id. Exit code 0: all of it is remembered; 2: not "
         "all could be, and which. "
         f"Columns of the file: {', '.join(NEEDED)}, and where known {', '.join(COLUMNS[len(NEEDED) :])} "
-        "(tags divided by ;)."
+        f"(tags divided by ;), and facts known when it was decided: {', '.join(FACT_COLUMNS)}."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
