@@ -3,8 +3,9 @@
 Each gives a trade a score from what its desk knew when it was decided (`walkforward.Warn`); a higher one warns.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -43,8 +44,8 @@ def counted(trade: Past, before: Sequence[Past]) -> float:
     """What policy counts: how probable it is that trades with the same mistakes, or two of the same broken facts, lose
     more often than the desk's others, in the days the rule looks at. The arithmetic is the rule's own."""
     now = trade.decided_at
-    inside = [one for one in before if one.closed_at > now - _POLICY_WINDOW and one.counts_at(now)]
-    ended = [one for one in inside if one.result in (Result.WON, Result.LOST)]
+    inside = before[bisect_right(before, now - _POLICY_WINDOW, key=_closed_at) :]
+    ended = [one for one in inside if one.result in (Result.WON, Result.LOST) and one.counts_at(now)]
     asked = Asked(
         tags=sorted(trade.seen),
         violated=trade.broken,
@@ -56,6 +57,10 @@ def counted(trade: Past, before: Sequence[Past]) -> float:
     )
     found = evidence.weigh([_comparable(one, trade) for one in ended if _shares(one, trade)], asked)
     return 0.0 if not found.losses or found.p_above_base is None else int(found.p_above_base * _BILLION) / _BILLION
+
+
+def _closed_at(one: Past) -> datetime:
+    return one.closed_at
 
 
 def _shares(one: Past, trade: Past) -> bool:
@@ -108,11 +113,8 @@ def same_instrument(trade: Past, before: Sequence[Past]) -> float:
 
 def three_losses(trade: Past, before: Sequence[Past]) -> float:
     """How many trades of the instrument and side lost in 30 days: the rule of "three losses" goes by it."""
-    since = trade.decided_at - _THREE_LOSSES_WINDOW
-    return sum(
-        one.result is Result.LOST and one.closed_at >= since and (one.product, one.side) == (trade.product, trade.side)
-        for one in before
-    )
+    inside = before[bisect_right(before, trade.decided_at - _THREE_LOSSES_WINDOW, key=_closed_at) :]
+    return sum(one.result is Result.LOST and (one.product, one.side) == (trade.product, trade.side) for one in inside)
 
 
 def by_chance(trade: Past, before: Sequence[Past]) -> float:

@@ -17,8 +17,9 @@ from apps.lessons.rules.walkforward import Held, Past
 from apps.lessons.selectors.facts import facts_of
 from apps.lessons.types import CaseSource, FeedbackVerdict, RecallPurpose, Result, TagSource
 
-CASES_MAX: Final = 5_000
-"""So many of the newest are walked."""
+CASES_MAX: Final = 3_000
+"""So many of the newest are walked: ten seconds of a processor where all of them closed within the window, of the 90
+that a task may take."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _MILLION: Final = 1_000_000
 

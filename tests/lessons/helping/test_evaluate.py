@@ -21,6 +21,7 @@ from apps.lessons.rules.walkforward import WARM_UP
 from apps.lessons.rules.warnings import WarningKind
 from apps.lessons.selectors import past
 from apps.lessons.services import helping, reviews
+from apps.lessons.tasks import evaluate
 from apps.lessons.types import CaseSource, Fact, MistakeTag, Plan, RecallPurpose, TagFound, TagSource
 from tests.factories.accounts import DeskFactory, UserFactory
 from tests.factories.lessons import NO_STOP, CaseFactory, confirmed
@@ -91,6 +92,22 @@ def test_a_desk_that_repeats_itself_is_measured_and_kept(desk: Desk, now: dateti
     assert Decimal(recalls["counted"]["low"]) > Decimal("0.5") > Decimal(recalls["chance"]["share"])
     (said,) = past.desks_to_measure()[:1]
     assert said == min(rows, key=str)
+
+
+def test_the_newest_are_walked_up_to_a_bound(desk: Desk, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    newest = [trade(desk, hours, now).pk for hours in (1, 2, 3)][:2]
+    monkeypatch.setattr(past, "CASES_MAX", 2)
+    assert [one.id for one in past.past_of(desk.pk, as_of=now, space="")[0]] == newest
+
+
+def test_by_the_clock_what_was_measured_longest_ago_comes_first(desk: Desk, now: datetime) -> None:
+    trade(desk, 5, now)
+    assert evaluate() == {"desks": 1}
+    other = DeskFactory()
+    trade(other, 5, now)
+    assert past.desks_to_measure() == [other.pk, desk.pk]
+    assert evaluate() == {"desks": 2}
+    assert Evaluation.objects.count() == 3
 
 
 def test_nothing_later_than_the_day_is_in_it(desk: Desk, approver: User, now: datetime) -> None:
