@@ -136,6 +136,15 @@ def break_down(provider: HashProvider, text: str) -> NoReturn:
     raise ZeroDivisionError("Nobody foresaw this.")
 
 
+def test_an_answer_that_cannot_be_read_again_fails_no_look_at_its_proposal(
+    bot: Caller, lesson: Lesson, body: Make
+) -> None:
+    made = bot.propose(body(rationale=THESIS))[1]
+    Recall.objects.update(evidence={"evidence": {}})
+    status, told = bot.get(f"/trades/proposals/{made['id']}")
+    assert (status, told["state"], told["lessons"]["known"]) == (200, "AWAITING_APPROVAL", False)
+
+
 @pytest.mark.parametrize("broken", ["embeddings", "database"])
 def test_what_nobody_foresaw_fails_no_proposal(
     bot: Caller, lesson: Lesson, body: Make, monkeypatch: Any, caplog: Any, broken: str
@@ -154,6 +163,7 @@ def test_what_nobody_foresaw_fails_no_proposal(
         assert (made["lessons"]["known"], made["lessons"]["results"]) == (False, [])
         assert made["lessons"]["index"]["reason"] == "MEMORY_UNAVAILABLE"
     assert Proposal.objects.count() == 1
+    assert bot.get(f"/trades/proposals/{made['id']}")[1]["state"] == "AWAITING_APPROVAL"
     assert not Recall.objects.exists()
     assert [record.exc_info is not None for record in caplog.records if "not recalled" in record.message] == [True] * 2
 

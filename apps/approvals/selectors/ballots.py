@@ -12,13 +12,12 @@ from apps.approvals.selectors import page_gather
 from apps.approvals.types import tier_text
 from apps.common.decimals import instant_text
 from apps.common.errors import NotFound
-from apps.lessons.selectors.recalled import answer_of, latest_recall
-from apps.lessons.types import RecallPurpose
 from apps.policies.types import Verdict
 from apps.quotes.selectors.records import quote_record
 from apps.trades.selectors import desk_of_one, listing, records
 from apps.trades.selectors.lesson_records import recall_record
 from apps.trades.selectors.pages import rows_of
+from apps.trades.services import recalling
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -121,12 +120,12 @@ def story(*, proposal_id: UUID, principal: "Principal", now: datetime) -> Record
         raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal for you.", fix="GET /api/v1/trades/proposals.")
     votes = Vote.objects.filter(proposal=proposal).select_related("approver").order_by("created_at")
     order, fills, outcome = rows_of(proposal)
-    recall = latest_recall(proposal_id=proposal.pk, purpose=RecallPurpose.PROPOSAL)
+    recalled = recalling.as_answered(proposal_id=proposal.pk, now=now)
     return {
         **records.proposal_record(proposal, now=now),
         "votes": [vote_record(vote) for vote in votes],
         "order": None if order is None else records.order_record(order),
         "fills": records.fill_records(fills),
         "outcome": None if outcome is None else records.outcome_record(outcome),
-        "lessons": None if recall is None else recall_record(answer_of(recall)),
+        "lessons": None if recalled is None else recall_record(recalled),
     }

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from apps.accounts.types import Principal
@@ -25,6 +25,8 @@ BOUND_S: Final = 0.15
 # For how long a person is shown the same again, and where it came without the whole index.
 SHOWN_AGAIN_FOR: Final = timedelta(minutes=10)
 POORER_SHOWN_FOR: Final = timedelta(minutes=1)
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +123,16 @@ def beside_again(*, proposal_id: UUID, principal: Principal, now: datetime) -> R
     return _unfailing(proposal_id, now, again)
 
 
+def as_answered(*, proposal_id: UUID, now: datetime) -> RecallAnswer | None:
+    """What was answered beside a proposal when it was made; None where nothing was. Never fails."""
+
+    def then() -> RecallAnswer | None:
+        earlier = recalled.latest_recall(proposal_id=proposal_id, purpose=RecallPurpose.PROPOSAL)
+        return None if earlier is None else recalled.answer_of(earlier)
+
+    return _unfailing(proposal_id, now, then)
+
+
 def _beside(proposal: Proposal, principal: Principal, now: datetime) -> RecallAnswer:
     return recalls.recall(
         desk=_desk_of(proposal),
@@ -133,7 +145,7 @@ def _beside(proposal: Proposal, principal: Principal, now: datetime) -> RecallAn
     )
 
 
-def _unfailing(proposal_id: UUID, now: datetime, ask: Callable[[], RecallAnswer]) -> RecallAnswer:
+def _unfailing(proposal_id: UUID, now: datetime, ask: Callable[[], T]) -> T | RecallAnswer:
     """The answer; where anything at all goes wrong, that the memory could not be asked."""
     try:
         return ask()

@@ -141,7 +141,7 @@ async function show(page, answer) {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = fresh.getElementById("decision");
   if (!next) return false;
-  const texts = ["comment", "difference"].map((id) => [id, document.getElementById(id)?.value]);
+  const texts = ["comment", "difference", "code"].map((id) => [id, document.getElementById(id)?.value]);
   const focused = document.activeElement ? document.activeElement.id : "";
   page.replaceWith(document.adoptNode(next));
   const gobar = document.querySelector(".gobar");
