@@ -51,7 +51,7 @@ class DeskHelp:
 def help_of(desks: "Iterable[Desk]", *, percent: int) -> list[DeskHelp]:
     """The desks as the page shows them. `percent` of proposals are held out now."""
     found = {desk.pk: desk for desk in desks}
-    newest = Evaluation.objects.filter(desk=OuterRef("desk")).order_by("-made_at").values("pk")[:1]
+    newest = Evaluation.objects.filter(desk=OuterRef("desk")).order_by("-as_of", "-made_at").values("pk")[:1]
     measured = {row.desk_id: row for row in Evaluation.objects.filter(desk__in=found, pk=Subquery(newest))}
     cases = _counts(Case.objects.filter(desk__in=found).order_by().values_list("desk").annotate(Count("pk")))
     rest = Lesson.objects.filter(case__desk__in=found, rests_since__isnull=False).order_by()

@@ -77,9 +77,11 @@ def test_figures_are_written_with_their_numbers_and_interval(desk: Desk, approve
 def test_the_newest_counts_and_only_of_ones_own_desk(desk: Desk, approver: User, now: datetime) -> None:
     foreign = DeskFactory(name="Desk of others")
     EvaluationFactory(desk=foreign, now=now)
-    old = EvaluationFactory(desk=desk, now=now - timedelta(days=2))
+    EvaluationFactory(desk=desk, now=now - timedelta(days=2))
     new = EvaluationFactory(desk=desk, now=now)
-    Evaluation.objects.filter(pk=old.pk).update(code="a" * 12)
+    # What is measured today of an earlier day does not take the place of what is so now.
+    EvaluationFactory(desk=desk, now=now + timedelta(hours=1), as_of=now - timedelta(days=9))
+    Evaluation.objects.exclude(pk=new.pk).filter(desk=desk).update(code="a" * 12)
     Evaluation.objects.filter(pk=new.pk).update(code="b" * 12)
     page = helps(approver)
     assert ("b" * 12 in page, "a" * 12 in page, foreign.name in page) == (True, False, False)
