@@ -1,19 +1,22 @@
 """The demo's program. It knows what any program knows: an address, a key, and the public API; it calls no service.
 
 One turn: look at what waits, read a price, ask for a trade, read the lessons beside the answer; where policy denies it,
-do what the remedy says. The queue is for people: with enough waiting, a turn asks for nothing.
+do what the remedy says. The queue is for people: with enough waiting, a turn takes back what has waited long, or asks
+for nothing.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, Final
 from uuid import uuid4
 
 import httpx
 
-from apps.common.decimals import decimal_text
+from apps.common.decimals import decimal_text, parse_instant
 from apps.common.errors import AikaError, Unavailable
 from apps.dashboard.rules import demo_wishes
 from apps.dashboard.rules.demo_wishes import Wish
@@ -26,6 +29,8 @@ TIMEOUT_S: Final = 20
 TRIES_MAX: Final = 30
 PAUSE_S: Final = 2
 PAUSE_S_MAX: Final = 120
+# What nobody decided in so long is taken back for something newer, so that the desk moves though nobody sits at it.
+PASSED: Final = timedelta(minutes=5)
 AGAIN: Final = frozenset({429, 503})
 # The key is no good: nothing that it asks for will be answered.
 LOCKED_OUT: Final = frozenset({401, 403})
@@ -111,6 +116,7 @@ class Agent:
     say: Callable[[str], None]
     most: int
     seed: int
+    clock: Callable[[], datetime]
     connection: str = CONNECTION
     number: int = field(default=0, init=False)
 
@@ -121,7 +127,7 @@ class Agent:
         """
         waiting = self.api.get("/trades/proposals", state=WAITING, connection=self.connection, limit="50")["items"]
         missing = demo_wishes.missing({tag for proposal in waiting for tag in proposal["tags"]})
-        if not missing and len(waiting) >= self.most:
+        if not missing and len(waiting) >= self.most and not self._takes_back(waiting):
             self.say(f"{len(waiting)} proposals wait for people; that is enough.")
             return False
         wish = missing[0] if missing else self._ordinary()
@@ -139,6 +145,17 @@ class Agent:
             if refused.status in LOCKED_OUT:
                 raise
             self.say(f"{refused} {refused.fix}".rstrip())
+        return True
+
+    def _takes_back(self, waiting: Sequence[Mapping[str, Any]]) -> bool:
+        """Withdraw the oldest ask of an ordinary day that has waited too long. True where there was one."""
+        asked = [(_asked_at(one), one) for one in waiting if demo_wishes.ORDINARY in one["tags"]]
+        at, oldest = min(asked, key=itemgetter(0), default=(self.clock(), None))
+        # With more than enough none is taken back: the one that follows would keep it at that.
+        if oldest is None or at >= self.clock() - PASSED or len(waiting) > self.most:
+            return False
+        told = self.api.post(f"/trades/proposals/{oldest['id']}/withdraw", {"reason": "The market has moved on."})
+        self.say(f"Nobody decided on {oldest['label']}: {told['answer']}")
         return True
 
     def _ordinary(self) -> Wish:
@@ -171,6 +188,10 @@ def terms_of(wish: Wish, *, mid: Decimal, increment: Decimal) -> dict[str, Any]:
         "tags": ["demo", wish.tag],
         **{name: decimal_text(price) for name, price in plan.items() if price is not None},
     }
+
+
+def _asked_at(proposal: Mapping[str, Any]) -> datetime:
+    return parse_instant(proposal["created_at"], field="created_at")
 
 
 def remedied(body: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Told:
     def __init__(self, desk: PaperDesk) -> None:
         self.lines: list[str] = []
         self.waits: list[float] = []
+        self.later = timedelta(0)
         self.refresh = lambda: quotes.refresh(desk.connection, CODES)
         self.refresh()
 
@@ -46,6 +47,9 @@ class Told:
         self.waits.append(seconds)
         cache.clear()
         self.refresh()
+
+    def clock(self) -> datetime:
+        return timezone.now() + self.later
 
     @property
     def text(self) -> str:
@@ -66,7 +70,14 @@ def make(desk: PaperDesk, live_server: LiveServer, told: Told) -> Make:
 
     def agent(*, most: int = 6, key: str = desk.authorization.removeprefix("Bearer ")) -> Agent:
         api = Api(live_server.url, key, pause=told.pause, say=told.lines.append)
-        return Agent(api=api, say=told.lines.append, most=most, seed=OVERREACHES, connection=desk.connection.slug)
+        return Agent(
+            api=api,
+            say=told.lines.append,
+            most=most,
+            seed=OVERREACHES,
+            clock=told.clock,
+            connection=desk.connection.slug,
+        )
 
     return agent
 
@@ -87,6 +98,19 @@ def test_it_keeps_three_waiting_reads_their_lessons_and_then_leaves_people_alone
     assert {one.api_key_id for one in Proposal.objects.all()} == {desk.key.pk}
     assert f"Next time: {demo_past.NO_STOP.next_time}" in told.text
     assert told.lines[-1] == "3 proposals wait for people; that is enough."
+
+
+def test_what_nobody_decided_on_for_long_makes_room_for_one_ask(make: Make, told: Told) -> None:
+    agent = make(most=4)
+    assert [agent.turn() for _ in range(5)] == [True, True, True, True, False]
+
+    told.later = timedelta(minutes=6)
+    assert agent.turn()
+
+    waiting = Proposal.objects.filter(state="AWAITING_APPROVAL")
+    (withdrawn,) = Proposal.objects.filter(state="WITHDRAWN")
+    assert (withdrawn.tags, waiting.count()) == (["demo", "demo-ordinary"], 4)
+    assert f"Nobody decided on {withdrawn.label}: WITHDRAWN" in told.lines
 
 
 def test_a_denial_is_answered_with_what_would_pass(make: Make, told: Told) -> None:

@@ -10,6 +10,7 @@ from apps.common.money import floor_to
 from apps.connectors.types import Side
 
 BPS: Final = 10_000
+ORDINARY: Final = "demo-ordinary"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +147,7 @@ def ordinary_wish(*, seed: int, number: int) -> Wish:
     if dice.randrange(OVERREACHES_ONE_IN) == 0:
         quantity *= OVERREACH
     return Wish(
-        tag="demo-ordinary",
+        tag=ORDINARY,
         instrument=instrument,
         side=dice.choice((Side.BUY, Side.SELL)),
         quantity=str(quantity),

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.utils import timezone
 
 from apps.common.commands import Exit, LongCommand
 from apps.common.errors import AikaError
@@ -23,7 +24,8 @@ class Command(LongCommand):
     help = (
         "Keep proposing on the demo desk as a program does: over HTTP, with the key in demo.json of the data folder. "
         "It reads prices and the lessons beside its proposals, follows the remedy of a denial, waits as long as "
-        "Retry-After says, and asks for nothing while enough waits for people. Ctrl-C ends it. Never in production."
+        "Retry-After says, and with enough waiting for people takes back what has waited for five minutes, or asks for "
+        "nothing. Ctrl-C ends it. Never in production."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -54,7 +56,7 @@ class Command(LongCommand):
             _pause(seconds, options["parent_pid"])
 
         api = demo_agent.Api(str(known["url"]), str(known["api_key"]), pause=pause, say=say)
-        agent = demo_agent.Agent(api=api, say=say, most=options["waiting"], seed=seed)
+        agent = demo_agent.Agent(api=api, say=say, most=options["waiting"], seed=seed, clock=timezone.now)
         try:
             asked = self._run(agent, pause, options)
         except AikaError as error:
