@@ -199,3 +199,10 @@ def test_the_image_copies_only_what_is_there_and_runs_as_nobody_special() -> Non
     assert copied
     assert all((ROOT / path).exists() for path in copied)
     assert "USER aika" in lines
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name != "release"])
+def test_the_page_about_deployment_starts_the_same_processes(name: str) -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8").replace('""', "").split()
+    words = [re.sub(r"^0(\.0){3}:", "127.0.0.1:", word) for word in SERVICES[name]["command"] if word]
+    assert any(page[at : at + len(words)] == words for at in range(len(page))), words

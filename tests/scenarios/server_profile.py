@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -195,9 +197,28 @@ class Server:
         except httpx.TransportError:
             return False
 
-    def manage(self, *words: str) -> int:
-        """A management command's exit code, run with what the release service is told; its output goes to a log."""
+    @contextmanager
+    def put_back(self) -> Iterator[str]:
+        """A backup of the database as it is, put back beside it as docs/deployment.md says; the name of the copy."""
+        copy, dump = f"{self._database}_back", self.home / "aika.dump"
+        there = urlsplit(self.owner_url)._replace(path=f"/{copy}").geturl()
+        words = ["pg_dump", "--format=custom", f"--file={dump}", self.owner_url]
+        subprocess.run(words, check=True, capture_output=True, timeout=RELEASE_S_MAX)
+        with psycopg.connect(self._maintenance, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{copy}"'.encode())
+            try:
+                words = ["pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={there}", str(dump)]
+                subprocess.run(words, check=True, capture_output=True, timeout=RELEASE_S_MAX)
+                yield copy
+            finally:
+                connection.execute(f'DROP DATABASE "{copy}" WITH (FORCE)'.encode())
+
+    def manage(self, *words: str, at: str = "") -> int:
+        """A management command's exit code, run with what the release service is told; its output goes to a log. `at`
+        names another database than the one that is served."""
         environment = self.environment | {"MIGRATION_DATABASE_URL": self.owner_url}
+        if at:
+            environment["DATABASE_URL"] = urlsplit(self.database_url)._replace(path=f"/{at}").geturl()
         with (self.home / "manage.log").open("ab") as out:
             ended = subprocess.run(
                 [sys.executable, "manage.py", *words], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,

@@ -228,6 +228,47 @@ def test_a_system_killed_with_an_order_in_flight_compares_before_it_executes(
     assert server.manage("audit_verify") == 0, server.managed
 
 
+def test_a_worker_that_is_told_to_stop_waits_for_the_answer_to_its_order(
+    server: Server, program: Program, approver: Person, venue_behaves: None
+) -> None:
+    server.simulator.add_fault("create", "latency", milliseconds=2000, count=1)
+    asked = program.propose(quantity())
+    order_id = approver.approve(asked["id"])["order_id"]
+    assert eventually(lambda: program.order_state(asked["id"]) == "SUBMITTED")
+
+    assert server.services.pop("worker-execution").stop() == 0
+
+    kinds = {kind for (kind,) in server.rows("SELECT kind FROM audit_event WHERE subject = %s", order_id)}
+    assert "order.accepted" in kinds and "order.unknown" not in kinds
+    assert server.venue_orders(asked["client_order_id"]) == 1
+    server.start_service("worker-execution")
+    server.wait_for_worker("worker-execution")
+
+
+def test_what_a_backup_holds_ready_to_send_does_not_leave_after_it_was_put_back(
+    server: Server, program: Program, approver: Person
+) -> None:
+    """docs/deployment.md: restore, halt, and only then start anything."""
+    worker = server.services["worker-execution"]
+    worker.send(signal.SIGSTOP)
+    asked = program.propose(quantity())
+    order_id = approver.approve(asked["id"])["order_id"]
+    halts_then_sends = f"""
+from django.core.management import call_command
+from django.utils import timezone
+from apps.policies.selectors import trading_state
+from apps.trades.services import orders
+call_command("halt", reason="Put back from a backup.")
+came_to = orders.execute(order_id="{order_id}", clock=timezone.now)
+print("put back:", trading_state(None), came_to)
+"""
+    with server.put_back() as restored:
+        assert server.manage("shell", "-c", halts_then_sends, at=restored) == 0, server.managed
+    assert server.managed.rstrip().endswith("put back: HALTED CANCELED"), server.managed
+    assert server.venue_orders(asked["client_order_id"]) == 0
+    worker.send(signal.SIGCONT)
+
+
 def test_a_message_that_was_lost_is_found_by_the_sweep(server: Server, program: Program, approver: Person) -> None:
     server.services["worker-execution"].stop()
     asked = program.propose(quantity())
