@@ -199,9 +199,12 @@ class AlarmAdmin(ReadOnlyAdmin[Alarm]):
 
     @admin.display(description="how it got out")
     def deliveries(self, alarm: Alarm) -> str:
-        rows = Delivery.objects.filter(notice__alarm=alarm).order_by("-id")[:DELIVERIES_SHOWN]
-        lines = ((words.clock(row.sent_at), row.get_channel_display(), row.answer) for row in rows)
-        return format_html_join("", "<div>{} by {}: {}</div>", lines) or "It has not got out yet."
+        newest = Delivery.objects.filter(notice__alarm=alarm).select_related("notice").order_by("-id")
+        lines = (
+            (words.clock(row.sent_at), row.notice.get_says_display(), row.get_channel_display(), row.answer)
+            for row in newest[:DELIVERIES_SHOWN]
+        )
+        return format_html_join("", "<div>{}, that it is {}, by {}: {}</div>", lines) or "It has not got out yet."
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.acknowledge_view)
@@ -239,15 +242,15 @@ class AlarmAdmin(ReadOnlyAdmin[Alarm]):
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin[Delivery]):
-    list_display = ["sent_at", "alarm", "number", "channel", "attempt", "delivered", "answer"]
+    list_display = ["sent_at", "alarm", "number", "says", "channel", "attempt", "delivered", "answer"]
     list_filter = ["channel", "delivered"]
     list_select_related = ["notice__alarm"]
     search_fields = ["=notice__alarm__code", "=notice__alarm__subject"]
     search_help_text = "A whole code or subject of an alarm"
     ordering = ["-id"]
     sortable_by = ["sent_at"]
-    fields = ["alarm", "number", "channel", "attempt", "sent_at", "answered_at", "delivered", "answer", "key"]
-    readonly_fields = ["alarm", "number", "key"]
+    fields = ["alarm", "number", "says", "channel", "attempt", "sent_at", "answered_at", "delivered", "answer", "key"]
+    readonly_fields = ["alarm", "number", "says", "key"]
 
     @admin.display(description="alarm")
     def alarm(self, delivery: Delivery) -> str:
@@ -258,6 +261,10 @@ class DeliveryAdmin(ReadOnlyAdmin[Delivery]):
     @admin.display(description="telling")
     def number(self, delivery: Delivery) -> int:
         return delivery.notice.number
+
+    @admin.display(description="that it is")
+    def says(self, delivery: Delivery) -> str:
+        return delivery.notice.get_says_display()
 
     @admin.display(description="id to the receiver")
     def key(self, delivery: Delivery) -> str:

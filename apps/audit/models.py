@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from apps.audit.types import ActorKind, Channel, NoticeState
+from apps.audit.types import ActorKind, Channel, NoticeState, Says
 
 HASH_CHARS = 64
 STREAM_CHARS_MAX = 120
@@ -136,12 +136,17 @@ class Alarm(models.Model):
 class Notice(models.Model):
     """One telling of an alarm by one channel: owed until it got out, or until that is of no use any more.
 
+    `says` is what it tells: that the alarm is open, was acknowledged, or is over.
+
     `key` names it to the receiver, the same at every attempt. `next_at` is when it may be tried (again).
     """
 
     id = models.BigAutoField(primary_key=True)
     alarm = models.ForeignKey(Alarm, on_delete=models.PROTECT, related_name="notices")
     number = models.PositiveIntegerField()
+    says = models.CharField(
+        max_length=12, choices=[(item.value, item.value.lower()) for item in Says], default=Says.OPEN.value
+    )
     channel = models.CharField(max_length=10, choices=[(item.value, item.value.lower()) for item in Channel])
     key = models.UUIDField(unique=True)
     state = models.CharField(

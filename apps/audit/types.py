@@ -77,6 +77,14 @@ class NoticeState(StrEnum):
     MOOT = "MOOT"
 
 
+class Says(StrEnum):
+    """What a telling says of an alarm: that it is open, that somebody has acknowledged it, that it is over."""
+
+    OPEN = "OPEN"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    OVER = "OVER"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """Something unresolved since `since`, which is an alarm once that is longer ago than `bound_s` seconds.
@@ -125,7 +133,10 @@ class Telling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What people are told of an alarm, for the `number`-th time. `key` names this telling by this channel."""
+    """What people are told of an alarm, for the `number`-th time. `key` names this telling by this channel.
+
+    `at` is since when it is as it `says`; `by` is who acknowledged it, "" for what else it says.
+    """
 
     key: UUID
     number: int
@@ -137,6 +148,9 @@ class Message:
     extent: int
     since: datetime
     environment: str
+    says: Says
+    at: datetime
+    by: str
 
 
 @dataclass(frozen=True, slots=True)

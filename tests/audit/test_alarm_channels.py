@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from apps.audit.models import Alarm, Delivery
 from apps.audit.rules import webhooks
 from apps.audit.services import alarms, channels, notices, webhook
 from apps.audit.services.mail import Mail
-from apps.audit.types import Message
+from apps.audit.types import Message, Says
 from tests.audit.receivers import MailReceiver, WebReceiver, running
 
 SECRET = "0123456789abcdef" * 3
@@ -57,6 +58,9 @@ def message(now: datetime) -> Message:
         extent=1,
         since=now,
         environment="test",
+        says=Says.OPEN,
+        at=now,
+        by="",
     )
 
 
@@ -68,6 +72,14 @@ def documented() -> Callable[[str, bytes, str, float], bool]:
     names: dict[str, Any] = {}
     exec(found.group(1), names)  # noqa: S102  our own page
     return names["is_genuine"]  # type: ignore[no-any-return]
+
+
+def documented_body() -> dict[str, Any]:
+    """The object that docs/alarms.md shows."""
+    page = (ROOT / "docs" / "alarms.md").read_text(encoding="utf-8")
+    found = re.search(r"^    (\{.*?\})$", page, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return json.loads(found.group(1))  # type: ignore[no-any-return]
 
 
 class TestWebhook:
@@ -87,6 +99,15 @@ class TestWebhook:
         assert path == "/alarms?for=desk"
         assert headers["aika-alarm-id"] == json.loads(body)["id"] == str(message.key)
         assert json.loads(body)["message"] == message.message
+        assert set(json.loads(body)) == set(documented_body()), "docs/alarms.md shows every name"
+
+    @pytest.mark.parametrize("says", [Says.ACKNOWLEDGED, Says.OVER])
+    def test_the_end_of_it_is_said_as_docs_alarms_shows(
+        self, web: WebReceiver, message: Message, now: datetime, says: Says
+    ) -> None:
+        assert webhook.Webhook().send(replace(message, says=says, by="Mara"), now=now).delivered
+        body = json.loads(web.got[0][2])
+        assert (body["state"], body["by"], body["at"]) == (says.value, "Mara", "2026-03-02T14:46:00.000000Z")
 
     def test_a_redirect_is_not_followed(self, web: WebReceiver, message: Message, now: datetime) -> None:
         web.status, web.location = 307, web.url.replace("alarms", "elsewhere")
@@ -207,6 +228,22 @@ class TestMail:
         assert got["Bcc"] is None, "a line break in a venue's text adds no header"
         text = got.get_content()
         assert "What to do: Wait." in text and "since 14:46 UTC" in text
+
+    @pytest.mark.parametrize(
+        ("says", "by", "subject", "text"),
+        [
+            (Says.ACKNOWLEDGED, "Mara", "(acknowledged by Mara)", "Mara acknowledged it, 14:46 UTC. It is still open"),
+            (Says.OVER, "", "(over)", "It is over, 14:46 UTC."),
+        ],
+    )
+    def test_a_mail_says_how_it_ended(
+        self, post: MailReceiver, message: Message, now: datetime, says: Says, by: str, subject: str, text: str
+    ) -> None:
+        assert Mail().send(replace(message, says=says, by=by), now=now).delivered
+        ((_, got),) = post.mails
+        assert subject in got["Subject"] and "told" not in got["Subject"]
+        assert text in got.get_content()
+        assert ("What to do" in got.get_content()) == (says is not Says.OVER)
 
     def test_a_server_that_refuses_or_is_away_is_no_delivery(
         self, post: MailReceiver, message: Message, now: datetime, settings: Any

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from apps.audit.models import Alarm, Delivery, Notice
 from apps.audit.services import alarms, channels, notices
-from apps.audit.types import Actor, ActorKind, Channel, Standing
+from apps.audit.types import Actor, ActorKind, Channel, Says, Standing
 from tests.factories.alarms import Receiver
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +49,7 @@ def test_acknowledged_it_is_told_no_more(alarm: Alarm, now: datetime) -> None:
     receiver = Receiver()
     assert tell(now, receiver) == 1
     alarms.acknowledge(alarm_id=alarm.pk, actor=PERSON, now=now)
+    assert tell(now, receiver) == 1, "that it is acknowledged"
     assert tell(after(now, 100_000), receiver) == 0
 
 
@@ -56,10 +57,64 @@ def test_over_it_is_told_no_more_and_comes_back_as_a_new_one(alarm: Alarm, now: 
     receiver = Receiver()
     tell(now, receiver)
     alarms.clear_alarm(code=alarm.code, subject=alarm.subject, now=now)
+    assert tell(now, receiver) == 1, "that it is over"
     assert tell(after(now, 100_000), receiver) == 0
     alarms.raise_alarm(code=alarm.code, subject=alarm.subject, message="Again.", now=now)
     assert tell(after(now, 100_000), receiver) == 1
-    assert [message.number for message in receiver.heard] == [1, 1]
+    assert [message.number for message in receiver.heard] == [1, 2, 1]
+
+
+def test_whoever_heard_of_it_hears_once_who_acknowledged_it_and_once_that_it_is_over(
+    alarm: Alarm, now: datetime
+) -> None:
+    receiver, seen_at, over_at = Receiver(), after(now, 20), after(now, 400)
+    tell(now, receiver)
+    alarms.acknowledge(alarm_id=alarm.pk, actor=PERSON, now=seen_at)
+    told_at = [second for second in range(20, 400, 10) if tell(after(now, second), receiver)]
+    alarms.clear_alarm(code=alarm.code, subject=alarm.subject, now=over_at)
+    assert not alarms.clear_alarm(code=alarm.code, subject=alarm.subject, now=over_at)
+    told_at += [second for second in range(400, 4000, 10) if tell(after(now, second), receiver)]
+    assert told_at == [20, 400]
+    assert [(said.says, said.at, said.by) for said in receiver.heard] == [
+        (Says.OPEN, now, ""),
+        (Says.ACKNOWLEDGED, seen_at, "Mara Lind"),
+        (Says.OVER, over_at, ""),
+    ]
+    assert len({said.key for said in receiver.heard}) == 3
+
+
+def test_who_never_heard_of_it_hears_of_no_end(alarm: Alarm, now: datetime) -> None:
+    """Opened and over between two sweeps; and a channel that stood still at another notice before this one's turn."""
+    web, mail = Receiver(), Receiver(Channel.EMAIL, up=False)
+    passing = alarms.raise_alarm(code="FILLS_DIFFER", subject="order:1", message="They differ.", now=now)
+    alarms.clear_alarm(code=passing.code, subject=passing.subject, now=now)
+    tell(now, web, mail)
+    queued = alarms.raise_alarm(code="ORDER_UNKNOWN", subject="order:2", message="No answer.", now=now)
+    tell(after(now, 1), web, mail)
+    alarms.clear_alarm(code=queued.code, subject=queued.subject, now=after(now, 2))
+    mail.up = True
+    tell(after(now, 10), web, mail)
+    assert [(said.subject, said.says) for said in web.heard] == [
+        ("order:1", Says.OPEN),
+        ("order:2", Says.OPEN),
+        ("order:2", Says.OVER),
+    ]
+    assert [(said.subject, said.says) for said in mail.heard] == [("order:1", Says.OPEN)]
+
+
+def test_an_attempt_that_failed_may_have_been_heard_so_its_end_is_told(alarm: Alarm, now: datetime) -> None:
+    """The end waits for the attempt that may be under way, and for nothing that came before it."""
+    receiver = Receiver(up=False)
+    tell(now, receiver)
+    alarms.acknowledge(alarm_id=alarm.pk, actor=PERSON, now=now)
+    alarms.clear_alarm(code=alarm.code, subject=alarm.subject, now=after(now, 1))
+    receiver.up = True
+    assert tell(after(now, 9), receiver) == 0
+    assert tell(after(now, 10), receiver) == 1
+    assert tell(after(now, 100_000), receiver) == 0
+    assert [said.says for said in receiver.heard] == [Says.OVER]
+    rows = Notice.objects.order_by("number").values_list("says", "state")
+    assert list(rows) == [("OPEN", "MOOT"), ("ACKNOWLEDGED", "MOOT"), ("OVER", "DELIVERED")]
 
 
 def test_a_channel_that_fails_waits_and_keeps_no_other_waiting(alarm: Alarm, now: datetime) -> None:
@@ -144,10 +199,15 @@ def test_what_grew_is_told_anew_though_somebody_had_acknowledged_it(now: datetim
     tell(later, receiver)
     alarms.acknowledge(alarm_id=Alarm.objects.get().pk, actor=PERSON, now=later)
     alarms.settle(standing=[item(9)], now=later, resumed_at=None)
+    assert tell(later, receiver) == 1, "that it is acknowledged"
     assert tell(later, receiver) == 0
     alarms.settle(standing=[item(10)], now=later, resumed_at=None)
     assert tell(later, receiver) == 1
-    assert [message.message for message in receiver.heard] == ["5 events.", "10 events."]
+    assert [(said.says, said.message) for said in receiver.heard] == [
+        (Says.OPEN, "5 events."),
+        (Says.ACKNOWLEDGED, "5 events."),
+        (Says.OPEN, "10 events."),
+    ]
     assert Alarm.objects.get().acknowledged_by == ""
 
 
@@ -162,12 +222,26 @@ def test_the_log_has_one_line_that_a_machine_reads(now: datetime, caplog: pytest
     assert (said["code"], said["message"], said["told"]) == ("FILLS_DIFFER", "One\nERROR forged", 1)
 
 
+def test_the_end_is_a_line_in_the_log_that_is_no_error(
+    alarm: Alarm, now: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    tell(now, channels.LOG)
+    alarms.clear_alarm(code=alarm.code, subject=alarm.subject, now=after(now, 5))
+    with caplog.at_level(logging.INFO, logger="aika.alarms"):
+        tell(after(now, 5), channels.LOG)
+    record = caplog.records[-1]
+    said = json.loads(record.getMessage().removeprefix("ALARM "))
+    assert record.levelname == "INFO"
+    assert (said["code"], said["state"], said["at"]) == ("ORDER_UNKNOWN", "OVER", "2026-03-02T14:46:05.000000Z")
+
+
 def test_what_was_sent_is_never_changed(alarm: Alarm, now: datetime) -> None:
     tell(now, Receiver())
     for attempt in (
         lambda: Delivery.objects.update(answer="200"),
         lambda: Delivery.objects.get().delete(),
         lambda: Notice.objects.update(state="OWED"),
+        lambda: Notice.objects.update(says="OVER"),
         lambda: Notice.objects.get().delete(),
     ):
         with pytest.raises(IntegrityError), transaction.atomic():

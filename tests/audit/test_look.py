@@ -165,7 +165,7 @@ def test_an_alarm_says_what_to_do_and_how_it_got_out(alarm: Alarm, approver: Any
     notices.send_owed(senders=[webhook], clock=lambda: now)
     shown = client.get(page).content.decode()
     assert "Do not place it again by other ways." in shown
-    assert "14:46:00 UTC by webhook: 503" in shown
+    assert "14:46:00 UTC, that it is open, by webhook: 503" in shown
     rows = client.get(reverse("admin:audit_delivery_changelist")).content.decode()
     assert page in rows and "503" in rows
     row = Delivery.objects.get()

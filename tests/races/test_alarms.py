@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.audit.models import Alarm, Delivery, Notice
 from apps.audit.services import alarms, notices, pulses
-from apps.audit.types import Actor, ActorKind
+from apps.audit.types import Actor, ActorKind, Says
 from tests.factories.alarms import Receiver, swept
 from tests.races.conftest import meet_after, together
 
@@ -61,12 +61,26 @@ def test_whole_sweeps_at_once_open_and_tell_once(transactional_db: None) -> None
     assert len(told) == len(set(told)) == Alarm.objects.filter(cleared_at=None).count()
 
 
+@pytest.mark.parametrize("_", range(5))
+def test_over_in_the_same_moment_whoever_heard_of_it_hears_the_end_once(transactional_db: None, _: int) -> None:
+    alarm, receiver = raised(), Receiver()
+    now = timezone.now()
+    over = partial(alarms.clear_alarm, code=alarm.code, subject=alarm.subject, now=now)
+    together([partial(tell, receiver, now), over, over, partial(tell, receiver, now)])
+    for wait_s in (60, 120, 86_400):
+        tell(receiver, now + timedelta(seconds=wait_s))
+    assert [message.says for message in receiver.heard] in ([], [Says.OPEN, Says.OVER])
+
+
 def test_acknowledged_in_the_same_moment_it_is_told_at_most_once_more(transactional_db: None) -> None:
     alarm, receiver = raised(), Receiver()
     now = timezone.now()
     seen = partial(alarms.acknowledge, alarm_id=alarm.pk, actor=PERSON, now=now)
     together([partial(tell, receiver, now), seen, partial(tell, receiver, now)])
-    assert len(receiver.heard) <= 1
+    assert len([message for message in receiver.heard if message.says is Says.OPEN]) <= 1
+    heard = bool(receiver.heard)
+    tell(receiver, now + timedelta(minutes=1))
     assert tell(receiver, now + timedelta(days=1)) == 0
+    assert [message.says for message in receiver.heard] == [Says.OPEN, Says.ACKNOWLEDGED] * heard
     alarm.refresh_from_db()
     assert alarm.acknowledged_by == "Mara Lind"

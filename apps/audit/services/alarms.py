@@ -11,8 +11,8 @@ from django.db import IntegrityError, transaction
 
 from apps.audit.models import MESSAGE_CHARS_MAX, Alarm
 from apps.audit.rules import alarms as rules
-from apps.audit.services import events
-from apps.audit.types import Actor, OpenAlarm, Settlement, Standing
+from apps.audit.services import events, notices
+from apps.audit.types import Actor, OpenAlarm, Says, Settlement, Standing
 from apps.common.alarm_kinds import SWEPT
 from apps.common.errors import Conflict, NotFound
 
@@ -54,7 +54,7 @@ def raise_alarm(*, code: str, subject: str, message: str, now: datetime, extent:
 
 
 def clear_alarm(*, code: str, subject: str, now: datetime) -> bool:
-    """Closes the open alarm of this code and subject; False when there was none."""
+    """Closes the open alarm of this code and subject, and owes that to whoever heard of it; False when none was."""
     with transaction.atomic():
         alarm = Alarm.objects.select_for_update().filter(code=code, subject=subject, cleared_at=None).first()
         if alarm is None:
@@ -62,6 +62,7 @@ def clear_alarm(*, code: str, subject: str, now: datetime) -> bool:
         alarm.cleared_at = now
         alarm.save(update_fields=["cleared_at"])
         _record(alarm, kind="alarm.cleared", actor=ALARMS, now=now)
+        notices.owe_ending(alarm, Says.OVER, now=now)
         return True
 
 
@@ -78,6 +79,7 @@ def acknowledge(*, alarm_id: int, actor: Actor, now: datetime) -> Alarm:
         alarm.acknowledged_by, alarm.acknowledged_at = actor.name, now
         alarm.save(update_fields=["acknowledged_by", "acknowledged_at"])
         _record(alarm, kind="alarm.acknowledged", actor=actor, now=now)
+        notices.owe_ending(alarm, Says.ACKNOWLEDGED, now=now)
         return alarm
 
 

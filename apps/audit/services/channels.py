@@ -11,7 +11,7 @@ from apps.audit.services.mail import Mail
 from apps.audit.services.messages import as_json
 from apps.audit.services.notices import Sender
 from apps.audit.services.webhook import Webhook
-from apps.audit.types import Answer, Channel, Message
+from apps.audit.types import Answer, Channel, Message, Says
 
 logger = logging.getLogger("aika.alarms")
 
@@ -27,13 +27,14 @@ def configured() -> tuple[Sender, ...]:
 
 
 class LogLine:
-    """One line of JSON at the level of an error. Line breaks of a message are escaped, so it stays one line."""
+    """One line of JSON, an error while the alarm is open. Line breaks of a message are escaped: it stays one line."""
 
     channel = Channel.LOG
 
     def send(self, message: Message, *, now: datetime) -> Answer:
         """Written, as far as this process can tell."""
-        logger.error("ALARM %s", json.dumps(as_json(message), ensure_ascii=True))
+        level = logging.ERROR if message.says is Says.OPEN else logging.INFO
+        logger.log(level, "ALARM %s", json.dumps(as_json(message), ensure_ascii=True))
         return Answer(True, "written")
 
 

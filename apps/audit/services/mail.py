@@ -6,7 +6,7 @@ from datetime import datetime
 from django.conf import settings
 from django.core.mail import EmailMessage
 
-from apps.audit.types import Answer, Channel, Message
+from apps.audit.types import Answer, Channel, Message, Says
 from apps.common.words import moment
 
 SUBJECT_CHARS_MAX = 120
@@ -37,20 +37,30 @@ class Mail:
 
 
 def _subject(message: Message) -> str:
-    again = f" (told {message.number} times)" if message.number > 1 else ""
-    text = " ".join(f"[Aika] {message.code}{again}: {message.message}".split())
+    stands = {
+        Says.OPEN: f" (told {message.number} times)" if message.number > 1 else "",
+        Says.ACKNOWLEDGED: f" (acknowledged by {message.by})",
+        Says.OVER: " (over)",
+    }
+    text = " ".join(f"[Aika] {message.code}{stands[message.says]}: {message.message}".split())
     return text if len(text) <= SUBJECT_CHARS_MAX else text[: SUBJECT_CHARS_MAX - 1] + "…"
 
 
 def _body(message: Message, now: datetime) -> str:
+    at = moment(message.at, now)
+    ends = {
+        Says.OPEN: "It is sent again until somebody acknowledges it in the console, under Alarms.",
+        Says.ACKNOWLEDGED: f"{message.by} acknowledged it, {at}. It is still open; you hear once more when it is over.",
+        Says.OVER: f"It is over, {at}. Nothing is to be done any more.",
+    }
     return "\n".join(
         (
             message.message,
             "",
             f"What it means: {message.means}" if message.means else "",
-            f"What to do: {message.do}" if message.do else "",
+            f"What to do: {message.do}" if message.do and message.says is not Says.OVER else "",
             "",
             f"{message.code} of {message.subject}, since {moment(message.since, now)}, {message.environment}.",
-            "It is sent again until somebody acknowledges it in the console, under Alarms.",
+            ends[message.says],
         )
     )

@@ -17,5 +17,8 @@ def as_json(message: Message) -> dict[str, object]:
         "extent": message.extent,
         "since": instant_text(message.since),
         "told": message.number,
+        "state": message.says.value,
+        "at": instant_text(message.at),
+        "by": message.by,
         "environment": message.environment,
     }

@@ -1,17 +1,18 @@
 """Telling people of alarms: who is told is written down first, then told outside any transaction, then recorded.
 
-An alarm is told when it opens, and again after ever longer waits until somebody acknowledges it. Each telling owes
+An alarm is told when it opens, and again after ever longer waits until somebody acknowledges it. Whoever may have heard
+of it is told once that somebody has acknowledged it, and once that it is over. Each telling owes
 one notice to each channel; whoever changes the row from one state to the next has the turn, so that of two sweeps one
 tells. A process that dies between telling and recording is followed by another that tells again, under the same key:
 receivers hear of each notice at least once.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
@@ -19,7 +20,7 @@ from django.db.models import F, Q
 
 from apps.audit.models import Alarm, Delivery, Notice
 from apps.audit.rules import alarms as rules
-from apps.audit.types import Answer, Channel, Message, NoticeState
+from apps.audit.types import Answer, Channel, Message, NoticeState, Says
 from apps.common.alarm_kinds import ALARM_KINDS
 
 ALARMS_PER_SWEEP: Final = 200
@@ -73,12 +74,31 @@ def _tell(alarm: Alarm, channels: Sequence[Channel], now: datetime) -> bool:
         if mine != 1:
             return False  # another sweep tells it, or somebody has just acknowledged it
         Notice.objects.filter(alarm=alarm, state=NoticeState.OWED).update(state=NoticeState.SUPERSEDED)
-        last = Notice.objects.filter(alarm=alarm).order_by("-number").values_list("number", flat=True).first() or 0
-        Notice.objects.bulk_create(
-            Notice(alarm=alarm, number=last + 1, channel=channel, key=uuid4(), next_at=now, owed_since=now)
-            for channel in channels
-        )
+        _owe(alarm, Says.OPEN, dict.fromkeys(channels, now), now)
     return True
+
+
+def owe_ending(alarm: Alarm, says: Says, *, now: datetime) -> None:
+    """Each channel by which people may have heard of this alarm owes them once that it is acknowledged, or over.
+
+    Call it in the transaction that makes it so, with the alarm's row locked. What never left is dropped with it.
+    """
+    told = Notice.objects.filter(alarm=alarm)
+    told.filter(state=NoticeState.OWED, attempts=0).update(state=NoticeState.MOOT)
+    due: dict[Channel, datetime] = {}
+    for channel, state, next_at in told.filter(attempts__gt=0).values_list("channel", "state", "next_at"):
+        # One that is under way arrives first; one that failed may have been heard all the same.
+        at = min(max(next_at, now), now + IN_HAND) if state == NoticeState.OWED else now
+        due[Channel(channel)] = max(at, due.get(Channel(channel), now))
+    _owe(alarm, says, due, now)
+
+
+def _owe(alarm: Alarm, says: Says, due: Mapping[Channel, datetime], now: datetime) -> None:
+    last = Notice.objects.filter(alarm=alarm).order_by("-number").values_list("number", flat=True).first() or 0
+    Notice.objects.bulk_create(
+        Notice(alarm=alarm, number=last + 1, says=says, channel=channel, key=uuid4(), next_at=next_at, owed_since=now)
+        for channel, next_at in due.items()
+    )
 
 
 def send_owed(*, senders: Sequence[Sender], clock: Clock) -> int:
@@ -92,8 +112,10 @@ def send_owed(*, senders: Sequence[Sender], clock: Clock) -> int:
 
 
 def _drop_useless(channels: Sequence[Channel]) -> None:
-    """What nobody needs to hear any more, or what has no way to go: over, acknowledged, or a channel taken away."""
-    useless = Q(alarm__cleared_at__isnull=False) | Q(alarm__acknowledged_at__isnull=False) | ~Q(channel__in=channels)
+    """What nobody needs to hear any more, or what has no way to go: overtaken by what came after, or a channel gone."""
+    is_over, is_seen = Q(alarm__cleared_at__isnull=False), Q(alarm__acknowledged_at__isnull=False)
+    overtaken = Q(says=Says.OPEN) & (is_over | is_seen) | Q(says=Says.ACKNOWLEDGED) & (is_over | ~is_seen)
+    useless = overtaken | ~Q(channel__in=channels)
     ids = list(Notice.objects.filter(useless, state=NoticeState.OWED).values_list("pk", flat=True)[:1000])
     Notice.objects.filter(pk__in=ids, state=NoticeState.OWED).update(state=NoticeState.MOOT)
 
@@ -128,14 +150,15 @@ def _take(notice_id: int, now: datetime) -> _Turn | None:
     )
     if mine != 1:
         return None
-    return _Turn(notice_id, notice.attempts + 1, _message(notice.alarm, notice.key, notice.number))
+    return _Turn(notice_id, notice.attempts + 1, _message(notice.alarm, notice))
 
 
-def _message(alarm: Alarm, key: UUID, number: int) -> Message:
+def _message(alarm: Alarm, notice: Notice) -> Message:
     kind = ALARM_KINDS.get(alarm.code)
+    says = Says(notice.says)
     return Message(
-        key=key,
-        number=number,
+        key=notice.key,
+        number=notice.number,
         code=alarm.code,
         subject=alarm.subject,
         message=alarm.message,
@@ -144,6 +167,9 @@ def _message(alarm: Alarm, key: UUID, number: int) -> Message:
         extent=alarm.extent,
         since=alarm.since,
         environment=settings.ENVIRONMENT,
+        says=says,
+        at=alarm.since if says is Says.OPEN else notice.owed_since,
+        by=alarm.acknowledged_by if says is Says.ACKNOWLEDGED else "",
     )
 
 
