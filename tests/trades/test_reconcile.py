@@ -17,6 +17,7 @@ from apps.connectors.services import venue
 from apps.policies.selectors import trading_state
 from apps.trades.models import Difference, Fill, Order, Proposal, ReconciliationRun
 from apps.trades.selectors.reconciliation import last_run
+from apps.trades.services import differences
 from apps.trades.services.reconciliation import runs
 from apps.trades.services.reconciliation.runs import Report
 from apps.trades.types import DifferenceKind, OrderState, RunOutcome, RunTrigger
@@ -305,6 +306,21 @@ class TestCommand:
         assert len(sent(paper)) == requests
         assert paper.order_of(proposal).state == OrderState.ACCEPTED
         assert paper.order_of(lost).state == OrderState.UNKNOWN
+
+    def test_it_exits_1_until_a_person_has_said_what_every_difference_was(self, paper: PaperDesk) -> None:
+        self.run()
+        place(paper, "by-hand")
+
+        def said() -> tuple[int, str, int, int]:
+            code, text = self.run("--json")
+            (report,) = json.loads(text)
+            return code, report["outcome"], len(report["findings"]), report["differences_open"]
+
+        assert said() == (1, "DIFFERENCES", 1, 1)
+        assert said() == (1, "DIFFERENCES", 1, 1), "nobody has said what it was"
+        row = Difference.objects.get(settled_at=None)
+        differences.settle(difference_id=row.pk, person=paper.risk, reason="By hand.", now=timezone.now())
+        assert said() == (0, "CLEAN", 0, 0)
 
     def test_since(self, paper: PaperDesk) -> None:
         since = (timezone.now() - timedelta(days=3)).isoformat()

@@ -26,7 +26,8 @@ EXIT_CODES = {
 class Command(LongCommand):
     help = (
         "Compare connections with their venues: orders, fills, balances. Exit code 0: nothing differs; 1: differences"
-        " are kept, or orders of unknown fate are left; 2: not everything could be read."
+        " were found now or still wait for a person, or orders of unknown fate are left; 2: not everything could be"
+        " read. Of several connections the worst counts. docs/trading-state.md says what --json has."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -92,6 +93,7 @@ def _record(report: Report) -> dict[str, Any]:
         "since": report.since.isoformat(),
         "until": report.until.isoformat(),
         "counts": report.counts,
+        "differences_open": report.differences_open,
         "run": str(report.run_id) if report.run_id else None,
         "findings": [
             {

@@ -38,7 +38,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What one pass found. `run_id` is None for a rehearsal."""
+    """What one pass found. `run_id` is None for a rehearsal. `differences_open` is how many of the connection wait for
+    a person after it, those of earlier passes included."""
 
     connection: str
     outcome: RunOutcome
@@ -49,6 +50,7 @@ class Report:
     reason_code: str
     reason: str
     run_id: UUID | None
+    differences_open: int
 
 
 def reconcile(
@@ -290,4 +292,5 @@ def _report(
         reason_code=code,
         reason=reason,
         run_id=None if run._state.adding else run.pk,
+        differences_open=selectors.open_differences(connection.pk),
     )
