@@ -347,6 +347,18 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PREPROCESSING_HOOKS": ["apps.trades.api.hook_schema.with_hooks"],
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {
+            "hook_signature": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "Aika-Signature",
+                "description": "`t=SECONDS,v1=HMAC`: HMAC-SHA256 in hex, under the hook's secret, over the seconds "
+                "since 1970, a full stop and the body.",
+            }
+        }
+    },
     "POSTPROCESSING_HOOKS": [],  # enums stay where they are: names for them would change with every new one
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

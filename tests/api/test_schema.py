@@ -20,15 +20,20 @@ from apps.connectors.selectors import market_of
 from apps.connectors.types import Candle
 from apps.quotes.rules.candles import Source
 from apps.quotes.services.candles import keep_candles
+from apps.trades.api import hooks as hooks_door
 from tests.api.conftest import Caller
 from tests.factories.desk import PaperDesk
 from tests.factories.lessons import LessonFactory
 from tests.factories.soft_key import SoftKey
+from tests.hooks.conftest import make_sender
 
 Make = Callable[..., dict[str, Any]]
 
 # Answered without a word in the schema: the schema itself, its page, and the route for what is not there.
 UNSPOKEN = {"v1/schema", "v1/docs", ""}
+# The one door outside /api/ that programs use, and how they prove themselves there.
+HOOK = "hooks/<slug:name>"
+HOOK_PROOFS: list[dict[str, Any]] = [{"hook_signature": []}, {}]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +63,8 @@ def test_every_address_is_in_the_schema(schema: dict[str, Any]) -> None:
         children = getattr(entry, "url_patterns", None)
         routes |= {f"{entry.pattern}{child.pattern}" for child in children} if children else {str(entry.pattern)}
     described = {re.sub(r"<str:(\w+)>", r"{\1}", f"/api/{route}") for route in routes - UNSPOKEN}
-    assert set(schema["paths"]) == described
+    assert HOOK in {str(entry.pattern) for entry in get_resolver().url_patterns}
+    assert set(schema["paths"]) == described | {"/hooks/{name}"}
 
 
 def test_every_operation_says_how_it_refuses(schema: dict[str, Any]) -> None:
@@ -71,7 +77,9 @@ def test_every_operation_says_how_it_refuses(schema: dict[str, Any]) -> None:
         for status, answer in answers.items():
             (kind,) = answer["content"]
             assert kind == (PROBLEM_TYPE if int(status) >= 400 else "application/json"), (name, status)
-        assert operation["security"] == [{"api_key": []}, {"session": []}], name
+        is_hook = name == "POST /hooks/{name}"
+        assert operation["security"] == (HOOK_PROOFS if is_hook else [{"api_key": []}, {"session": []}]), name
+    assert schema["components"]["securitySchemes"]["hook_signature"]["name"] == hooks_door.SIGNATURE
 
 
 def test_no_field_is_unspoken_and_no_decimal_a_number(schema: dict[str, Any]) -> None:
@@ -155,6 +163,8 @@ def test_answers_of_real_rows_are_what_the_schema_says(
     story = keep("GET /api/v1/trades/proposals/{proposal_id}", bot.get(f"/trades/proposals/{sold['id']}"))
     assert story["outcome"]["pnl"] is not None
     keep("GET /api/v1/trades/proposals", bot.get("/trades/proposals"))
+    sender = make_sender(paper)
+    keep("POST /hooks/{name}", sender.send())
     keep("GET /api/v1/positions", bot.get("/positions"))
     keep("GET /api/v1/connectors", bot.get("/connectors"))
     keep("GET /api/v1/policies", bot.get("/policies"))
@@ -236,6 +246,7 @@ def test_generated_requests_meet_only_what_the_schema_says(
     SoftKey().belongs_to(paper.approver)  # whoever has none is refused a challenge
     session, token = client.cookies[settings.SESSION_COOKIE_NAME].value, "a" * 32
     program = {"Authorization": paper.authorization}
+    charting = make_sender(paper, "body_secret")
     person = {"X-CSRFToken": token}
     cookies = {settings.SESSION_COOKIE_NAME: session, settings.CSRF_COOKIE_NAME: token}
     rates = dict(api_settings.DEFAULT_THROTTLE_RATES)
@@ -260,6 +271,11 @@ def test_generated_requests_meet_only_what_the_schema_says(
                 # Towards what is there: generated names and ids alone would only ever be unknown.
                 if "proposal_id" in (case.path_parameters or {}):
                     case.path_parameters["proposal_id"] = waiting["id"]
+                if case.operation.path == "/hooks/{name}":
+                    case.path_parameters["name"] = charting.hook.name
+                    case.headers.pop("Aika-Signature", None)
+                    if isinstance(case.body, dict):  # a call may also come without a body
+                        case.body = {**charting.payload, **case.body, "secret": charting.secret}
                 for known in (case.body, case.query):
                     if isinstance(known, dict):
                         known.update({name: value for name, value in there.items() if name in known})
@@ -288,4 +304,5 @@ def test_generated_requests_meet_only_what_the_schema_says(
     assert set(met) == set(operations(Client().get("/api/v1/schema").json()))
     answered = set().union(*met.values())
     assert answered >= {200, 400, 409}
+    assert 201 in met["POST /hooks/{name}"]
     assert not answered & {401, 403}

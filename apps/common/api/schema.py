@@ -65,12 +65,14 @@ def documented(
     operation: str,
     summary: str,
     answers: Mapping[int, type[Shape]],
-    body: type[Body] | None = None,
+    body: type[Body] | Schema | None = None,
     problems: Sequence[int] = (),
+    proofs: Sequence[Mapping[str, Sequence[str]]] | None = None,
     parameters: Sequence[OpenApiParameter] = (),
     tag: str,
 ) -> Callable[[View], View]:
-    """Describe one method of a view. `problems` are the refusals of its own, besides those any operation has."""
+    """Describe one method of a view. `problems` are the refusals of its own, besides those any operation has; `proofs`
+    is how a caller shows who it is, where that is not by key or session."""
     codes = sorted({*ALWAYS, *problems, *(WITH_BODY if body is not None else ())})
     responses: dict[Any, Any] = {
         (status, "application/json"): OpenApiResponse(shape, HTTPStatus(status).phrase)
@@ -84,6 +86,8 @@ def documented(
         responses=responses,
         parameters=list(parameters),
         tags=[tag],
+        # Spectacular takes names or whole requirements here, and types the names alone.
+        auth=cast(Any, [dict(proof) for proof in proofs]) if proofs is not None else None,
     )
     return decorate
 
