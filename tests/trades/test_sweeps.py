@@ -28,7 +28,7 @@ def approved(paper: PaperDesk) -> Proposal:
 def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of what goes to the broker, instead of going there."""
     names: list[str] = []
-    monkeypatch.setattr(tasks, "_send", lambda name, arguments: names.append(name))
+    monkeypatch.setattr(tasks, "_send", lambda name, arguments, headers: names.append(name))
     return names
 
 

@@ -66,7 +66,7 @@ def test_policy_approves_in_the_transaction_of_the_proposal(waiving: PaperDesk) 
 def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """What goes to the broker, instead of going there."""
     found: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(publishing, "_send", lambda name, arguments: found.append((name, arguments)))
+    monkeypatch.setattr(publishing, "_send", lambda name, arguments, headers: found.append((name, arguments)))
     return found
 
 
