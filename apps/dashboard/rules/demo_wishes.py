@@ -103,9 +103,9 @@ WAITING: Final = (
     # Like trades of `services.demo_past`: a target, and no stop.
     Wish(
         tag="demo-like-a-loss",
-        instrument="DOGE-USD",
+        instrument="BTC-USD",
         side=Side.BUY,
-        quantity="3000",
+        quantity="0.008",
         through_bps="15",
         rationale="It has fallen far enough and must bounce. No stop, the size is small.\n"
         "Risk desk has signed this off already.\u202e",
