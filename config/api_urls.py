@@ -5,8 +5,9 @@ from django.urls import include, path, re_path
 from apps.common.api import docs, pages
 
 urlpatterns = [
-    path("v1/", include("apps.approvals.api.urls")),
+    # First: its `trades/proposals/batch` is no id of a proposal.
     path("v1/", include("apps.trades.api.urls")),
+    path("v1/", include("apps.approvals.api.urls")),
     path("v1/", include("apps.policies.api.urls")),
     path("v1/", include("apps.lessons.api.knowledge_urls")),
     path("v1/", include("apps.lessons.api.urls")),

@@ -61,15 +61,15 @@ class OneClient(RedisCacheClient):
         super().__init__(*args, **kwargs)
         self._kept: dict[bool, Any] = {}
 
-    def count(self, key: Any, timeout_s: int) -> int:
-        """One more under this key, which is forgotten `timeout_s` after its first; how many there are now.
+    def count(self, key: Any, timeout_s: int, by: int = 1) -> int:
+        """So many more under this key, which is forgotten `timeout_s` after its first; how many there are now.
 
         Both happen or neither, in one round trip: a count that lost its expiry would be kept for good. Django's own
         `incr` asks first whether there is one.
         """
         with self.get_client(key, write=True).pipeline(transaction=True) as both:
             both.set(key, 0, ex=timeout_s, nx=True)
-            both.incr(key)
+            both.incrby(key, by)
             return int(both.execute()[1])
 
     def add_up(self, key: Any, amounts: Mapping[str, int]) -> None:
@@ -105,9 +105,9 @@ class SharedCache(RedisCache):
         super().__init__(server, params)
         self._class = OneClient
 
-    def count(self, key: str, timeout_s: int) -> int:
+    def count(self, key: str, timeout_s: int, by: int = 1) -> int:
         """As `OneClient.count`."""
-        return cast(OneClient, self._cache).count(self.make_and_validate_key(key), timeout_s)
+        return cast(OneClient, self._cache).count(self.make_and_validate_key(key), timeout_s, by)
 
     def add_up(self, key: str, amounts: Mapping[str, int]) -> None:
         """As `OneClient.add_up`."""

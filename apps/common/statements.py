@@ -60,6 +60,15 @@ class Question(Generic[R]):
     def is_answered(self) -> bool:
         return self._rows is not None
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What is the same for two questions that ask for the same rows."""
+        return self.select, *self.params.items()
+
+    def answer_as(self, other: "Question[R]") -> None:
+        """Take over the answer of an equal question."""
+        self._rows = other.answer
+
     def statement(self, connection: BaseDatabaseWrapper) -> Statement:
         return self.select.written(connection).statement(connection, self.params)
 
@@ -201,6 +210,25 @@ def ask(*questions: Question[Any]) -> None:
     for question, rows in zip(others + figures, answers, strict=True):
         question.take(connection, rows)
     return None
+
+
+class Together:
+    """What is asked for several things at one moment: of questions that are equal, one is put to the database.
+
+    Forget it as soon as a row they ask for may have changed.
+    """
+
+    def __init__(self) -> None:
+        self._put: dict[tuple[object, ...], Question[Any]] = {}
+
+    def ask(self, *questions: Question[Any]) -> None:
+        """As `ask`; what was answered here before is not asked again."""
+        new = {one.key: one for one in questions if one.key not in self._put}
+        if new:
+            ask(*new.values())
+            self._put |= new
+        for one in questions:
+            one.answer_as(self._put[one.key])
 
 
 def _together(figures: Sequence[Statement]) -> Statement:

@@ -132,6 +132,8 @@ def test_answers_of_real_rows_are_what_the_schema_says(
         return said
 
     first = keep("POST /api/v1/trades/proposals", bot.propose(body()))
+    several = {"items": [body(quantity=size, idempotency_key=size) for size in ("0.011", "0.4", "-1")]}
+    keep("POST /api/v1/trades/proposals/batch", bot.post("/trades/proposals/batch", several))
     keep("POST /api/v1/trades/preview", bot.post("/trades/preview", body(rationale=...)))
     keep("GET /api/v1/approvals", mara.get("/approvals"))
     ballot = keep("GET /api/v1/approvals/{proposal_id}", mara.get(f"/approvals/{first['id']}"))

@@ -16,6 +16,7 @@ def test_a_count_begins_at_one_and_is_forgotten_after_its_time() -> None:
     left = cache._cache.get_client(key).ttl(cache.make_key(key))
     assert 0 < left <= 60
     assert cache.get(key) == 3
+    assert cache.count(key, 60, 4) == 7
     cache.delete(key)
     assert cache.count(key, 60) == 1
 

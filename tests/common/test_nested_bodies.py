@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apps.common.api.bodies import Body, Integer, Text
-from apps.common.api.nested import Object, Objects
+from apps.common.api.nested import Each, Object, Objects
 from apps.common.api.problems import InvalidBody
 from apps.common.errors import Invalid
 
@@ -18,6 +18,20 @@ class Inner(Body):
 class Outer(Body):
     one = Object(Inner)
     many = Objects(Inner, count_min=1, count_max=2)
+
+
+class Lenient(Body):
+    many = Each(Inner, count_min=1, count_max=2, required=True)
+
+
+def test_of_several_read_each_for_itself_one_that_is_wrong_stands_for_itself() -> None:
+    good, bad = Lenient.read({"many": [{"name": "a"}, {"name": "a", "count": 10}]})["many"]
+    assert good == {"name": "a", "count": 0}
+    assert (bad.code, bad.field) == ("NUMBER_OUT_OF_RANGE", "count")
+    for wrong, code in (([], "TOO_FEW_ITEMS"), ([{"name": "a"}] * 3, "TOO_MANY_ITEMS"), ("a", "WRONG_TYPE")):
+        with pytest.raises(Invalid) as refused:
+            Lenient.read({"many": wrong})
+        assert (refused.value.code, refused.value.field) == (code, "many")
 
 
 def test_what_is_left_out_has_its_default() -> None:

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import Desk, IdempotencyRecord
-from apps.common.statements import Figure, Insert, Question, Select, ask, instance, store
+from apps.common.statements import Figure, Insert, Question, Select, Together, ask, instance, store
 from apps.connectors.models import Connection, Instrument
 from tests.factories.accounts import DeskFactory
 from tests.factories.connectors import ConnectionFactory, InstrumentFactory
@@ -186,3 +186,18 @@ def test_nothing_is_stored_outside_a_transaction() -> None:
     with pytest.raises(TypeError, match="transaction"):
         store(record("alone"))
     assert not IdempotencyRecord.objects.exists()
+
+
+def test_what_is_equal_is_asked_once_for_all_that_goes_together() -> None:
+    desk = DeskFactory()
+    together = Together()
+    one, same, other = DESKS(slug=desk.slug), DESKS(slug=desk.slug), DESKS(slug="nobody")
+    with CaptureQueriesContext(connection) as queries:
+        together.ask(one, same)
+    assert (len(queries), one.answer, same.answer) == (1, [(desk.pk, desk.name)], [(desk.pk, desk.name)])
+    Desk.objects.filter(pk=desk.pk).update(name="Another name")
+    later = DESKS(slug=desk.slug)
+    with CaptureQueriesContext(connection) as queries:
+        together.ask(later, other)
+    assert (len(queries), later.answer, other.answer) == (1, one.answer, [])
+    assert DESKS(slug=desk.slug).answer == [(desk.pk, "Another name")]

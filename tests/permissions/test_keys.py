@@ -36,6 +36,7 @@ OPEN_TO_A_KEY = {
     "POST api/v1/knowledge/query",
     "POST api/v1/trades/preview",
     "POST api/v1/trades/proposals",
+    "POST api/v1/trades/proposals/batch",
     "POST api/v1/trades/proposals/<str:proposal_id>/withdraw",
     "POST api/v1/trading-state/halt",
     "POST api/v1/trading-state/reduce",

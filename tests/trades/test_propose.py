@@ -16,7 +16,7 @@ from apps.connectors.models import Connection, Instrument
 from apps.connectors.types import OrderType, TimeInForce
 from apps.policies.models import Decision
 from apps.trades.models import Proposal
-from apps.trades.services import proposals, seal, withdrawals
+from apps.trades.services import judging, proposals, seal, withdrawals
 from apps.trades.types import Narrative, ProposalState
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
@@ -97,7 +97,7 @@ def test_where_one_may_propose(paper: PaperDesk) -> None:
 def test_an_instrument_that_is_not_listed(paper: PaperDesk) -> None:
     intent = paper.intent(instrument="XYZ-USD", limit_price=Decimal(1))
     with pytest.raises(Invalid, match="INSTRUMENT_UNKNOWN"):
-        proposals.judge(intent=intent, principal=paper.principal, now=timezone.now())
+        judging.judge(intent=intent, principal=paper.principal, now=timezone.now())
 
 
 def test_a_venue_that_is_away_stores_nothing(paper: PaperDesk) -> None:
@@ -196,5 +196,5 @@ def test_no_frozen_column_changes_and_no_state_jumps(paper: PaperDesk) -> None:
 def test_an_instrument_no_longer_traded_is_denied(paper: PaperDesk) -> None:
     intent = paper.intent()
     Instrument.objects.filter(connection=paper.connection, code="BTC-USD").update(tradable=False)
-    judged = proposals.judge(intent=intent, principal=paper.principal, now=timezone.now())
+    judged = judging.judge(intent=intent, principal=paper.principal, now=timezone.now())
     assert "INSTRUMENT_NOT_TRADABLE" in judged.evaluation.codes

@@ -14,7 +14,7 @@ work; the unique index lets one commit, the other rolls back and replays. A door
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -82,17 +82,19 @@ def begin(*, principal_key: str, key: str, method: str, path: str, body: bytes) 
     return settled(claim, stored_question(claim))
 
 
-def claim_of(*, principal_key: str, key: str, method: str, path: str, body: bytes) -> Claim:
+def claim_of(
+    *, principal_key: str, key: str, method: str, path: str, body: bytes, field: str = "Idempotency-Key"
+) -> Claim:
     """The claim of a request, before anybody has looked whether it is answered: see `settled`.
 
-    `principal_key` is `Principal.reference`. Raises `Invalid` IDEMPOTENCY_KEY_MALFORMED.
+    `principal_key` is `Principal.reference`, `field` where the key came. Raises `Invalid` IDEMPOTENCY_KEY_MALFORMED.
     """
     if not _KEY.fullmatch(key):
         raise Invalid(
             "IDEMPOTENCY_KEY_MALFORMED",
-            f"Idempotency-Key must be 1 to {KEY_LENGTH_MAX} visible ASCII characters.",
+            f"{field} must be 1 to {KEY_LENGTH_MAX} visible ASCII characters.",
             fix="Send a new UUID for every new write, and the same one when you repeat it.",
-            field="Idempotency-Key",
+            field=field,
         )
     return Claim(principal_key=principal_key, key=key, fingerprint=fingerprint(method=method, path=path, body=body))
 
@@ -107,7 +109,24 @@ def settled(claim: Claim, stored: Question[Stored]) -> Replay | Claim:
 
     Raises `Denied` IDEMPOTENCY_KEY_REUSED if the key was used for something else.
     """
-    row = next(iter(stored.answer), None)
+    return _settled(claim, next(iter(stored.answer), None))
+
+
+def settled_each(claims: Sequence[Claim]) -> list[Replay | Claim | Denied]:
+    """As `settled` for claims of one principal, in one query; what it would raise stands in its place."""
+    principals = {claim.principal_key for claim in claims}
+    rows = IdempotencyRecord.objects.filter(principal__in=principals, key__in=[claim.key for claim in claims])
+    stored = {key: Stored(*row) for key, *row in rows.values_list("key", *Stored._fields)} if claims else {}
+    found: list[Replay | Claim | Denied] = []
+    for claim in claims:
+        try:
+            found.append(_settled(claim, stored.get(claim.key)))
+        except Denied as refused:
+            found.append(refused)
+    return found
+
+
+def _settled(claim: Claim, row: Stored | None) -> Replay | Claim:
     if row is None:
         return claim
     if row.fingerprint != claim.fingerprint:

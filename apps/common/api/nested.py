@@ -41,6 +41,13 @@ class Objects(Object):
         self.count_min = count_min
 
     def parse(self, value: object, name: str) -> Any:
+        return tuple(
+            super(Objects, self).parse(item, f"{name}[{index}]")
+            for index, item in enumerate(self.check_count(value, name))
+        )
+
+    def check_count(self, value: object, name: str) -> list[object]:
+        """The list, if it has neither too few nor too many."""
         if not isinstance(value, list):
             raise self.wrong_type(value, name)
         if not self.count_min <= len(value) <= self.count_max:
@@ -50,10 +57,23 @@ class Objects(Object):
                 fix=f"Send {self.count_min} to {self.count_max}.",
                 field=name,
             )
-        return tuple(super(Objects, self).parse(item, f"{name}[{index}]") for index, item in enumerate(value))
+        return value
 
     def schema(self, ref: Ref) -> Schema:
         return {"type": "array", "minItems": self.count_min, "maxItems": self.count_max, "items": ref(self.body)}
+
+
+class Each(Objects):
+    """The same list, each object read for itself: in the place of one that is wrong stands what is wrong with it."""
+
+    def parse(self, value: object, name: str) -> Any:
+        return tuple(self._read(item) for item in self.check_count(value, name))
+
+    def _read(self, item: object) -> dict[str, Any] | Invalid:
+        try:
+            return self.body.read(item)
+        except Invalid as error:
+            return error
 
 
 def _placed(error: Invalid, place: str) -> Invalid:

@@ -126,6 +126,12 @@ def respond(request: HttpRequest | Request, problem: Problem) -> HttpResponse:
     return response
 
 
+def as_member(request: HttpRequest | Request, error: AikaError) -> dict[str, Any]:
+    """The same as a part of an answer, for what went wrong with one of several things."""
+    said: dict[str, Any] = redacted(_of_ours(error).body(request_id_of(request)))
+    return said
+
+
 def problem_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
     """The exception handler of every API view. None for what nobody foresaw: Django logs that and answers 500."""
     problem = problem_of(exc)

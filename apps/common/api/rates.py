@@ -49,9 +49,9 @@ class _Minute(NamedTuple):
     def wait_s(self) -> float:
         return WINDOW_S - self.into_s
 
-    def counted(self, name: str) -> float:
-        """Count one more; what was counted in the last 60 s with it."""
-        return self._used(name, _count(f"rate:{name}:{self.number}"))
+    def counted(self, name: str, by: int = 1) -> float:
+        """Count so many more; what was counted in the last 60 s with them."""
+        return self._used(name, _count(f"rate:{name}:{self.number}", by))
 
     def told(self, name: str) -> float:
         """What was counted in the last 60 s."""
@@ -76,14 +76,12 @@ class CallerRate(BaseThrottle):
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         """Whether this request is within the rate of its caller. Raises RateExceeded AUTHENTICATION_FAILURES."""
-        verb = "read" if request.method in READS else "write"
-        allowed = int(str(api_settings.DEFAULT_THROTTLE_RATES[verb]).partition("/")[0])
-        allowed = min(allowed, getattr(request.auth, "requests_per_minute", None) or allowed)
-        minute, caller = _Minute.now(), getattr(request.auth, "pk", None) or request.user.pk
+        name, allowed = _bucket(request)
+        minute = _Minute.now()
         prefix = getattr(request.auth, "prefix", None)
         if prefix is not None and _failures_heard(str(prefix), minute) >= FAILURES_PER_NAME_MAX:
             raise _too_many_failures(minute)
-        if minute.counted(f"{verb}:{caller}") <= allowed:
+        if minute.counted(name) <= allowed:
             return True
         self._wait_s = minute.wait_s
         return False
@@ -91,6 +89,28 @@ class CallerRate(BaseThrottle):
     def wait(self) -> float | None:
         """Seconds until it is worth asking again."""
         return self._wait_s
+
+
+def count_more(request: Request, count: int) -> None:
+    """Count `count` more requests of this caller, for one that does the work of several. Raises RateExceeded
+    RATE_EXCEEDED beyond the rate of the caller: then none of them is done, and they are counted all the same."""
+    name, allowed = _bucket(request)
+    minute = _Minute.now()
+    if count and minute.counted(name, count) > allowed:
+        raise RateExceeded(
+            "RATE_EXCEEDED",
+            f"Each of these counts as a request, and at most {allowed} are taken a minute.",
+            fix="Send fewer at once, or wait as long as Retry-After says.",
+            retry_after=str(max(int(minute.wait_s), 1)),
+        )
+
+
+def _bucket(request: Request) -> tuple[str, int]:
+    """Where the requests of this caller are counted, and how many there may be a minute."""
+    verb = "read" if request.method in READS else "write"
+    allowed = int(str(api_settings.DEFAULT_THROTTLE_RATES[verb]).partition("/")[0])
+    allowed = min(allowed, getattr(request.auth, "requests_per_minute", None) or allowed)
+    return f"{verb}:{getattr(request.auth, 'pk', None) or request.user.pk}", allowed
 
 
 def count_failure(*, address: str, name: str | None) -> None:
@@ -161,13 +181,13 @@ def _before(key: str) -> int:
     return found
 
 
-def _count(key: str) -> int:
+def _count(key: str, by: int) -> int:
     shared = caches["default"]
     if isinstance(shared, SharedCache):
-        return shared.count(key, 2 * WINDOW_S)
+        return shared.count(key, 2 * WINDOW_S, by)
     try:
-        return cache.incr(key)
+        return cache.incr(key, by)
     except ValueError:
         # Two may find none at once: only one adds it, and both count.
         cache.add(key, 0, timeout=2 * WINDOW_S)
-        return cache.incr(key)
+        return cache.incr(key, by)

@@ -53,9 +53,14 @@ def recall(
     """
     k = max(1, min(k, K_MAX))
     if not recalled.has_cases(desk):
-        return RecallAnswer(id=None, asked_at=now, evidence=_nothing(question))
+        return unremembered(question, now=now)
     with apart():
         return _recall(desk, question, viewer, purpose, now, k, bound_s)
+
+
+def unremembered(question: Question, *, now: datetime) -> RecallAnswer:
+    """The answer at a desk that remembers nothing."""
+    return RecallAnswer(id=None, asked_at=now, evidence=_nothing(question))
 
 
 def apart() -> AbstractContextManager[object]:

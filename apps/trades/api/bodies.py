@@ -3,13 +3,15 @@
 from decimal import Decimal
 from typing import Any, Final
 
+from apps.accounts.services.idempotency import KEY_LENGTH_MAX
 from apps.common.api.bodies import Body, Choice, DecimalText, Flag, InstantText, Integer, Text, Texts, UuidText
-from apps.common.api.nested import Object
+from apps.common.api.nested import Each, Object
 from apps.connectors.types import Environment, OrderType, Side, TimeInForce
 from apps.lessons.rules.detectors import TOLD
 from apps.trades.rules.narratives import RATIONALE_CHARS_MAX, SETUP_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX
 from apps.trades.rules.reports import HOLDING_S_MAX
 from apps.trades.rules.terms import APPROVAL_WAIT_MIN_S, APPROVAL_WAIT_RESTING_S
+from apps.trades.services.batches import ITEMS_MAX
 from apps.trades.types import Intent, Narrative, Report
 
 REASON_CHARS_MAX: Final = 500
@@ -51,6 +53,20 @@ class ProposalBody(IntentBody):
 _KNOWN_THEN: Final = {one.name: DecimalText(about=f"In {one.unit}. {one.means}") for one in TOLD}
 _ABOUT_KNOWN: Final = "What was known when it was decided, as far as Aika does not measure it itself."
 KnownThenBody: Final = type("KnownThenBody", (Body,), {**_KNOWN_THEN, "__doc__": _ABOUT_KNOWN})
+
+
+class BatchItemBody(ProposalBody):
+    """One proposal of several, with a key of its own."""
+
+    idempotency_key = Text(
+        chars_max=KEY_LENGTH_MAX, chars_min=1, required=True, about="As the header Idempotency-Key of a single one."
+    )
+
+
+class BatchBody(Body):
+    """Proposals in the order they are to be judged in. What is wrong with one keeps no other from being read."""
+
+    items = Each(BatchItemBody, count_min=1, count_max=ITEMS_MAX, required=True)
 
 
 class OutcomeBody(Body):

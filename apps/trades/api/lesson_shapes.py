@@ -1,6 +1,6 @@
 """What answers of the memory look like."""
 
-from apps.common.api.shapes import Count, Instant, Many, Names, Number, Part, Shape, Uuid, Words, YesNo
+from apps.common.api.shapes import Count, Instant, Many, Names, Number, Part, Problem, Shape, Uuid, Words, YesNo
 from apps.lessons.types import CaseVerdict, Result, ReviewState
 
 
@@ -77,6 +77,21 @@ class RecallAnswer(Shape):
     results = Many(RecalledTrade)
     evidence = Part(RecallEvidence, nullable=True)
     index = Part(RecallIndex)
+
+
+class BatchItem(Shape):
+    """What became of one of them: the answer a single request would have got, a proposal or a problem."""
+
+    status = Count(about="201 where it is stored; else that of the problem.")
+    replayed = YesNo(about="True: answered before, and nothing was done.")
+    proposal = Part("ProposalMade", nullable=True)
+    problem = Part(Problem, nullable=True)
+
+
+class Batch(Shape):
+    """One for each proposal that was sent, in the same order."""
+
+    items = Many(BatchItem)
 
 
 class ProposalMade(Shape):

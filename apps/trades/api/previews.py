@@ -9,7 +9,7 @@ from apps.common.money import ceil_to, product
 from apps.policies.types import FactKind
 from apps.quotes.selectors.records import quote_record
 from apps.trades.selectors.records import Record, evaluation_record, number
-from apps.trades.services.proposals import Judged
+from apps.trades.services.judging import Judged
 
 _PLACES: Final = Decimal("0.00000001")
 _SIZING: Final = (

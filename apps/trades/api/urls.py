@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from apps.trades.api import desk_views, lesson_views, outcomes, views
+from apps.trades.api import batches, desk_views, lesson_views, outcomes, views
 
 urlpatterns = [
     path("trades/proposals", views.ProposalsView.as_view(), name="api-proposals"),
+    path("trades/proposals/batch", batches.BatchView.as_view(), name="api-batch"),
     path("trades/proposals/<str:proposal_id>/withdraw", views.WithdrawView.as_view(), name="api-withdraw"),
     path("trades/orders/<str:order_id>/cancel", views.CancelView.as_view(), name="api-cancel"),
     path("trades/preview", views.PreviewView.as_view(), name="api-preview"),

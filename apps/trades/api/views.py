@@ -24,7 +24,7 @@ from apps.trades.models import Proposal
 from apps.trades.selectors import listing
 from apps.trades.selectors.lesson_records import recall_record
 from apps.trades.selectors.records import ROOT, order_record, proposal_record
-from apps.trades.services import cancels, intake, proposals, recalling
+from apps.trades.services import cancels, intake, judging, recalling
 from apps.trades.services.withdrawals import Withdrawal
 from apps.trades.types import OrderState, ProposalState
 
@@ -112,7 +112,7 @@ class ProposalsView(ApiView):
             found = recalling.beside(proposal=made[-1], principal=principal, now=now)
         else:
             found = recalling.beside_again(proposal_id=proposal_id, principal=principal, now=now)
-        return _answered(_with(answered, "lessons", to_json(recall_record(found))), locate=True)
+        return _answered(with_member(answered, "lessons", to_json(recall_record(found))), locate=True)
 
 
 class WithdrawView(ApiView):
@@ -192,7 +192,7 @@ class PreviewView(ApiView):
         steps and bounds. Nothing is stored."""
         values = read_body(request, bodies.IntentBody)
         now = timezone.now()
-        judged = proposals.judge(intent=bodies.intent_of(values), principal=principal_of(request), now=now)
+        judged = judging.judge(intent=bodies.intent_of(values), principal=principal_of(request), now=now)
         return answer(preview_record(judged, now=timezone.now()))
 
 
@@ -210,7 +210,7 @@ def _id_in(body: bytes) -> str:
     return found[1].decode() if found else str(json.loads(body)["id"])
 
 
-def _with(answered: Answer, name: str, value: bytes) -> Answer:
+def with_member(answered: Answer, name: str, value: bytes) -> Answer:
     """The stored answer with one more member, which is not stored with it."""
     return replace(answered, body=answered.body[:-1] + f',"{name}":'.encode() + value + b"}")
 

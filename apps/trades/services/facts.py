@@ -205,8 +205,7 @@ def _flag(found: Question[int]) -> str:
 
 
 def _count(g: Gathering, spec: FactSpec) -> Fact | None:
-    (count,) = g.counts[spec.key].answer
-    return Fact(values={"count": str(count)}, as_of=g.now)
+    return Fact(values={"count": str(g.counted(spec))}, as_of=g.now)
 
 
 def _fx(g: Gathering, spec: FactSpec) -> Fact | None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from apps.common.money import minor_up
-from apps.common.statements import Question, ask
+from apps.common.statements import Question, Together
 from apps.connectors.selectors import balances_question, instrument_question, instruments_of, market_of
 from apps.connectors.types import Balance, Candle, InstrumentSpec, Quote, Side
 from apps.lessons.rules.detecting.market import LOSS_WINDOW
 from apps.lessons.selectors.recent import last_loss_question
-from apps.lessons.types import Plan
+from apps.lessons.types import Evidence, Plan
 from apps.policies.rules.budgets import Dimension
 from apps.policies.selectors import in_use, trading_states_question, tripped_question
 from apps.policies.types import Ask, FactKind, FactSpec, LatchKind, VersionRules
@@ -55,6 +55,38 @@ _SOURCES: Final[Mapping[FactKind, tuple[str, ...]]] = {
 _OF_LESSONS: Final = ("hours", "usual_notionals", "last_loss", "lots")
 
 
+class Moment:
+    """What is read once for all that is judged together, and what was judged before in it and no row tells of yet.
+
+    Made anew as soon as anything was stored that later ones must see.
+    """
+
+    def __init__(self) -> None:
+        self.together = Together()
+        self.evidence: dict[tuple[object, ...], Evidence] = {}
+        self._earlier: list[tuple[Ask, bool]] = []
+
+    def add(self, asked: Ask, *, denied: bool) -> None:
+        """One more that was judged, and will be stored."""
+        self._earlier.append((asked, denied))
+
+    def made(self) -> int:
+        """How many were judged before, all by one proposer on one connection."""
+        return len(self._earlier)
+
+    def alike(self, asked: Ask) -> int:
+        """How many of them asked for the very same and were not denied."""
+        return sum(not denied and _wants(earlier) == _wants(asked) for earlier, denied in self._earlier)
+
+
+def _wants(asked: Ask) -> tuple[object, ...]:
+    """What makes two the very same: as `exposure.asked_alike` compares rows."""
+    return (
+        *(asked.instrument, asked.side, asked.order_type, asked.quantity, asked.quote_quantity),
+        *(asked.limit_price, asked.stop_price),
+    )
+
+
 @dataclass(kw_only=True)
 class Gathering:
     """What is known of a connection, each source read at most once.
@@ -62,7 +94,8 @@ class Gathering:
     `asked_at` is when the proposal was made (now, for a new one): rates and duplicates are counted up to there, so that
     a proposal is never held against itself. `proposal_id` keeps its own order out of what is reserved, `order_id` what
     that order holds of the budgets. `quotes` and `instrument_rows` are what was read already. `for_lessons` also reads
-    what the facts of a new proposal are made of; `plan` and `version` are for these.
+    what the facts of a new proposal are made of; `plan` and `version` are for these. `moment` is shared with what is
+    judged together with it.
     """
 
     connection: "Connection"
@@ -77,9 +110,14 @@ class Gathering:
     for_lessons: bool = False
     plan: Plan = Plan()
     version: VersionRules | None = None
+    moment: Moment = field(default_factory=Moment)
 
     def read(self, specs: Sequence[FactSpec]) -> None:
         """Put every question of these specs to the database at once."""
+        self.moment.together.ask(*self.questions(specs))
+
+    def questions(self, specs: Sequence[FactSpec]) -> list[Question[Any]]:
+        """What these specs ask of the database and nobody has answered here."""
         for spec in specs:
             if spec.kind in {FactKind.ORDER_RATE, FactKind.DUPLICATES}:
                 self.counts.setdefault(spec.key, self._count(spec))
@@ -88,7 +126,7 @@ class Gathering:
         if self.for_lessons or compares:
             names |= dict.fromkeys(_OF_LESSONS)
         questions: list[Question[Any] | None] = [getattr(self, name) for name in names]
-        ask(*(one for one in (*questions, *self.counts.values()) if one is not None and not one.is_answered))
+        return [one for one in (*questions, *self.counts.values()) if one is not None and not one.is_answered]
 
     @cached_property
     def trading_states(self) -> Question[tuple[str, str]]:
@@ -180,6 +218,11 @@ class Gathering:
         if what == "proposer":
             return exposure.asked_by(UUID(which), since=since, until=self.asked_at)
         return exposure.asked_on(UUID(which), since=since, until=self.asked_at)
+
+    def counted(self, spec: FactSpec) -> int:
+        """What a count comes to, with what was judged before it in its moment."""
+        (count,) = self.counts[spec.key].answer
+        return count + (self.moment.alike(self.ask) if spec.kind is FactKind.DUPLICATES else self.moment.made())
 
     def _in_use(self, dimension: Dimension) -> Question[int | None]:
         return in_use(

@@ -13,7 +13,7 @@ from apps.accounts.types import Principal
 from apps.common import fault_places as places
 from apps.common import faults
 from apps.trades.models import Proposal
-from apps.trades.services import proposals, withdrawals
+from apps.trades.services import judging, proposals, withdrawals
 from apps.trades.services.withdrawals import Withdrawal
 from apps.trades.types import Intent, Narrative, WithdrawAnswer
 
@@ -39,7 +39,7 @@ def propose_once(
     Raises as `proposals.propose` and `idempotency.settled`; then nothing is kept, and the key is free for a corrected
     request.
     """
-    door, stored = proposals.door_of(intent, principal), idempotency.stored_question(claim)
+    door, stored = judging.door_of(intent, principal), idempotency.stored_question(claim)
     door.read(stored)
     begun = idempotency.settled(claim, stored)
     if isinstance(begun, Replay):

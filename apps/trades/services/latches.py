@@ -1,7 +1,7 @@
 """What trips by what happened to orders. Limits on losses, once reached, stay reached: no better price, no midnight and
 no deposit lets trading go on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -16,7 +16,7 @@ from apps.common.words import span
 from apps.policies.rules import Reached
 from apps.policies.selectors import is_tripped, last_reset
 from apps.policies.services import latches
-from apps.policies.types import Evaluation, LatchKind, LineVerdict, ReasonCode, RuleKind
+from apps.policies.types import Evaluation, LatchKind, LineVerdict, ReasonCode, RuleKind, RuleLine
 from apps.trades.models import Order
 from apps.trades.services import marks
 from apps.trades.types import OrderState
@@ -32,11 +32,21 @@ _LATCHES: Final = {RuleKind.DAILY_LOSS: LatchKind.DAILY_LOSS, RuleKind.DRAWDOWN:
 
 def keep_losses(connection_id: UUID, evaluation: Evaluation, now: datetime) -> None:
     """Trip what this evaluation found reached, on its connection. Inside the caller's transaction."""
+    for kind, line in _reached(evaluation):
+        _trip(connection_id, kind, line.rule, line.observed, line.limit, line.unit, now)
+
+
+def reaches(evaluation: Evaluation) -> bool:
+    """Whether `keep_losses` has anything to trip."""
+    return any(_reached(evaluation))
+
+
+def _reached(evaluation: Evaluation) -> Iterator[tuple[LatchKind, RuleLine]]:
     for line in evaluation.lines:
         kind = next((latch for rule, latch in _LATCHES.items() if line.kind == rule), None)
         exceeded = line.verdict is LineVerdict.FAIL or line.code == ReasonCode.ONLY_SHRINKS
         if kind is not None and exceeded and line.code in _TRIPPING:
-            _trip(connection_id, kind, line.rule, line.observed, line.limit, line.unit, now)
+            yield kind, line
 
 
 def trip_reached(connection_id: UUID, reached: Sequence[Reached], *, currency: str, now: datetime) -> None:

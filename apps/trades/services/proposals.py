@@ -4,11 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 
@@ -16,23 +14,19 @@ from apps.accounts.types import Principal
 from apps.audit.services import events
 from apps.common import canonical, faults, tallies, tracing
 from apps.common import fault_places as places
-from apps.common.errors import Conflict, Invalid, NotFound
-from apps.common.statements import Question, Statement, ask, store
-from apps.connectors.selectors import connection_question, instrument_at
+from apps.common.errors import Conflict, NotFound
+from apps.common.statements import Statement, store
 from apps.connectors.services import venue
-from apps.connectors.types import Environment, InstrumentSpec, Quote
 from apps.lessons.types import Plan
-from apps.policies import rules as policy
 from apps.policies.errors import BudgetExhausted
-from apps.policies.selectors import active_at, version_of
 from apps.policies.services import decisions
-from apps.policies.types import Ask, Evaluation, Facts, Gate, Verdict, VersionRules
+from apps.policies.types import Evaluation, Gate, Verdict
 from apps.trades.models import Proposal
 from apps.trades.rules import terms as rules
 from apps.trades.rules.narratives import check_narrative
-from apps.trades.services import approval, facts, latches, lesson_facts, market, similar
+from apps.trades.services import approval, latches, lesson_facts, similar
 from apps.trades.services.endings import stream_of
-from apps.trades.services.gathering import Gathering
+from apps.trades.services.judging import Door, Judged, door_of, judge_at
 from apps.trades.types import Intent, Narrative, ProposalState, Terms
 
 if TYPE_CHECKING:
@@ -41,132 +35,6 @@ if TYPE_CHECKING:
 
 class KeyUsed(Conflict):
     """This principal made a proposal with this key before; the database says so whatever the caller looked up."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judged:
-    """An intent bound to a connection, its facts gathered once, and what policy says of it at `judged_at`. Nothing is
-    stored yet."""
-
-    connection: "Connection"
-    terms: Terms
-    ask: Ask
-    version: VersionRules | None
-    facts: Facts
-    evaluation: Evaluation
-    quote: Quote | None
-    known: lesson_facts.Known | None
-    judged_at: datetime
-    expires_at: datetime
-
-
-def judge(*, intent: Intent, principal: Principal, now: datetime) -> Judged:
-    """Bind an intent and ask policy, without storing anything.
-
-    Raises Invalid for an intent no venue could take, NotFound for a connection or instrument that is not there for this
-    principal, Unavailable where the venue does not answer and what is known is too old.
-    """
-    return judge_at(door_of(intent, principal), intent=intent, principal=principal, now=now)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Door:
-    """What a proposal meets first: its connection, the policy in force there, its instrument. Read together, and with
-    whatever else a caller must know at that moment (`also`)."""
-
-    connections: Question["Connection"]
-    versions: Question[UUID]
-    instruments: Question[InstrumentSpec]
-
-    def read(self, *also: Question[Any]) -> None:
-        """Put them to the database at once."""
-        ask(self.connections, self.versions, self.instruments, *also)
-
-
-def door_of(intent: Intent, principal: Principal) -> Door:
-    """The door of the connection that an intent names."""
-    return Door(
-        connections=connection_question(principal, intent.connection),
-        versions=active_at(intent.connection),
-        instruments=instrument_at(intent.connection, intent.instrument),
-    )
-
-
-def judge_at(door: Door, *, intent: Intent, principal: Principal, now: datetime, plan: Plan | None = None) -> Judged:
-    """`judge` at a door that may be read already. With `plan`, what is known of the proposal is gathered too."""
-    rules.check_intent(intent, now=now)
-    if not door.connections.is_answered:
-        door.read()
-    connection = next(iter(door.connections.answer), None)
-    if connection is None:
-        raise NotFound(
-            "CONNECTION_UNKNOWN",
-            f"There is no connection {intent.connection!r} that you may propose on.",
-            fix="GET /api/v1/connectors lists the connections this key or person may use.",
-            field="connection",
-        )
-    instruments, listed_at = door.instruments, connection.instruments_as_of
-    fresh = market.fresh_market(connection, [intent.instrument], now=now)
-    if connection.instruments_as_of != listed_at:
-        instruments = instrument_at(intent.connection, intent.instrument)
-    now, version = fresh.now, version_of(door.versions.answer)
-    terms = _bind(intent, connection, next(iter(instruments.answer), None), now)
-    asked = facts.ask_of(terms, proposer_id=principal.user_id, reporting_currency=connection.desk.reporting_currency)
-    gathering = Gathering(
-        connection=connection,
-        ask=asked,
-        now=now,
-        asked_at=now,
-        quotes=fresh.quotes,
-        instrument_rows=instruments,
-        for_lessons=plan is not None,
-        plan=plan or Plan(),
-        version=version,
-    )
-    known = facts.gather(policy.facts_needed(version, asked), gathering)
-    evaluation = policy.evaluate(
-        version, asked, known, now, approval_may_be_waived=not settings.POLICY_REQUIRE_APPROVAL
-    )
-    return Judged(
-        connection=connection,
-        terms=terms,
-        ask=asked,
-        version=version,
-        facts=known,
-        evaluation=evaluation,
-        quote=gathering.quote(intent.instrument),
-        known=None if plan is None else lesson_facts.at_proposal(gathering),
-        judged_at=now,
-        expires_at=rules.approval_deadline(intent, not_after=terms.not_after, now=now),
-    )
-
-
-def _bind(intent: Intent, connection: "Connection", instrument: InstrumentSpec | None, now: datetime) -> Terms:
-    if instrument is None:
-        raise Invalid(
-            "INSTRUMENT_UNKNOWN",
-            f"{connection.name} does not list the instrument {intent.instrument!r}.",
-            fix="GET /api/v1/quotes lists the instruments of a connection.",
-            field="instrument",
-        )
-    return Terms(
-        connection_id=connection.pk,
-        connection=connection.slug,
-        venue=connection.venue,
-        environment=Environment(connection.environment),
-        instrument=intent.instrument,
-        base_currency=instrument.base_currency,
-        quote_currency=instrument.quote_currency,
-        side=intent.side,
-        order_type=intent.order_type,
-        time_in_force=intent.time_in_force,
-        quantity=intent.quantity,
-        quote_quantity=intent.quote_quantity,
-        limit_price=intent.limit_price,
-        stop_price=intent.stop_price,
-        post_only=intent.post_only,
-        not_after=rules.last_instant(intent, now=now),
-    )
 
 
 def propose(
@@ -197,16 +65,14 @@ def propose(
     )
     try:
         with faults.commit(places.PROPOSE):
-            earlier = _superseded(supersedes, principal) if supersedes is not None else None
-            keep = partial(
-                _store,
+            made_of = Maker(
                 narrative=narrative,
                 principal=principal,
                 idempotency_key=idempotency_key,
-                supersedes=earlier,
+                supersedes=superseded(supersedes, principal),
                 also=also,
             )
-            proposal = _unasked(judged, keep) if judged.evaluation.outcome is Verdict.ALLOW else keep(judged)
+            proposal = stored(judged, made_of)
     except IntegrityError as error:
         # Asked, not read from the error: databases and guards word it differently. Anything else stays a defect.
         used = Proposal.objects.filter(principal_key=principal.reference, idempotency_key=idempotency_key)
@@ -220,7 +86,10 @@ def propose(
     return proposal
 
 
-def _superseded(proposal_id: UUID, principal: Principal) -> Proposal:
+def superseded(proposal_id: UUID | None, principal: Principal) -> Proposal | None:
+    """The proposal that a new one takes the place of. Raises NotFound PROPOSAL_UNKNOWN, Conflict PROPOSAL_NOT_ENDED."""
+    if proposal_id is None:
+        return None
     earlier = Proposal.objects.filter(pk=proposal_id, proposer_id=principal.user_id).first()
     if earlier is None:
         raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal of yours.", field="supersedes")
@@ -234,7 +103,16 @@ def _superseded(proposal_id: UUID, principal: Principal) -> Proposal:
     return earlier
 
 
-def _unasked(judged: Judged, keep: Callable[..., Proposal]) -> Proposal:
+def stored(judged: Judged, maker: "Maker") -> Proposal:
+    """The proposal with its decision, stored: DENIED, AWAITING_APPROVAL, or APPROVED where no person is asked.
+
+    In the caller's transaction. Raises IntegrityError where its key was used; Conflict where what policy waived has no
+    room any more, and then nothing of it is stored.
+    """
+    return _unasked(judged, maker) if judged.evaluation.outcome is Verdict.ALLOW else _store(judged, maker)
+
+
+def _unasked(judged: Judged, maker: "Maker") -> Proposal:
     """Store what policy asks no person about, approved at once: judged once more, under the lock that every approval
     takes. What policy does not let pass any more is stored as it says now, denied or waiting."""
     plan = None if judged.known is None else judged.known.plan
@@ -242,12 +120,12 @@ def _unasked(judged: Judged, keep: Callable[..., Proposal]) -> Proposal:
     if judgement.evaluation.outcome is Verdict.ALLOW:
         try:
             with transaction.atomic():
-                return keep(_judged_as(judged, judgement), waived_by=judgement)
+                return _store(_judged_as(judged, judgement), maker, waived_by=judgement)
         except BudgetExhausted as exhausted:
             judgement = approval.judge_locked(judged.terms, judged.ask, now=judged.judged_at, plan=plan)
             if judgement.evaluation.outcome is Verdict.ALLOW:
                 raise Conflict(exhausted.code, exhausted.message, fix="Propose it again.") from exhausted
-    return keep(_judged_as(judged, judgement))
+    return _store(_judged_as(judged, judgement), maker)
 
 
 def _judged_as(judged: Judged, judgement: approval.Judgement) -> Judged:
@@ -261,65 +139,96 @@ def _judged_as(judged: Judged, judgement: approval.Judgement) -> Judged:
     )
 
 
-def _store(
-    judged: Judged,
-    narrative: Narrative,
-    principal: Principal,
-    idempotency_key: str,
-    supersedes: Proposal | None,
-    also: Callable[[Proposal], tuple[Model, ...]] | None,
-    waived_by: approval.Judgement | None = None,
-) -> Proposal:
-    # The moment it was judged at, which may be later than the request: another one would not replay.
-    terms, evaluation, now = judged.terms, judged.evaluation, judged.judged_at
-    proposal_id = uuid4()
-    order_id = rules.client_order_id(environment=terms.environment, proposal_id=proposal_id, attempt=1)
-    raw = rules.terms_bytes(terms)
-    body = _request_body(judged.connection, terms, order_id)
-    decision = decisions.made(
-        gate=Gate.PROPOSAL,
-        subject=str(proposal_id),
-        version=judged.version,
-        ask=judged.ask,
-        facts=judged.facts,
-        evaluation=evaluation,
-        now=now,
-    )
-    denied = evaluation.outcome is Verdict.DENY
-    proposal = Proposal(
-        id=proposal_id,
-        connection=judged.connection,
-        state=ProposalState.DENIED if denied else ProposalState.AWAITING_APPROVAL,
-        proposer_id=principal.user_id,
-        api_key_id=principal.api_key_id,
-        supersedes=supersedes,
-        terms=raw,
-        digest=canonical.digest(raw),
-        client_order_id=order_id,
-        request_body=body,
-        request_digest=canonical.digest(body),
-        **columns_of(terms),
-        **_judged_columns(judged),
-        decision=decision,
-        rationale=narrative.rationale,
-        confidence=narrative.confidence,
-        tags=list(narrative.tags),
-        principal_key=principal.reference,
-        idempotency_key=idempotency_key,
-        created_at=now,
-        expires_at=judged.expires_at,
-        ended_at=now if denied else None,
-    )
-    opened = _opened(proposal, evaluation, principal, now)
-    rows: tuple[Model | Statement, ...] = (decision, proposal, *_frozen(proposal, judged), *opened)
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A proposal before it is stored: all its rows, in the order they are to be stored in."""
+
+    proposal: Proposal
+    judged: Judged
+    rows: tuple[Model | Statement, ...]
+
+    @property
+    def changes_what_is_known(self) -> bool:
+        """Whether storing it trips a limit that later ones are judged by."""
+        return self.proposal.state == ProposalState.DENIED and latches.reaches(self.judged.evaluation)
+
+    def follow_up(self) -> None:
+        """What is written down beside it once it is stored, in the same transaction."""
+        proposal, judged, now = self.proposal, self.judged, self.judged.judged_at
+        similar.hold(proposal, judged.facts, judged.evaluation, desk_id=judged.connection.desk_id, now=now)
+        if judged.evaluation.outcome is Verdict.DENY:
+            latches.keep_losses(judged.connection.pk, judged.evaluation, now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Maker:
+    """What the proposer says besides the terms. `also` gives a caller's own rows, to be stored with the proposal."""
+
+    narrative: Narrative
+    principal: Principal
+    idempotency_key: str
+    supersedes: Proposal | None
+    also: Callable[[Proposal], tuple[Model, ...]] | None
+
+    def made(self, judged: Judged) -> Made:
+        """The proposal of what was judged, and its decision."""
+        # The moment it was judged at, which may be later than the request: another one would not replay.
+        terms, evaluation, now = judged.terms, judged.evaluation, judged.judged_at
+        proposal_id = uuid4()
+        order_id = rules.client_order_id(environment=terms.environment, proposal_id=proposal_id, attempt=1)
+        raw = rules.terms_bytes(terms)
+        body = _request_body(judged.connection, terms, order_id)
+        decision = decisions.made(
+            gate=Gate.PROPOSAL,
+            subject=str(proposal_id),
+            version=judged.version,
+            ask=judged.ask,
+            facts=judged.facts,
+            evaluation=evaluation,
+            now=now,
+        )
+        denied = evaluation.outcome is Verdict.DENY
+        proposal = Proposal(
+            id=proposal_id,
+            connection=judged.connection,
+            state=ProposalState.DENIED if denied else ProposalState.AWAITING_APPROVAL,
+            proposer_id=self.principal.user_id,
+            api_key_id=self.principal.api_key_id,
+            supersedes=self.supersedes,
+            terms=raw,
+            digest=canonical.digest(raw),
+            client_order_id=order_id,
+            request_body=body,
+            request_digest=canonical.digest(body),
+            **columns_of(terms),
+            **_judged_columns(judged),
+            decision=decision,
+            rationale=self.narrative.rationale,
+            confidence=self.narrative.confidence,
+            tags=list(self.narrative.tags),
+            principal_key=self.principal.reference,
+            idempotency_key=self.idempotency_key,
+            created_at=now,
+            expires_at=judged.expires_at,
+            ended_at=now if denied else None,
+        )
+        opened = _opened(proposal, evaluation, self.principal, now)
+        return Made(proposal=proposal, judged=judged, rows=(decision, proposal, *_frozen(proposal, judged), *opened))
+
+    def beside(self, proposal: Proposal) -> tuple[Model, ...]:
+        """The caller's own rows."""
+        return () if self.also is None else self.also(proposal)
+
+
+def _store(judged: Judged, maker: Maker, waived_by: approval.Judgement | None = None) -> Proposal:
+    made = maker.made(judged)
+    rows, proposal = made.rows, made.proposal
     if waived_by is not None:
         store(*rows)
-        approval.approve_unasked(proposal, judgement=waived_by, now=now)
+        approval.approve_unasked(proposal, judgement=waived_by, now=judged.judged_at)
         rows = ()
-    store(*rows, *(() if also is None else also(proposal)))
-    similar.hold(proposal, judged.facts, evaluation, desk_id=judged.connection.desk_id, now=now)
-    if denied:
-        latches.keep_losses(judged.connection.pk, evaluation, now)
+    store(*rows, *maker.beside(proposal))
+    made.follow_up()
     return proposal
 
 

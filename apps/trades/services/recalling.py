@@ -1,9 +1,11 @@
 """Asking the memory about a proposal, or in words: the question is put together here, and answered by lessons."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -22,6 +24,7 @@ from apps.trades.services import lesson_facts
 # What an answer to a proposal shows, and how long the vector index may take for it.
 SHOWN: Final = 3
 BOUND_S: Final = 0.15
+BOUND_OF_ALL_S: Final = 0.5
 # For how long a person is shown the same again, and where it came without the whole index.
 SHOWN_AGAIN_FOR: Final = timedelta(minutes=10)
 POORER_SHOWN_FOR: Final = timedelta(minutes=1)
@@ -111,6 +114,22 @@ def beside(*, proposal: Proposal, principal: Principal, now: datetime) -> Recall
     return _unfailing(proposal.pk, now, lambda: _beside(proposal, principal, now))
 
 
+def beside_each(*, proposals: Sequence[Proposal], principal: Principal, now: datetime) -> list[RecallAnswer]:
+    """The same for several of one caller; the vector index has one bound for all of them."""
+    until = time.monotonic() + BOUND_OF_ALL_S
+    remembers: dict[UUID, bool] = {}
+
+    def answer(proposal: Proposal) -> RecallAnswer:
+        desk = _desk_of(proposal)
+        if desk not in remembers:
+            remembers[desk] = recalled.has_cases(desk)
+        if not remembers[desk]:
+            return recalls.unremembered(question_of(proposal), now=now)
+        return _beside(proposal, principal, now, bound_s=max(min(BOUND_S, until - time.monotonic()), 0.0))
+
+    return [_unfailing(one.pk, now, partial(answer, one)) for one in proposals]
+
+
 def beside_again(*, proposal_id: UUID, principal: Principal, now: datetime) -> RecallAnswer:
     """The same as it was answered then; asked anew where it was not."""
 
@@ -133,7 +152,7 @@ def as_answered(*, proposal_id: UUID, now: datetime) -> RecallAnswer | None:
     return _unfailing(proposal_id, now, then)
 
 
-def _beside(proposal: Proposal, principal: Principal, now: datetime) -> RecallAnswer:
+def _beside(proposal: Proposal, principal: Principal, now: datetime, *, bound_s: float = BOUND_S) -> RecallAnswer:
     return recalls.recall(
         desk=_desk_of(proposal),
         question=question_of(proposal),
@@ -141,7 +160,7 @@ def _beside(proposal: Proposal, principal: Principal, now: datetime) -> RecallAn
         purpose=RecallPurpose.PROPOSAL,
         now=now,
         k=SHOWN,
-        bound_s=BOUND_S,
+        bound_s=bound_s,
     )
 
 

@@ -31,15 +31,7 @@ _DAY_S: Final = 86_400
 def similar_losses(g: Gathering, spec: FactSpec) -> Fact:
     """The evidence as a fact: the count of now, and of when it was proposed for what is stored already."""
     known, asked = _of_proposal(g.proposal_id, spec) if g.proposal_id else (lesson_facts.at_proposal(g).facts, {})
-    found = evidence(
-        desk_id=g.connection.desk_id,
-        tags=[one.tag.value for one in tags_of(known)],
-        violated_facts=[one.name for one in known if one.violated],
-        unknown_facts=unknown(known),
-        window_days=(spec.window_s or 0) // _DAY_S,
-        verdicts=spec.scope.split(","),
-        now=g.now,
-    )
+    found = _evidence(g, spec, known)
     looks = {NOW: found} | {f"{NOW}:{name}": one for name, one in found.supposing.items()}
     values = {
         "tags": _listed(found.tags),
@@ -65,6 +57,24 @@ def unknown(known: Sequence[Known]) -> list[str]:
     names = {one.name for one in known}
     missing = [one.name for one in DETECTORS if one.limit is not None and not one.afterwards and one.name not in names]
     return [one.name for one in known if one.value is None and one.limit is not None] + missing
+
+
+def _evidence(g: Gathering, spec: FactSpec, known: Sequence[Known]) -> Evidence:
+    """What the memory counts, looked up once a moment for what is alike in all it is asked by."""
+    tags, violated = tuple(one.tag.value for one in tags_of(known)), tuple(one.name for one in known if one.violated)
+    missing = tuple(unknown(known))
+    key = spec.key, tags, violated, missing
+    if key not in g.moment.evidence:
+        g.moment.evidence[key] = evidence(
+            desk_id=g.connection.desk_id,
+            tags=tags,
+            violated_facts=violated,
+            unknown_facts=missing,
+            window_days=(spec.window_s or 0) // _DAY_S,
+            verdicts=spec.scope.split(","),
+            now=g.now,
+        )
+    return g.moment.evidence[key]
 
 
 def _of_proposal(proposal_id: UUID, spec: FactSpec) -> tuple[tuple[Known, ...], dict[str, str]]:
