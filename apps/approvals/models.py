@@ -41,6 +41,10 @@ class Vote(models.Model):
     class Meta:
         default_permissions = ("view",)
         ordering = ("created_at",)
+        indexes = (
+            models.Index(fields=["created_at", "id"], name="vote_recent"),
+            models.Index(fields=["verb", "created_at"], name="vote_verb_recent"),
+        )
         constraints = (
             models.UniqueConstraint(
                 fields=("proposal", "approver", "verb", "policy_version"), name="vote_once_per_person_and_policy"

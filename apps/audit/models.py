@@ -37,7 +37,10 @@ class Event(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["stream", "seq"], name="audit_event_stream_seq")]
-        indexes = [models.Index(fields=["subject", "id"], name="audit_event_subject_id")]
+        indexes = [
+            models.Index(fields=["subject", "id"], name="audit_event_subject_id"),
+            models.Index(fields=["actor_kind", "id"], name="audit_event_actor_kind"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject}"

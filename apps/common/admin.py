@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.text import smart_split, unescape_string_literal
 from typing_extensions import TypeVar
 
 from apps.common.errors import AikaError, Forbidden
 from apps.common.fields import ExactDecimalField
+from apps.common.lists import BoundedPaginator, searched
 
 M = TypeVar("M", bound=Model, default=Any)
 
@@ -31,11 +33,13 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
     """A ledger: whoever holds the view permission reads it, nobody changes it, superusers included.
 
     No actions, no second count, no facets; a column of exact decimals is not sorted by, since SQLite would sort text.
+    Rows are counted and searched as `lists` says: a ledger grows for ever.
     """
 
     actions = None
     list_per_page = 50
     list_max_show_all = 200
+    paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
 
@@ -47,6 +51,16 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        fields = list(self.get_search_fields(request))
+        bits = [
+            unescape_string_literal(bit) if bit[0] in "\"'" and bit[0] == bit[-1] else bit
+            for bit in smart_split(search_term)
+        ]
+        return (searched(queryset, fields, bits) if fields else queryset), False
 
     def get_sortable_by(self, request: HttpRequest) -> list[Any]:
         exact = {field.name for field in self.model._meta.concrete_fields if isinstance(field, ExactDecimalField)}

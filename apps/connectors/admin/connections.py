@@ -16,6 +16,7 @@ from apps.accounts.services.people import actor_of
 from apps.audit.types import Actor
 from apps.common.admin import ModelAdmin, ReadOnlyAdmin
 from apps.common.errors import AikaError, Denied
+from apps.common.lists import SeenRelatedFilter
 from apps.common.words import ago, count, moment, seconds_between, span
 from apps.connectors.forms import ConnectionForm
 from apps.connectors.models import BalanceRecord, Connection, ConnectionGrant, ConnectorCheck, Instrument
@@ -298,7 +299,7 @@ class InstrumentAdmin(_MayRead, ReadOnlyAdmin):
         *("min_notional", "limit_only", "post_only", "cancel_only", "fetched_at"),
     )
     list_select_related = ("connection",)
-    list_filter = (("connection", admin.RelatedOnlyFieldListFilter), "tradable")
+    list_filter = (("connection", SeenRelatedFilter), "tradable")
     search_fields = ("^code",)
     search_help_text = "The beginning of a code, such as BTC."
 
@@ -307,7 +308,7 @@ class InstrumentAdmin(_MayRead, ReadOnlyAdmin):
 class BalanceAdmin(_MayRead, ReadOnlyAdmin):
     list_display = ("currency", "connection", "available", "held", "as_of")
     list_select_related = ("connection",)
-    list_filter = (("connection", admin.RelatedOnlyFieldListFilter),)
+    list_filter = (("connection", SeenRelatedFilter),)
     search_fields = ("=currency",)
 
 

@@ -8,6 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.common import words
+from apps.common.lists import SeenRelatedFilter
 from apps.lessons.admin.base import NOT_KNOWN, DeskLedgerAdmin, exact, held, link, multiple
 from apps.lessons.models import Case
 
@@ -22,7 +23,7 @@ class CaseAdmin(DeskLedgerAdmin[Case]):
         "counts",
         "source",
         "tags__tag",
-        ("desk", admin.RelatedOnlyFieldListFilter),
+        ("desk", SeenRelatedFilter),
     )
     list_select_related = ("lesson",)
     search_fields = ("=id", "=source_id", "=proposal_id", "^product")

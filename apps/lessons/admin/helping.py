@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from apps.accounts.selectors import desks_shown_to
 from apps.common import words
+from apps.common.lists import SeenRelatedFilter
 from apps.lessons.admin.base import DeskLedgerAdmin
 from apps.lessons.models import Evaluation
 from apps.lessons.rules import help_words
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 @admin.register(Evaluation)
 class EvaluationAdmin(DeskLedgerAdmin[Evaluation]):
     list_display = ("when", "desk", "cases", "judged", "repeats", "answered", "held_out", "space", "code")
-    list_filter = (("desk", admin.RelatedOnlyFieldListFilter),)
+    list_filter = (("desk", SeenRelatedFilter),)
     list_select_related = ("desk",)
     ordering = ("-made_at",)
     sortable_by = ("when",)

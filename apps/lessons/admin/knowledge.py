@@ -17,6 +17,7 @@ from apps.accounts.selectors import desks_shown_to
 from apps.accounts.services.people import actor_of
 from apps.common import words
 from apps.common.admin import ModelAdmin, ReadOnlyAdmin, act
+from apps.common.lists import SeenRelatedFilter
 from apps.common.uploads import FewUploads
 from apps.lessons.forms import SourceForm, UploadForm
 from apps.lessons.models import KnowledgeDocument, KnowledgeSource
@@ -44,7 +45,7 @@ class KnowledgeDocumentAdmin(ReadOnlyAdmin[KnowledgeDocument]):
     list_display = ("title", "whose", "state_in_words", "version", "updated_at", "external_id")
     list_display_links = ("title",)
     list_select_related = ("desk",)
-    list_filter = ("media_type", ("desk", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("media_type", ("desk", SeenRelatedFilter))
     search_fields = ("^title", "=external_id")
     search_help_text = "The beginning of a title, or a whole id"
     ordering = ("-updated_at",)

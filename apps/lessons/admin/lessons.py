@@ -12,6 +12,7 @@ from django.urls import URLPattern
 from django.utils import timezone
 
 from apps.common import words
+from apps.common.lists import SeenRelatedFilter
 from apps.lessons.admin import reviewing
 from apps.lessons.admin.base import NOT_KNOWN, DeskLedgerAdmin, held, multiple
 from apps.lessons.models import Lesson
@@ -52,7 +53,7 @@ class LessonAdmin(DeskLedgerAdmin[Lesson]):
         ("rests_since", admin.EmptyFieldListFilter),
         "case__verdict",
         "case__tags__tag",
-        ("case__desk", admin.RelatedOnlyFieldListFilter),
+        ("case__desk", SeenRelatedFilter),
     )
     list_select_related = ("case",)
     search_fields = ("=id", "=case__id", "=case__proposal_id", "^case__product")

@@ -8,6 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.common.admin import ReadOnlyAdmin
+from apps.common.lists import SeenRelatedFilter
 from apps.lessons.admin.base import DeskLedgerAdmin, link
 from apps.lessons.models import IndexEntry, IndexSpace, Recall
 
@@ -19,7 +20,7 @@ class RecallAdmin(DeskLedgerAdmin[Recall]):
     """Questions to the memory and their answers."""
 
     list_display = ("asked_at", "purpose", "who", "answer", "withheld", "degraded", "space")
-    list_filter = ("purpose", "withheld", "degraded", ("desk", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("purpose", "withheld", "degraded", ("desk", SeenRelatedFilter))
     list_select_related = ("viewer",)
     search_fields = ("=id", "=proposal_id")
     search_help_text = "A whole id: the recall's or the proposal's"
@@ -96,7 +97,7 @@ class IndexEntryAdmin(ReadOnlyAdmin[IndexEntry]):
     """Texts on their way into the index: what waits, what failed and why."""
 
     list_display = ("subject", "kind", "state", "attempts", "next_try_at", "indexed_at", "error", "space")
-    list_filter = ("state", "kind", ("space", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("state", "kind", ("space", SeenRelatedFilter))
     list_select_related = ("space",)
     search_fields = ("=subject",)
     search_help_text = "A whole id: the case's or the piece's"

@@ -84,6 +84,9 @@ class Case(models.Model):
                 name="case_weighed",
             ),
             models.Index(fields=["desk", "product", "closed_at"], name="case_desk_product"),
+            models.Index(fields=["closed_at", "id"], name="case_recent"),
+            models.Index(fields=["product"], name="case_product", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["source_id"], name="case_source_id"),
         ]
 
     def __str__(self) -> str:

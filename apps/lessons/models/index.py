@@ -60,6 +60,8 @@ class IndexEntry(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["kind", "subject", "space"], name="index_entry_once")]
         indexes: ClassVar = [
             models.Index(fields=["next_try_at"], condition=Q(state="PENDING"), name="index_entry_pending"),
+            models.Index(fields=["queued_at", "id"], name="index_entry_recent"),
+            models.Index(fields=["subject"], name="index_entry_subject"),
         ]
 
     def __str__(self) -> str:

@@ -30,7 +30,10 @@ class Recall(models.Model):
     class Meta:
         default_permissions = ("view",)
         ordering: ClassVar = ["-asked_at"]
-        indexes: ClassVar = [models.Index(fields=["desk", "asked_at"], name="recall_desk_asked")]
+        indexes: ClassVar = [
+            models.Index(fields=["desk", "asked_at"], name="recall_desk_asked"),
+            models.Index(fields=["asked_at", "id"], name="recall_recent"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.asked_at:%Y-%m-%d %H:%M}"

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from apps.accounts.selectors import desks_of
 from apps.common import words
 from apps.common.admin import ReadOnlyAdmin
+from apps.common.lists import SeenRelatedFilter
 from apps.common.money import from_minor
 from apps.policies.admin.base import MayRead
 from apps.policies.models import Budget, Reservation, ReservedAmount
@@ -42,7 +43,7 @@ class BudgetAdmin(_OfOwnDesks):
 
     list_display = ("what", "connection", "reserved", "used", "limit", "room", "updated_at")
     list_display_links = ("what",)
-    list_filter = ("dimension", ("connection", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("dimension", ("connection", SeenRelatedFilter))
     list_select_related = ("connection",)
     search_fields = ("^instrument", "=window")
     search_help_text = "The beginning of an instrument, or a day such as 2026-03-02"
@@ -121,7 +122,7 @@ class ReservationAdmin(_OfOwnDesks):
 
     list_display = ("held_at", "source", "status", "connection", "ended_at")
     list_display_links = ("source",)
-    list_filter = ("state", ("connection", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("state", ("connection", SeenRelatedFilter))
     list_select_related = ("connection",)
     search_fields = ("=source",)
     search_help_text = "The whole id of an order"

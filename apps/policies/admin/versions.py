@@ -17,6 +17,7 @@ from django.utils import timezone
 from apps.accounts.services.people import actor_of
 from apps.common.admin import ModelAdmin, act
 from apps.common.errors import Invalid
+from apps.common.lists import SeenRelatedFilter
 from apps.policies.admin.base import DRAFT, MayRead, person_of
 from apps.policies.forms import RuleForm, params_help
 from apps.policies.models import PolicyVersion, Rule
@@ -63,7 +64,7 @@ class PolicyVersionAdmin(MayRead, ModelAdmin):
     actions = None
     list_display = ("__str__", "state", "author", "created_at", "activated_at", "retired_at")
     list_select_related = ("policy_set", "author")
-    list_filter = ("state", ("policy_set", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("state", ("policy_set", SeenRelatedFilter))
     show_full_result_count = False
     fields = ("policy_set", "number", "state", "note", "digest_now", "author", "activated_by", "activated_at")
     inlines = (RuleInline,)

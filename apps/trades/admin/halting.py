@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 
+from apps.common.lists import SeenRelatedFilter
 from apps.trades.admin.base import TradeLedgerAdmin
 from apps.trades.models import HaltClearing
 
@@ -9,7 +10,7 @@ from apps.trades.models import HaltClearing
 @admin.register(HaltClearing)
 class HaltClearingAdmin(TradeLedgerAdmin[HaltClearing]):
     list_display = ("started_at", "outcome", "connection", "open_orders", "in_flight_orders", "foreign_orders")
-    list_filter = ("outcome", ("connection", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("outcome", ("connection", SeenRelatedFilter))
     list_select_related = ("connection",)
     ordering = ("-started_at",)
     sortable_by = ("started_at",)

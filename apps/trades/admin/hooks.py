@@ -21,6 +21,7 @@ from django.views.decorators.debug import sensitive_variables
 from apps.accounts.services.people import actor_of
 from apps.common.admin import act
 from apps.common.errors import AikaError, Denied
+from apps.common.lists import SeenRelatedFilter
 from apps.connectors.selectors import active_connections
 from apps.trades.admin.base import TradeLedgerAdmin, story_link, wire_bytes
 from apps.trades.forms import MODES, HookForm, RotateForm, preview
@@ -226,7 +227,7 @@ class HookCallAdmin(TradeLedgerAdmin[HookCall]):
     list_display = ("called_at", "hook", "outcome", "status", "code", "story", "address")
     list_display_links = ("called_at",)
     list_select_related = ("hook", "proposal")
-    list_filter = ("outcome", ("hook", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("outcome", ("hook", SeenRelatedFilter))
     search_fields = ("=code", "=body_digest", "=address")
     search_help_text = "A whole code, digest of a body, or address"
     ordering = ("-called_at",)

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from apps.common import words
+from apps.common.lists import SeenRelatedFilter
 from apps.trades.admin.base import TradeLedgerAdmin, exact, link, story_link
 from apps.trades.models import EquityMark, Outcome, Position
 
@@ -11,7 +12,7 @@ from apps.trades.models import EquityMark, Outcome, Position
 @admin.register(Position)
 class PositionAdmin(TradeLedgerAdmin[Position]):
     list_display = ("instrument", "held", "entry", "realized", "connection", "updated_at")
-    list_filter = (("connection", admin.RelatedOnlyFieldListFilter),)
+    list_filter = (("connection", SeenRelatedFilter),)
     list_select_related = ("connection",)
     search_fields = ("^instrument",)
     search_help_text = "The beginning of an instrument"
@@ -41,7 +42,7 @@ class PositionAdmin(TradeLedgerAdmin[Position]):
 class OutcomeAdmin(TradeLedgerAdmin[Outcome]):
     list_display = ("closed_at", "what", "result", "connection", "story")
     list_display_links = ("what",)
-    list_filter = (("connection", admin.RelatedOnlyFieldListFilter),)
+    list_filter = (("connection", SeenRelatedFilter),)
     list_select_related = ("connection", "order__proposal")
     search_fields = ("=id", "=order__id", "^instrument")
     search_help_text = "A whole id, or the beginning of an instrument"

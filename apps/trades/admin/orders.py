@@ -9,6 +9,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from apps.common.lists import SeenRelatedFilter, among
+from apps.connectors.types import Side, TradeType
 from apps.trades.admin.base import TradeLedgerAdmin, exact, link, story_link, wire_bytes
 from apps.trades.admin.cancels import cancel_view
 from apps.trades.models import Fill, Order
@@ -25,7 +27,7 @@ FILLS_SHOWN_MAX = 20
 class OrderAdmin(TradeLedgerAdmin[Order]):
     list_display = ("created_at", "what", "state", "reason_code", "filled", "average", "connection", "story")
     list_display_links = ("what",)
-    list_filter = ("state", "side", ("connection", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("state", ("side", among(Side)), ("connection", SeenRelatedFilter))
     list_select_related = ("connection", "proposal")
     search_fields = ("=id", "=client_order_id", "=venue_order_id", "^instrument")
     search_help_text = "A whole id (ours or the venue's), or the beginning of an instrument"
@@ -159,7 +161,7 @@ class OrderAdmin(TradeLedgerAdmin[Order]):
 class FillAdmin(TradeLedgerAdmin[Fill]):
     list_display = ("occurred_at", "what", "at_price", "fee_text", "trade_type", "connection", "story")
     list_display_links = ("what",)
-    list_filter = ("trade_type", "side", ("connection", admin.RelatedOnlyFieldListFilter))
+    list_filter = (("trade_type", among(TradeType)), ("side", among(Side)), ("connection", SeenRelatedFilter))
     list_select_related = ("connection", "order__proposal")
     search_fields = ("=id", "=venue_fill_id", "=order__id", "^instrument")
     search_help_text = "A whole id (ours or the venue's), or the beginning of an instrument"

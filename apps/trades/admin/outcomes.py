@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from apps.common.lists import SeenRelatedFilter
 from apps.trades.admin.base import TradeLedgerAdmin, exact, link, story_link
 from apps.trades.models import ProposalFacts, ReportedOutcome
 
@@ -53,7 +54,7 @@ class ReportedOutcomeAdmin(TradeLedgerAdmin[ReportedOutcome]):
     desk_path = "desk"
     list_display = ("closed_at", "what", "result", "desk", "reporter", "reported_at")
     list_display_links = ("what",)
-    list_filter = (("desk", admin.RelatedOnlyFieldListFilter),)
+    list_filter = (("desk", SeenRelatedFilter),)
     list_select_related = ("desk", "reporter")
     search_fields = ("=id", "=trade_id", "=order__id", "^instrument")
     search_help_text = "A whole id, the reporter's name of the trade, or the beginning of an instrument"

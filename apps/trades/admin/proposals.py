@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from apps.common import words
+from apps.common.lists import SeenRelatedFilter, among
+from apps.connectors.types import OrderType, Side
 from apps.trades.admin.base import TradeLedgerAdmin, exact, story_link, wire_bytes
 from apps.trades.models import Authority, Proposal
 from apps.trades.selectors.pages import short_line
@@ -13,7 +15,7 @@ from apps.trades.selectors.pages import short_line
 class ProposalAdmin(TradeLedgerAdmin[Proposal]):
     list_display = ("created_at", "what", "state", "connection", "proposer", "expires_at", "story")
     list_display_links = ("what",)
-    list_filter = ("state", "side", "order_type", ("connection", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("state", ("side", among(Side)), ("order_type", among(OrderType)), ("connection", SeenRelatedFilter))
     list_select_related = ("connection", "proposer")
     search_fields = ("=id", "=client_order_id", "^instrument", "^proposer__username")
     search_help_text = "A whole id, or the beginning of an instrument or a user name"

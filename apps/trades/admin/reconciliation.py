@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from apps.accounts.selectors import desks_of
 from apps.accounts.services.people import actor_of
 from apps.common.admin import act
+from apps.common.lists import SeenRelatedFilter
 from apps.connectors.selectors import active_connections
 from apps.trades.admin import unknown
 from apps.trades.admin.base import TradeLedgerAdmin, link
@@ -42,7 +43,7 @@ def connections_of(person: "User") -> "list[Connection]":
 @admin.register(ReconciliationRun)
 class ReconciliationRunAdmin(TradeLedgerAdmin[ReconciliationRun]):
     list_display = ("started_at", "outcome", "connection", "seen", "trigger", "asked_by")
-    list_filter = ("outcome", "trigger", ("connection", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("outcome", "trigger", ("connection", SeenRelatedFilter))
     list_select_related = ("connection",)
     ordering = ("-started_at",)
     sortable_by = ("started_at",)
@@ -118,7 +119,7 @@ class ReconciliationRunAdmin(TradeLedgerAdmin[ReconciliationRun]):
 class DifferenceAdmin(TradeLedgerAdmin[Difference]):
     list_display = ("found_at", "kind", "what", "theirs", "connection", "standing")
     list_display_links = ("kind",)
-    list_filter = ("kind", ("settled_at", admin.EmptyFieldListFilter), ("connection", admin.RelatedOnlyFieldListFilter))
+    list_filter = ("kind", ("settled_at", admin.EmptyFieldListFilter), ("connection", SeenRelatedFilter))
     list_select_related = ("connection", "order")
     search_fields = ("=id", "=subject", "=order__id")
     search_help_text = "A whole id: of the difference, of the order (ours or the venue's)"

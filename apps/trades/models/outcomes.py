@@ -34,6 +34,7 @@ class ProposalFacts(models.Model):
         default_permissions = ("view",)
         verbose_name_plural = "proposal facts"
         ordering = ("-recorded_at",)
+        indexes = (models.Index(fields=["recorded_at", "proposal"], name="proposal_facts_recent"),)
 
     def __str__(self) -> str:
         return f"Known of {self.proposal_id}"

@@ -103,6 +103,10 @@ class Proposal(models.Model):
             models.Index(fields=("state", "expires_at"), name="proposal_state_expiry"),
             models.Index(fields=("proposer", "-created_at"), name="proposal_proposer_recent"),
             models.Index(fields=("connection", "-created_at"), name="proposal_connection_recent"),
+            models.Index(fields=["created_at", "id"], name="proposal_recent"),
+            models.Index(fields=["ended_at"], name="proposal_ended"),
+            models.Index(fields=["order_type", "created_at"], name="proposal_type_recent"),
+            models.Index(fields=["instrument"], name="proposal_instrument", opclasses=["varchar_pattern_ops"]),
         )
 
     def __str__(self) -> str:
@@ -140,6 +144,10 @@ class Authority(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
+        indexes = (
+            models.Index(fields=["created_at", "id"], name="authority_recent"),
+            models.Index(fields=["digest"], name="authority_digest"),
+        )
         default_permissions = ("view",)
         verbose_name_plural = "authorities"
         constraints = (
@@ -251,6 +259,9 @@ class Order(models.Model):
             models.Index(
                 fields=("cancel_next_at",), condition=Q(cancel_requested_at__isnull=False), name="order_to_cancel"
             ),
+            models.Index(fields=["created_at", "id"], name="order_recent"),
+            models.Index(fields=["instrument"], name="order_instrument", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["venue_order_id"], name="order_venue_id"),
         )
 
     def __str__(self) -> str:
@@ -280,6 +291,11 @@ class Fill(models.Model):
     class Meta:
         default_permissions = ("view",)
         ordering = ("-occurred_at",)
+        indexes = (
+            models.Index(fields=["occurred_at", "id"], name="fill_recent"),
+            models.Index(fields=["instrument"], name="fill_instrument", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["venue_fill_id"], name="fill_venue_id"),
+        )
         constraints = (
             models.UniqueConstraint(fields=("connection", "venue_fill_id"), name="fill_once_per_connection"),
         )
@@ -347,6 +363,8 @@ class Outcome(models.Model):
         indexes = (
             models.Index(fields=("connection", "closed_at"), name="outcome_connection_closed"),
             models.Index(fields=("closed_at",), condition=Q(remembered_at=None), name="outcome_to_remember"),
+            models.Index(fields=["closed_at", "id"], name="outcome_recent"),
+            models.Index(fields=["instrument"], name="outcome_instrument", opclasses=["varchar_pattern_ops"]),
         )
 
     def __str__(self) -> str:
