@@ -96,6 +96,8 @@ class ApiKey(models.Model):
     )
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="Written at most once a minute.")
+    refused_address = models.CharField(max_length=64, blank=True, editable=False)
+    refused_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField()
 
     class Meta:

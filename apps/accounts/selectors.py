@@ -7,7 +7,7 @@ from uuid import UUID
 
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Permission
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.models import LIVE_STATES, ApiKey, Desk, SecondPersonRequest, SecondPersonState, User
 from apps.accounts.types import Scope
@@ -184,3 +184,9 @@ def open_requests(kind: str, now: datetime) -> QuerySet[SecondPersonRequest]:
 def requests_waiting(now: datetime) -> QuerySet[SecondPersonRequest]:
     """Every request that waits for its second person, of whatever kind, the next to expire first."""
     return SecondPersonRequest.objects.filter(state=SecondPersonState.OPEN, expires_at__gt=now).order_by("expires_at")
+
+
+def keys_refused_since(since: datetime, now: datetime) -> QuerySet[ApiKey]:
+    """Keys that still work, and whose whole secret came from outside their networks since then."""
+    ended = Q(revoked_at__isnull=False) | Q(ends_at__lte=now) | Q(expires_at__lte=now) | Q(owner__is_active=False)
+    return ApiKey.objects.filter(refused_at__gte=since).exclude(ended).select_related("owner").order_by("refused_at")

@@ -118,6 +118,13 @@ _PEOPLE: Final = (
         "time).",
         "Second it or leave it: expired, it changes nothing and must be asked for again.",
     ),
+    _swept(
+        "KEY_USED_ELSEWHERE",
+        AT_ONCE,
+        "A whole API key came from an address outside its networks, and was refused: somebody may have copied it.",
+        "Ask its owner. If it was none of theirs, revoke the key; else make one that names that network. It is over "
+        "once the key has ended, or a day after the last such call.",
+    ),
 )
 
 _VENUES: Final = (

@@ -18,6 +18,24 @@ def _refuse(form: "forms.ModelForm[Any]", error: AikaError, field: str) -> None:
     form.add_error(field if field in form.fields else None, f"{error.message} {error.fix}".strip())
 
 
+def _confirmation(when: str = "") -> forms.CharField:
+    return forms.CharField(
+        label="real money",
+        required=False,
+        max_length=80,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text=f'{when}"{CONFIRMATION}" and its short name, typed, such as '
+        f'"{CONFIRMATION} main-live". A second person confirms it as well.',
+    )
+
+
+def _refuse_unconfirmed(form: "forms.ModelForm[Any]", cleaned: dict[str, Any]) -> None:
+    """Real money is meant by who types so: not chosen by a slip in a list, nor by the account that was authorised."""
+    wanted = f"{CONFIRMATION} {cleaned.get('slug', '')}"
+    if " ".join(cleaned.get("confirmation", "").split()) != wanted:
+        form.add_error("confirmation", f'This connection trades real money. Type "{wanted}" if it is meant to.')
+
+
 class SecretArea(forms.Textarea):
     """A text area that shows nothing back, also when the page is shown again after an error."""
 
@@ -35,14 +53,7 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in t
         widget=SecretArea(attrs={"rows": 6, "autocomplete": "off", "spellcheck": "false"}),
         help_text="As the venue gave it. It is stored encrypted and never shown again.",
     )
-    confirmation = forms.CharField(
-        label="real money",
-        required=False,
-        max_length=80,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-        help_text=f'For a live connection only: "{CONFIRMATION}" and its short name, typed, such as '
-        f'"{CONFIRMATION} main-live". A second person confirms it as well.',
-    )
+    confirmation = _confirmation("For a live connection only: ")
 
     class Meta:
         model = Connection
@@ -76,16 +87,9 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in t
                 check_address(venue=self._venue, environment=cleaned["environment"], api_base=cleaned["api_base"])
             except AikaError as error:
                 _refuse(self, error, "api_base")
-        self._check_confirmation(cleaned)
+        if "confirmation" in self.fields and cleaned.get("environment") not in (None, Environment.PAPER.value):
+            _refuse_unconfirmed(self, cleaned)
         return cleaned
-
-    def _check_confirmation(self, cleaned: dict[str, Any]) -> None:
-        """Real money is meant by who types so: not chosen by a slip in a list."""
-        if "confirmation" not in self.fields or cleaned.get("environment") in (None, Environment.PAPER.value):
-            return
-        wanted = f"{CONFIRMATION} {cleaned.get('slug', '')}"
-        if " ".join(cleaned.get("confirmation", "").split()) != wanted:
-            self.add_error("confirmation", f'This connection trades real money. Type "{wanted}" if it is meant to.')
 
 
 class RotateKeyForm(forms.Form):
@@ -116,6 +120,19 @@ class RotateKeyForm(forms.Form):
 class OAuthConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # as ConnectionForm
     """A connection over an authorisation: venue, address and environment are the authorisation's."""
 
+    confirmation = _confirmation()
+
     class Meta:
         model = Connection
         fields = ("slug", "name", "desk")
+
+    def __init__(self, *args: Any, environment: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if environment == Environment.PAPER.value:
+            del self.fields["confirmation"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if "confirmation" in self.fields:
+            _refuse_unconfirmed(self, cleaned)
+        return cleaned

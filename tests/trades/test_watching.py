@@ -13,12 +13,14 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from apps.accounts.services import second_person
+from apps.accounts.models import ApiKey
+from apps.accounts.services import api_keys, second_person
 from apps.audit.models import Alarm, Pulse
 from apps.audit.selectors import open_alarms
 from apps.audit.services import alarms, keys, pulses, sealing
 from apps.audit.services.verifications import verify_and_record
-from apps.audit.types import Actor, ActorKind, Channel, Result
+from apps.audit.types import Actor, ActorKind, Channel, Result, Says
+from apps.common.errors import Forbidden
 from apps.lessons.services import indexing, spaces
 from apps.policies.services import trading_state
 from apps.trades import tasks
@@ -152,6 +154,40 @@ class TestPeople:
         second_person.second(request_id=asked.pk, seconder=approver, now=at)
         swept(at)
         assert not is_open("SECOND_PERSON_NEAR_EXPIRY", f"second_person:{asked.pk}")
+
+
+class TestKeys:
+    @pytest.fixture
+    def key(self, paper: PaperDesk, now: datetime) -> ApiKey:
+        """A key that came from outside its networks at `now`, three times."""
+        key, secret = api_keys.issue(
+            owner=paper.trader,
+            name="bot",
+            scopes=["read"],
+            networks=["10.0.0.0/8"],
+            expires_at=now + timedelta(days=30),
+            actor=TEST,
+            now=now,
+        )
+        for _ in range(3):
+            with pytest.raises(Forbidden, match="KEY_ADDRESS_REFUSED"):
+                api_keys.authenticate(header=f"Bearer {secret}", address="198.51.100.7", now=now)
+        api_keys.authenticate(header=f"Bearer {secret}", address="10.1.2.3", now=now)
+        return key
+
+    def test_a_whole_key_from_elsewhere_is_one_alarm_until_the_key_is_revoked(self, key: ApiKey, now: datetime) -> None:
+        at = assert_bound("KEY_USED_ELSEWHERE", f"api_key:{key.pk}", since=now, bound_s=0)
+        (alarm,) = open_alarms().filter(code="KEY_USED_ELSEWHERE")
+        assert key.prefix in alarm.message and "198.51.100.7" in alarm.message
+        api_keys.revoke(key_id=key.pk, actor=TEST, now=at)
+        swept(at + timedelta(seconds=10))
+        assert not is_open("KEY_USED_ELSEWHERE", f"api_key:{key.pk}")
+
+    def test_it_is_over_a_day_after_the_last_such_call(self, key: ApiKey, now: datetime) -> None:
+        swept(now + timedelta(days=1))
+        assert is_open("KEY_USED_ELSEWHERE", f"api_key:{key.pk}")
+        swept(now + timedelta(days=1) + MICROSECOND)
+        assert not is_open("KEY_USED_ELSEWHERE", f"api_key:{key.pk}")
 
 
 class TestConnections:
@@ -358,5 +394,6 @@ def test_acknowledging_stops_the_telling_of_a_sweep(now: datetime) -> None:
     swept(now, senders=[receiver])
     alarms.acknowledge(alarm_id=alarm.pk, actor=Actor(ActorKind.USER, "u", "Mara"), now=now)
     swept(now + timedelta(days=1), senders=[receiver])
-    assert [message.code for message in receiver.heard].count("FILLS_DIFFER") == 1
+    heard = [message.says for message in receiver.heard if message.code == "FILLS_DIFFER"]
+    assert heard == [Says.OPEN, Says.ACKNOWLEDGED]
     assert Alarm.objects.filter(pk=alarm.pk, cleared_at=None).exists(), "seen is not over"

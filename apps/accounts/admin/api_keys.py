@@ -47,6 +47,8 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         "ends_at",
         "revoked_at",
         "last_used_at",
+        "refused_at",
+        "refused_address",
     )
     change_form_template = "accounts/api_key.html"
 

@@ -211,10 +211,12 @@ def refuse_ended(key: ApiKey, now: datetime) -> None:
 
 
 def _refuse_address(key: ApiKey, address: str, now: datetime) -> NoReturn:
-    """A whole secret from elsewhere is likely a leak: written down, at most every ten minutes a key."""
+    """A whole secret from elsewhere is likely a leak: written down, at most every ten minutes a key. The sweep for
+    alarms goes by it."""
     if cache.add(f"api_key:address_refused:{key.pk}", 1, timeout=ADDRESS_REFUSED_EVERY_S):
         with transaction.atomic():
             payload = {"prefix": key.prefix, "address": address[:64], "networks": key.networks}
+            ApiKey.objects.filter(pk=key.pk).update(refused_address=address[:64], refused_at=now)
             _record("api_key.address_refused", key, Actor.system("api_keys"), payload, now)
     raise Forbidden(
         "KEY_ADDRESS_REFUSED",

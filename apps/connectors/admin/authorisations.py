@@ -114,12 +114,13 @@ class AuthorisationAdmin(_MayRead, ReadOnlyAdmin[Authorisation]):
     def connection_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """GET the form, POST to make a connection that uses this account."""
         row = self._managed(request, pk)
-        form = OAuthConnectionForm(request.POST if request.method == "POST" else None)
+        environment = environment_of(row.api_base)
+        form = OAuthConnectionForm(request.POST if request.method == "POST" else None, environment=environment)
         if form.is_valid():
             made = self._make(request, row, form)
             if made is not None:
                 return made
-        context = {"form": form, "is_live": environment_of(row.api_base) == "live"}
+        context = {"form": form, "is_live": environment == "live"}
         return self._page(request, "connectors/authorisation_connection.html", "Make a connection", row, **context)
 
     def _make(self, request: HttpRequest, row: Authorisation, form: OAuthConnectionForm) -> HttpResponse | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
-from apps.accounts.selectors import requests_waiting
+from apps.accounts.selectors import keys_refused_since, requests_waiting
 from apps.audit import selectors as audit
 from apps.audit.services import alarms, channels, notices, pulses
 from apps.audit.services.notices import Sender
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # Nobody looked for so long: the desk was off, and what it should have done meanwhile counts from when it is on again.
 OFF_AFTER: Final = timedelta(seconds=60)
 QUEUES: Final = ("default", "execution")
+# For how long a key that was refused by its address is worth an alarm, if it is not ended.
+KEY_REFUSED_COUNTS: Final = timedelta(days=1)
+KEYS_MAX: Final = 500
 
 Clock = Callable[[], datetime]
 
@@ -102,6 +105,7 @@ def unresolved(now: datetime) -> Iterator[Standing]:
     """Everything that is beyond its bound, or may be."""
     yield from of_trades(now)
     yield from _second_people(now)
+    yield from _keys(now)
     yield from _connections(now)
     yield from _parts(now)
     yield from _audit_log(now)
@@ -126,6 +130,21 @@ def _second_people(now: datetime) -> Iterator[Standing]:
             subject=f"second_person:{row.pk}",
             message=f"{row.kind} waits for a second person until {time_of_day(row.expires_at)}: {row.summary}",
             since=near_end(created_at=row.requested_at, expires_at=row.expires_at, within_s=within),
+            bound_s=0,
+            by_us=False,
+        )
+
+
+def _keys(now: datetime) -> Iterator[Standing]:
+    """Whole keys that came from elsewhere, until the key has ended or has not come from there for a day."""
+    for key in keys_refused_since(now - KEY_REFUSED_COUNTS, now)[:KEYS_MAX]:
+        since, address = key.refused_at or now, key.refused_address or "nowhere known"
+        yield Standing(
+            code="KEY_USED_ELSEWHERE",
+            subject=f"api_key:{key.pk}",
+            message=f"The key {key.prefix} of {key.owner.shown_name} came from {address} at {time_of_day(since)}, "
+            f"which is in none of its networks. It was refused.",
+            since=since,
             bound_s=0,
             by_us=False,
         )

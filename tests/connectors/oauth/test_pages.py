@@ -154,6 +154,7 @@ def test_a_paper_connection_is_made_with_it(
 ) -> None:
     row = authorise(operator)
     form = {"slug": "by-oauth", "name": "By OAuth", "desk": str(desk.pk)}  # type: ignore[attr-defined]
+    assert 'name="confirmation"' not in browser.get(f"{LIST}{row.pk}/connection/").content.decode()
     answer = browser.post(f"{LIST}{row.pk}/connection/", form)
     made = Connection.objects.get(slug="by-oauth")
     assert answer["Location"] == f"/admin/connectors/connection/{made.pk}/change/"
@@ -179,12 +180,18 @@ def test_nobody_makes_a_connection_with_what_another_person_authorised(
     assert Connection.objects.get().authorisation == row
 
 
-def test_a_live_connection_needs_a_second_person(
+def test_a_live_connection_is_typed_and_needs_a_second_person(
     venue: OAuthSimulator, browser: Client, operator: User, desk: object
 ) -> None:
     row = authorisation_of(operator, api_base="https://api.coinbase.com")
     form = {"slug": "real", "name": "Real", "desk": str(desk.pk)}  # type: ignore[attr-defined]
-    assert "real money" in browser.get(f"{LIST}{row.pk}/connection/").content.decode()
+    asked = browser.get(f"{LIST}{row.pk}/connection/").content.decode()
+    assert "real money" in asked and 'name="confirmation"' in asked
+    for said in ({}, *({"confirmation": text} for text in ("yes", "trade real money on", "trade real money on demo"))):
+        refused = browser.post(f"{LIST}{row.pk}/connection/", {**form, **said}).content.decode()
+        assert "Type &quot;trade real money on real&quot;" in refused
+    assert not SecondPersonRequest.objects.exists()
+    form["confirmation"] = " trade real  money on real"
     page = browser.post(f"{LIST}{row.pk}/connection/", form, follow=True).content.decode()
     assert "A second person has been asked" in page
     assert SecondPersonRequest.objects.count() == 1 and not Connection.objects.exists()
