@@ -118,6 +118,11 @@ _PEOPLE: Final = (
         "time).",
         "Second it or leave it: expired, it changes nothing and must be asked for again.",
     ),
+    _noticed(
+        "SECURITY_KEY_COPIED",
+        "The counter of somebody's security key did not go up since its last answer: there may be a copy of the key.",
+        "Ask its owner. They or an administrator take the key away, which ends the alarm, and add another one.",
+    ),
     _swept(
         "KEY_USED_ELSEWHERE",
         AT_ONCE,

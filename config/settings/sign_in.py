@@ -30,7 +30,11 @@ SESSION_ENGINE = "apps.accounts.session_store"
 SECOND_FACTOR_REQUIRED = env.flag("SECOND_FACTOR_REQUIRED", default=False)
 
 MFA_ADAPTER = "apps.accounts.second_factor.SecondFactorAdapter"
-MFA_FORMS = {"activate_totp": "apps.accounts.second_factor.ActivateCodesForm"}
+MFA_FORMS = {
+    "activate_totp": "apps.accounts.second_factor.ActivateCodesForm",
+    "authenticate_webauthn": "apps.accounts.views.key_forms.SignInByKeyForm",
+    "reauthenticate_webauthn": "apps.accounts.views.key_forms.ReauthenticateByKeyForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "Aika"
 # A used code is remembered for one period: accepting the codes beside the current one would outlive that.

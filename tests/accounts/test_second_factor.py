@@ -20,7 +20,8 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.services import second_factors, sessions
-from apps.audit.models import Event
+from apps.accounts.services.people import actor_of
+from apps.audit.models import Alarm, Event
 from apps.common.encryption import open_text, seal_text
 from apps.common.errors import Misconfigured
 from tests.accounts.test_sign_in import INLINE
@@ -160,6 +161,54 @@ def test_a_key_is_added_and_asked_for(approver: User) -> None:
     key.origin = "https://testserver"
     other.post(reverse("mfa_authenticate"), {"credential": key.get(asked)}, secure=True)
     assert is_in(other)
+
+
+@pytest.mark.parametrize(
+    ("counts", "enters"),
+    [
+        ([1, 2, 9], [True, True, True]),
+        ([5, 5], [True, False]),
+        ([5, 4, 6], [True, False, True]),
+        ([5, 0, 6], [True, False, True]),
+        ([0, 0], [True, True]),
+        ([0, 3, 2], [True, True, False]),
+    ],
+)
+def test_a_key_whose_counter_does_not_go_up_is_a_copy(
+    approver: User, risk: User, counts: list[int], enters: list[bool]
+) -> None:
+    key = SoftKey().belongs_to(approver)
+    seen = []
+    for count in counts:
+        client = Client()
+        password(client, approver)
+        asked = options_in(client.get(reverse("mfa_authenticate"), secure=True))
+        key.count = count - 1 if count else None
+        client.post(reverse("mfa_authenticate"), {"credential": key.get(asked)}, secure=True)
+        seen.append(is_in(client))
+    assert seen == enters
+    row = Authenticator.objects.get(type="webauthn")
+    assert row.data["sign_count"] == max(counts) and row.wrap().name == "soft"
+    raised = Alarm.objects.filter(code="SECURITY_KEY_COPIED", subject=f"security_key:{row.pk}", cleared_at=None)
+    assert raised.exists() is (False in enters)
+    second_factors.remove_all(person=approver, actor=actor_of(risk), now=timezone.now())
+    assert not raised.exists()
+
+
+def test_a_copied_key_confirms_nothing_and_its_owner_takes_it_away(approver: User) -> None:
+    client, key = entered(approver), SoftKey().belongs_to(approver)
+    row, answers = Authenticator.objects.get(type="webauthn"), []
+    app_for(approver)
+    for count in (7, 7):
+        asked = options_in(client.get(reverse("mfa_reauthenticate_webauthn"), secure=True))
+        key.count = count - 1
+        answers.append(client.post(reverse("mfa_reauthenticate_webauthn"), {"credential": key.get(asked)}, secure=True))
+    assert [answer["Location"] == reverse("account_login") for answer in answers] == [False, True], "once"
+    raised = Alarm.objects.get(code="SECURITY_KEY_COPIED")
+    assert "count 7, after 7" in raised.message and raised.cleared_at is None
+    client.post(reverse("mfa_remove_webauthn", args=[row.pk]), secure=True)
+    raised.refresh_from_db()
+    assert raised.cleared_at is not None
 
 
 def test_a_password_is_no_proof_where_there_is_a_second_factor(approver: User) -> None:

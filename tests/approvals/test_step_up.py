@@ -18,7 +18,7 @@ from apps.accounts.services import step_up
 from apps.accounts.types import NO_PROOF, Proof
 from apps.approvals.models import Vote
 from apps.approvals.services import challenges, decide
-from apps.audit.models import Event
+from apps.audit.models import Alarm, Event
 from apps.common.errors import AikaError, Forbidden
 from apps.connectors.types import OrderType, TimeInForce
 from apps.trades.models import Order, Proposal
@@ -131,6 +131,18 @@ def test_what_a_key_signed_for_something_else_does_not_count(strict: PaperDesk, 
     assert refused(strict, waiting, Proof(assertion="{}")) == "SECOND_FACTOR_REFUSED"
     assert refused(strict, waiting, Proof(assertion="[1")) == "SECOND_FACTOR_REFUSED"
     approve(strict, waiting, proof)
+
+
+def test_a_key_whose_counter_went_back_decides_nothing_and_is_an_alarm(strict: PaperDesk, waiting: Proposal) -> None:
+    key = SoftKey().belongs_to(strict.approver)
+    key.count = 40
+    before = strict.propose(quantity=Decimal("0.02"))
+    approve(strict, before, Proof(assertion=key.get(asked(strict, before))))
+    key.count = 38
+    assert refused(strict, waiting, Proof(assertion=key.get(asked(strict, waiting)))) == "SECOND_FACTOR_REFUSED"
+    assert "count 39, after 41" in Alarm.objects.get(code="SECURITY_KEY_COPIED").message
+    key.count = 41
+    approve(strict, waiting, Proof(assertion=key.get(asked(strict, waiting))))
 
 
 def test_an_answer_that_is_too_old_does_not_count(strict: PaperDesk, waiting: Proposal) -> None:

@@ -32,6 +32,7 @@ class SoftKey:
     def __init__(self, host: str = "testserver", origin: str = ORIGIN) -> None:
         self.host, self.origin, self.flags = host, origin, PRESENT | VERIFIED
         self.id, self._private = os.urandom(32), ec.generate_private_key(ec.SECP256R1())
+        self.count: int | None = 0  # None: a key that does not count
 
     def create(self, options: dict[str, Any]) -> str:
         """The answer to `navigator.credentials.create`, as JSON."""
@@ -47,7 +48,8 @@ class SoftKey:
 
     def get(self, options: dict[str, Any]) -> str:
         """The answer to `navigator.credentials.get`, as JSON."""
-        data = bytes(AuthenticatorData.create(self._rp_hash(), self.flags, 1))
+        self.count = None if self.count is None else self.count + 1
+        data = bytes(AuthenticatorData.create(self._rp_hash(), self.flags, self.count or 0))
         said = self._client_data("webauthn.get", options)
         signature = self._private.sign(data + hashlib.sha256(said).digest(), ec.ECDSA(hashes.SHA256()))
         response = {

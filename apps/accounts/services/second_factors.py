@@ -11,6 +11,7 @@ from django.db import transaction
 
 from apps.accounts import selectors
 from apps.accounts.models import User
+from apps.accounts.services import key_counters
 from apps.accounts.services.people import actor_of
 from apps.accounts.types import Role
 from apps.audit.services import events
@@ -74,6 +75,7 @@ def remove_all(*, person: User, actor: Actor, now: datetime) -> int:
     """Somebody lost every factor: an administrator takes them away, and they set up new ones. How many went."""
     rows = Authenticator.objects.filter(user=person)
     types = sorted(rows.values_list("type", flat=True))
+    key_counters.forget(list(rows.values_list("pk", flat=True)), now)
     rows.delete()
     if types:
         _event("user.second_factor_removed", person, {"username": person.username, "types": types}, actor, now)

@@ -25,6 +25,7 @@ from fido2.webauthn import (
 
 from apps.accounts.models import User
 from apps.accounts.selectors import second_factors_of
+from apps.accounts.services import key_counters
 from apps.accounts.types import Proof, Shown
 from apps.common.encryption import fingerprint
 from apps.common.errors import Forbidden
@@ -110,6 +111,8 @@ def _by_key(person: User, subject: str, digest: str, assertion: str, now: dateti
     try:
         used = _server(kept["host"]).authenticate_complete(state, get_credentials(person), answer)
     except ValueError:
+        return None
+    if not key_counters.goes_up(person=person, answer=answer, now=now):
         return None
     return Shown(method="webauthn", credential=fingerprint(websafe_encode(used.credential_id)))
 

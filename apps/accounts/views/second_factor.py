@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.accounts.services import second_factors
+from apps.accounts.services import key_counters, second_factors
 
 _KEY, _APP, _CODES = Authenticator.Type.WEBAUTHN, Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES
 
@@ -131,6 +131,7 @@ class RemoveKeyView(webauthn.RemoveWebAuthnView):  # type: ignore[misc]  # as ab
             messages.error(self.request, "It is your last second factor, and your roles need one. Add another first.")
             return HttpResponseRedirect(reverse("mfa_list_webauthn"), status=303)
         with transaction.atomic():
+            key_counters.forget([key.pk], timezone.now())
             response: HttpResponse = super().form_valid(form)
             _record(self.request, "removed", _KEY)
         return response
