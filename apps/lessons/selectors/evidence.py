@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db.models import Count, Q
 
+from apps.common.statements import Question, Select
 from apps.lessons.models import Case, CaseTag, CaseViolation
 from apps.lessons.rules import evidence as rules
 from apps.lessons.rules.detectors import BY_NAME
@@ -27,6 +28,25 @@ _OF_CASE: Final = (
 )
 
 
+_CLOSED: Final[Select[tuple[str, str, int]]] = Select(
+    lambda desk, since, until: (
+        Case.objects.filter(desk_id=desk, closed_at__gt=since, closed_at__lte=until, counts=True, result__in=_ENDED)
+        .order_by()
+        .values_list("result", "source")
+        .annotate(cases=Count("*"))
+    ),
+    lambda result, source, cases: (result, source, cases),
+    desk=UUID,
+    since=datetime,
+    until=datetime,
+)
+
+
+def closed_question(desk_id: UUID, *, window_days: int, now: datetime) -> Question[tuple[str, str, int]]:
+    """How many trades of a desk that count closed in the days before `now`, by result and source."""
+    return _CLOSED(desk=desk_id, since=now - timedelta(days=window_days), until=now)
+
+
 def evidence(
     *,
     desk_id: UUID,
@@ -36,8 +56,10 @@ def evidence(
     verdicts: Collection[str],
     now: datetime,
     unknown_facts: Collection[str] = (),
+    closed: Question[tuple[str, str, int]] | None = None,
 ) -> Evidence:
-    """What closed trades like this one came to in the days before `now`.
+    """What closed trades like this one came to in the days before `now`. `closed` is `closed_question` of the same,
+    where it was asked already.
 
     Like it are those that share a mistake that counts, or two broken facts; those that broke a fact which is not known
     of this one are counted apart, as `supposing`. Disputed, superseded and retired cases do not count, and a trade that
@@ -47,8 +69,8 @@ def evidence(
     inside = Q(desk_id=desk_id, closed_at__gt=since, closed_at__lte=now)
     violated, unknown = frozenset(violated_facts), frozenset(unknown_facts) - frozenset(violated_facts)
     totals = Counter[str]()
-    counted = Case.objects.filter(inside, counts=True, result__in=_ENDED).order_by()
-    for result, source, cases in counted.values_list("result", "source").annotate(cases=Count("*")):
+    closed = closed or closed_question(desk_id, window_days=window_days, now=now)
+    for result, source, cases in closed.answer:
         totals[result] += cases if source != CaseSource.REPORTED else 0
     lost = totals[Result.LOST.value]
     asked = rules.Asked(

@@ -3,17 +3,22 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+from apps.common.statements import Select
 from apps.lessons.models import Case, Lesson, Recall, RecallFeedback, RecallItem
 from apps.lessons.recall_types import IndexState, RecallAnswer, Remembered
 from apps.lessons.types import Evidence, RecallPurpose
 
+_ANY_CASE: Final[Select[UUID]] = Select(
+    lambda desk: Case.objects.filter(desk_id=desk).order_by().values_list("pk")[:1], lambda pk: pk, desk=UUID
+)
+
 
 def has_cases(desk_id: UUID) -> bool:
     """Whether this desk remembers anything at all."""
-    return Case.objects.filter(desk_id=desk_id).order_by().exists()
+    return bool(_ANY_CASE(desk=desk_id).answer)
 
 
 def latest_recall(

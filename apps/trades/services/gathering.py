@@ -14,6 +14,7 @@ from apps.common.statements import Question, Together
 from apps.connectors.selectors import balances_question, instrument_question, instruments_of, market_of
 from apps.connectors.types import Balance, Candle, InstrumentSpec, Quote, Side
 from apps.lessons.rules.detecting.market import LOSS_WINDOW
+from apps.lessons.selectors.evidence import closed_question
 from apps.lessons.selectors.recent import last_loss_question
 from apps.lessons.types import Evidence, Plan
 from apps.policies.rules.budgets import Dimension
@@ -28,11 +29,13 @@ from apps.trades.selectors.usual import notionals_question
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
+    from apps.trades.services.lesson_facts import Known
 
 ZERO: Final = Decimal(0)
 # How far back a proposal is held against candles, and against what was usual.
 CANDLES_BACK: Final = span(days=7)
 USUAL_BACK: Final = span(days=90)
+DAY_S: Final = 86_400
 
 
 def day_start(now: datetime) -> datetime:
@@ -95,7 +98,7 @@ class Gathering:
     a proposal is never held against itself. `proposal_id` keeps its own order out of what is reserved, `order_id` what
     that order holds of the budgets. `quotes` and `instrument_rows` are what was read already. `for_lessons` also reads
     what the facts of a new proposal are made of; `plan` and `version` are for these. `moment` is shared with what is
-    judged together with it.
+    judged together with it. `detected` is what `lesson_facts.at_proposal` found in it.
     """
 
     connection: "Connection"
@@ -107,10 +110,12 @@ class Gathering:
     quotes: Mapping[str, Quote] = field(default_factory=dict)
     instrument_rows: Question[InstrumentSpec] | None = None
     counts: dict[str, Question[int]] = field(default_factory=dict)
+    closed_cases: dict[str, Question[tuple[str, str, int]]] = field(default_factory=dict)
     for_lessons: bool = False
     plan: Plan = Plan()
     version: VersionRules | None = None
     moment: Moment = field(default_factory=Moment)
+    detected: "Known | None" = None
 
     def read(self, specs: Sequence[FactSpec]) -> None:
         """Put every question of these specs to the database at once."""
@@ -121,12 +126,15 @@ class Gathering:
         for spec in specs:
             if spec.kind in {FactKind.ORDER_RATE, FactKind.DUPLICATES}:
                 self.counts.setdefault(spec.key, self._count(spec))
+            elif spec.kind is FactKind.SIMILAR_LOSSES:
+                self.closed_cases.setdefault(spec.key, self._closed(spec))
         names = dict.fromkeys(name for spec in specs for name in _SOURCES.get(spec.kind, ()))
         compares = self.proposal_id is None and any(spec.kind is FactKind.SIMILAR_LOSSES for spec in specs)
         if self.for_lessons or compares:
             names |= dict.fromkeys(_OF_LESSONS)
         questions: list[Question[Any] | None] = [getattr(self, name) for name in names]
-        return [one for one in (*questions, *self.counts.values()) if one is not None and not one.is_answered]
+        counts: tuple[Question[Any], ...] = (*self.counts.values(), *self.closed_cases.values())
+        return [one for one in (*questions, *counts) if one is not None and not one.is_answered]
 
     @cached_property
     def trading_states(self) -> Question[tuple[str, str]]:
@@ -218,6 +226,15 @@ class Gathering:
         if what == "proposer":
             return exposure.asked_by(UUID(which), since=since, until=self.asked_at)
         return exposure.asked_on(UUID(which), since=since, until=self.asked_at)
+
+    @property
+    def remembered_at(self) -> datetime:
+        """Up to when closed trades are looked at: when a new proposal was asked, now for a stored one."""
+        return self.asked_at if self.proposal_id is None else self.now
+
+    def _closed(self, spec: FactSpec) -> Question[tuple[str, str, int]]:
+        days = (spec.window_s or 0) // DAY_S
+        return closed_question(self.connection.desk_id, window_days=days, now=self.remembered_at)
 
     def counted(self, spec: FactSpec) -> int:
         """What a count comes to, with what was judged before it in its moment."""

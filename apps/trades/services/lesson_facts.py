@@ -37,14 +37,17 @@ def asset_class_of(venue: str) -> str:
 
 
 def at_proposal(gathering: Gathering) -> Known:
-    """Facts of what is asked, from what was gathered `for_lessons`; the reads are made there, with all others."""
-    scene = scene_of(gathering)
-    return Known(
-        plan=gathering.plan,
-        entry=scene.price,
-        regime=regimes.regime_of(scene.candles),
-        facts=detectors.detect(scene),
-    )
+    """Facts of what is asked, from what was gathered `for_lessons`; the reads are made there, with all others.
+    Looked at once: policy asks for them, and they are kept with the proposal."""
+    if gathering.detected is None:
+        scene = scene_of(gathering)
+        gathering.detected = Known(
+            plan=gathering.plan,
+            entry=scene.price,
+            regime=regimes.regime_of(scene.candles),
+            facts=detectors.detect(scene),
+        )
+    return gathering.detected
 
 
 def scene_of(gathering: Gathering) -> Scene:

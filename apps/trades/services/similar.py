@@ -22,10 +22,9 @@ from apps.policies.rules.similar import CASES_MAX, NONE, NOW, cases_held
 from apps.policies.types import Evaluation, Fact, Facts, FactSpec
 from apps.trades.models import Proposal
 from apps.trades.services import lesson_facts
-from apps.trades.services.gathering import Gathering
+from apps.trades.services.gathering import DAY_S, Gathering
 
 ASKED: Final = "asked"
-_DAY_S: Final = 86_400
 
 
 def similar_losses(g: Gathering, spec: FactSpec) -> Fact:
@@ -70,9 +69,10 @@ def _evidence(g: Gathering, spec: FactSpec, known: Sequence[Known]) -> Evidence:
             tags=tags,
             violated_facts=violated,
             unknown_facts=missing,
-            window_days=(spec.window_s or 0) // _DAY_S,
+            window_days=(spec.window_s or 0) // DAY_S,
             verdicts=spec.scope.split(","),
-            now=g.now,
+            now=g.remembered_at,
+            closed=g.closed_cases.get(spec.key),
         )
     return g.moment.evidence[key]
 
