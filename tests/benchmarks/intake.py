@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
+from tests.benchmarks import plain_rows
 from tests.benchmarks.cpu import shares, spent_s
 from tests.benchmarks.load import Load, post_all
 from tests.benchmarks.report import Found, Row
@@ -25,6 +26,8 @@ CLIENTS = 16
 POSTS = 300
 WARM_UP = 50
 RUNS = 2
+BATCH = 20
+BATCHES = 40
 START_S_MAX = 30
 # No two asks of one run are alike, or policy would deny the second as a duplicate.
 _NUMBERS = itertools.count()
@@ -137,6 +140,54 @@ def run(port: int, *, authorization: str, connection: str, price: Decimal, count
     return load
 
 
+def run_batches(port: int, *, authorization: str, connection: str, price: Decimal, count: int) -> Load:
+    """Post `count` batches and insist that each was taken."""
+    sent = [
+        json.dumps(
+            {
+                "items": [
+                    json.loads(one) | {"idempotency_key": str(uuid4())}
+                    for one in bodies(BATCH, connection=connection, price=price)
+                ]
+            }
+        ).encode()
+        for _ in range(count)
+    ]
+    headers = [{"Authorization": authorization}] * count
+    load = post_all(port=port, path=f"{PATH}/batch", headers=headers, bodies=sent, clients=CLIENTS)
+    if set(load.statuses) != {207}:
+        raise RuntimeError(f"Not every batch was taken: {load.statuses}")
+    return load
+
+
+def batches(*, database_url: str, redis_url: str, authorization: str, connection: str, price: Decimal) -> list[Row]:
+    """The batch on gunicorn's threads beside pgbench, in turns."""
+    from apps.trades.models import Proposal  # Django is set up by whoever measures
+
+    script = plain_rows.prepare(BATCH)
+    ours: list[float] = []
+    plain: list[float] = []
+    for _ in range(RUNS):
+        with running(servers(database_url, redis_url)["gthread"]) as (port, _):
+            run_batches(port, authorization=authorization, connection=connection, price=price, count=4)
+            before = Proposal.objects.count()
+            load = run_batches(port, authorization=authorization, connection=connection, price=price, count=BATCHES)
+            if Proposal.objects.count() - before != BATCHES * BATCH:
+                raise RuntimeError("Not every proposal of the batches was stored.")
+        ours.append(load.per_second * BATCH)
+        plain.append(plain_rows.per_second(database_url, script, clients=CLIENTS, batch=BATCH))
+    return [
+        Row(
+            what=f"proposals in batches of {BATCH}, gunicorn threads",
+            unit="a second",
+            aika=ours,
+            other="pgbench writing the same rows, as many to a transaction",
+            others=plain,
+            aim="0.3x",
+        )
+    ]
+
+
 def measure(*, database_url: str, redis_url: str, authorization: str, connection: str, price: Decimal) -> Found:
     """Each server in turn, RUNS rounds, so that a slow minute of the machine hits all of them."""
     ways = servers(database_url, redis_url)
@@ -171,6 +222,13 @@ def measure(*, database_url: str, redis_url: str, authorization: str, connection
             ("processor time of the server for one proposal, gunicorn threads", cpu),
         )
     ]
+    rows += batches(
+        database_url=database_url,
+        redis_url=redis_url,
+        authorization=authorization,
+        connection=connection,
+        price=price,
+    )
     return Found(
         name="intake",
         work=f"{CLIENTS} clients post {POSTS} different proposals, each with an Idempotency-Key. Aika authenticates "
@@ -179,6 +237,8 @@ def measure(*, database_url: str, redis_url: str, authorization: str, connection
         "audit and state one by one.",
         rows=rows,
         notes=(
+            f"A batch holds {BATCH} proposals of one connection, so batches are judged one after the other; pgbench's "
+            "tables have the checks and indexes, and neither foreign keys nor guards.",
             "Processor time is less disturbed by other work on the machine than rates are. What is left of Aika's, "
             f"sampled in one process without a server in front: {_left(authorization, connection, price)}.",
         ),
