@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
 from django.utils import timezone
 
+from apps.accounts.identity_server import IdentitySession
 from apps.accounts.models import User
 from apps.accounts.services import identities, new_devices, people
 from apps.accounts.visitors import visitor_of
@@ -95,10 +96,8 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         return super().serialize_instance(instance)
 
     def get_requests_session(self) -> requests.Session:
-        """Follows no redirect: secrets go to the address the server named, and nowhere else."""
-        session: requests.Session = super().get_requests_session()
-        session.max_redirects = 0
-        return session
+        """Under one deadline, and follows no redirect: secrets go to the address the server named, and nowhere else."""
+        return IdentitySession()
 
 
 def _refuse_unsound(sociallogin: SocialLogin) -> None:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+import requests
 from allauth.socialaccount.models import SocialAccount, SocialToken
 from django.test import Client, override_settings
 
+from apps.accounts import identity_server
+from apps.accounts.adapter import SocialAccountAdapter
 from apps.accounts.models import BrowserSession, User
 from apps.accounts.session_store import SessionStore
 from apps.audit.models import Event
@@ -124,7 +128,17 @@ def test_who_left_does_not_get_in(server: OidcServer, client: Client, mara: User
     assert sign_in(client).status_code == 403 and who(client) is None
 
 
-@pytest.mark.parametrize("id_token", [{"sub": "another"}, {"aud": "another"}, {"iss": "https://another"}, {"exp": 1}])
+@pytest.mark.parametrize(
+    "id_token",
+    [
+        {"sub": "another"},
+        {"aud": "another"},
+        {"iss": "https://another"},
+        {"exp": 1},
+        {"nonce": "another"},
+        {"nonce": None},
+    ],
+)
 def test_a_token_that_does_not_fit_signs_nobody_in(
     server: OidcServer, client: Client, mara: User, id_token: dict[str, object]
 ) -> None:
@@ -132,6 +146,34 @@ def test_a_token_that_does_not_fit_signs_nobody_in(
     assert sign_in(client).status_code in {401, 403} and who(client) is None
     server.id_token = {}
     assert sign_in(client).status_code == 302 and who(client) == str(mara.pk)
+
+
+def test_a_token_made_for_another_sign_in_signs_nobody_in(server: OidcServer, client: Client, mara: User) -> None:
+    """The server answers with a token that it made for a sign-in of somebody else."""
+    asked = [parse_qs(urlsplit(Client().post(LOGIN)["Location"]).query)["nonce"][0] for _ in range(2)]
+    assert len(set(asked)) == 2
+    for nonce in asked:
+        server.id_token = {"nonce": nonce}
+        assert sign_in(client).status_code == 401 and who(client) is None
+
+
+@pytest.mark.parametrize("where", ["/.well-known/", "/userinfo"])
+def test_a_server_that_drips_does_not_hold_a_sign_in(
+    server: OidcServer, client: Client, mara: User, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    back, out = back_from(client), Client()
+    monkeypatch.setattr(identity_server, "TOTAL_S", 0.3)
+    server.drips = where
+    assert client.get(back).status_code == 401 and who(client) is None
+    assert out.post(LOGIN).status_code == (302 if where == "/userinfo" else 401)
+    server.drips = None
+    monkeypatch.undo()
+    assert sign_in(client).status_code == 302 and who(client) == str(mara.pk)
+
+
+def test_a_redirect_of_the_server_is_not_followed(server: OidcServer) -> None:
+    with pytest.raises(requests.TooManyRedirects):
+        SocialAccountAdapter().get_requests_session().get(f"{server.url}/authorize?redirect_uri=/keys&state=x")
 
 
 def test_a_return_belongs_to_the_browser_that_set_out_and_is_good_once(

@@ -23,6 +23,7 @@ class OidcServer:
         self.claims: dict[str, Any] = {"sub": "subject-1", "email": "mara@example.com", "email_verified": True}
         self.id_token: dict[str, Any] = {}
         self.refuse = False
+        self.drips: str | None = None  # the path whose answer never ends
         self.access_token = f"canary-access-{secrets.token_hex(8)}"
         self._codes: dict[str, dict[str, str]] = {}
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -62,7 +63,8 @@ class OidcServer:
         if not proves or (form["client_id"], form["client_secret"]) != (CLIENT_ID, CLIENT_SECRET):
             return None
         now = int(time.time())
-        claims = {"iss": self.url, "aud": CLIENT_ID, "exp": now + 60, "iat": now, **self.claims, **self.id_token}
+        claims = {"iss": self.url, "aud": CLIENT_ID, "exp": now + 60, "iat": now, **self.claims}
+        claims |= {"nonce": asked["nonce"], **self.id_token}
         return {
             "access_token": self.access_token,
             "token_type": "bearer",
@@ -76,7 +78,9 @@ class OidcServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 split = urlsplit(self.path)
-                if split.path == "/authorize":
+                if server.drips is not None and split.path.startswith(server.drips):
+                    self._drip()
+                elif split.path == "/authorize":
                     self.send_response(302)
                     asked = {name: values[0] for name, values in parse_qs(split.query).items()}
                     self.send_header("location", server.authorize(asked))
@@ -98,6 +102,17 @@ class OidcServer:
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            def _drip(self) -> None:
+                """A byte at a time, each well within any timeout between two bytes."""
+                self.send_response(200)
+                self.end_headers()
+                try:
+                    while server.drips is not None:
+                        self.wfile.write(b" ")
+                        time.sleep(0.02)
+                except OSError:
+                    return
 
             def log_message(self, *_args: object) -> None:
                 """Nothing."""
