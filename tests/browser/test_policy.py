@@ -1,6 +1,7 @@
 """Every address of the admin's registry is opened: none breaks the content security policy, none is wider than a
 phone, none bars anybody."""
 
+from collections import Counter
 from decimal import Decimal
 
 import pytest
@@ -68,6 +69,7 @@ def test_every_page_of_the_registry_keeps_the_policy_fits_a_phone_and_bars_nobod
     page = sign_in(boss)
     page.add_init_script(WATCH)
     broken, failing, wide, barred = {}, {}, {}, {}
+    alike: Counter[str] = Counter()
     for url in addresses(boss):
         page.set_viewport_size(WIDE)  # type: ignore[arg-type]  a dict that has both
         status, violations = visit(page, url)
@@ -78,7 +80,11 @@ def test_every_page_of_the_registry_keeps_the_policy_fits_a_phone_and_bars_nobod
         page.set_viewport_size(PHONE)  # type: ignore[arg-type]  as above
         if (excess := sideways(page)) > 0:
             wide[url] = excess
-        if status == 200 and (found := barriers(page)):
+        kind = url.rstrip("/").rpartition("/")[2]
+        alike[kind] += 1
+        # The pages of history and deletion are one template each: axe need not read it fifty times.
+        is_told = kind in {"history", "delete"} and alike[kind] > 2
+        if status == 200 and not is_told and (found := barriers(page)):
             barred[url] = found
     assert failing == {}
     assert broken == {}
