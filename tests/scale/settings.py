@@ -1,0 +1,11 @@
+"""How a desk at a million is served: the server profile on this machine's PostgreSQL, without TLS in front."""
+
+from config.settings.base import DATABASES
+from tests.benchmarks.settings import *  # noqa: F403  settings modules build on each other
+
+ENVIRONMENT = "test"
+ALLOWED_HOSTS = ["testserver"]
+# Only the database is measured: neither the disk it waits for, nor what a request says of itself.
+DATABASES["default"]["OPTIONS"]["options"] += " -c synchronous_commit=off"
+LOGGING = {"version": 1, "disable_existing_loggers": False, "root": {"level": "ERROR"}}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

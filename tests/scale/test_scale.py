@@ -1,0 +1,110 @@
+"""The walk at a small size: nothing that is opened grows with the past, and a page that does is caught."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+
+from apps.trades.models import Proposal
+from tests.scale import measure, stage, walk
+from tests.scale.measure import Cost, Query
+from tests.scale.multiply import Multiplier, Sizes
+from tests.scale.report import BEGIN, END, write
+from tests.scale.stage import over, present
+from tests.venues.simulator_process import SimulatorProcess
+
+on_postgres = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no plan like this to read")
+BASELINE = Path(__file__).with_name("query_counts.json")
+FEW, MANY = 60, 600
+READ_MAX = 200
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sizes]]:
+    """Small ones of a small original, and as small a bound on what a query may read."""
+    cache.clear()
+    for name in ("ROUND_TRIPS", "DENIED", "DECLINED", "EXPIRED", "WITHDRAWN"):
+        monkeypatch.setattr(stage, name, 1)
+    monkeypatch.setattr(measure, "READ_MAX", READ_MAX)
+    yield [Sizes(proposals=count, events=3 * count, candles=count) for count in (FEW, MANY)]
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@on_postgres
+@pytest.mark.django_db
+def test_the_past_grows_as_asked_and_a_page_that_reads_all_of_it_is_caught(
+    simulator: SimulatorProcess, sizes: list[Sizes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = over(simulator)
+    multiplier = Multiplier().take()
+    present(desk)
+    waiting = Proposal.objects.filter(state="AWAITING_APPROVAL").count()
+    costs: list[list[Cost]] = []
+    for size in sizes:
+        multiplier.grow(size)
+        costs.append([measured("newest", "ORDER BY created_at DESC, id DESC LIMIT 10"), measured("naive", NAIVE)])
+    assert Proposal.objects.count() >= MANY
+    assert Proposal.objects.filter(state="AWAITING_APPROVAL").count() == waiting
+    found = list(measure.faults(*costs, big={"trades_proposal"}))
+    assert [line.partition(":")[0] for line in found] == ["naive"]
+
+
+# What nobody has an index for.
+NAIVE = "WHERE end_reason = 'nothing' ORDER BY id LIMIT 10"
+
+
+def measured(name: str, how: str) -> Cost:
+    """The plan that PostgreSQL takes where it may read whole tables only if nothing else is left."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    sql = f"SELECT * FROM trades_proposal {how}"  # noqa: S608  a constant
+    return Cost(name=name, queries=1, ms=1.0, reads=[measure.explained(sql, [])])
+
+
+def cost_of(name: str, *, queries: int = 1, read: int = 10, whole: Any = ()) -> Cost:
+    return Cost(
+        name=name, queries=queries, ms=1.0, reads=[Query(sql="SELECT", ms=1.0, read=read, whole=whole, plan="a scan")]
+    )
+
+
+@pytest.mark.parametrize(
+    ("grown", "said"),
+    [
+        ({}, []),
+        ({"queries": 2}, ["page: 1 queries became 2"]),
+        ({"read": measure.READ_MAX + 1}, ["page: reads 5001 rows"]),
+        ({"read": measure.READ_MAX}, []),
+        ({"whole": ["big"]}, ["page: reads big from one end to the other"]),
+        ({"whole": ["small"]}, []),
+    ],
+)
+def test_what_grows_is_said(grown: dict[str, Any], said: list[str]) -> None:
+    found = list(measure.faults([cost_of("page")], [cost_of("page", **grown)], big={"big"}))
+    assert len(found) == len(said)
+    assert all(line.startswith(start) for line, start in zip(found, said, strict=True))
+
+
+def test_the_page_keeps_what_people_wrote(tmp_path: Path) -> None:
+    page = tmp_path / "scale.md"
+    page.write_text(f"Before.\n{BEGIN}\nold\n{END}\nAfter.\n", encoding="utf-8")
+    size = Sizes(proposals=1, events=1, candles=1)
+    one = cost_of("desk")
+    write(
+        page,
+        walk.Found(
+            few_sizes=size, many_sizes=size, few=[one], many=[one], faults=[], tables=[], database_bytes=1, version="15"
+        ),
+    )
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
+    assert "| desk | 1 | 1 | 1 | 1.00 | 10 |" in text
+
+
+def test_the_baseline_names_every_page_once() -> None:
+    written = json.loads(BASELINE.read_text(encoding="utf-8"))
+    assert {"desk", "watch", "decision", "trades.proposal", "audit.event", "api /approvals"} <= set(written)
