@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 
 from apps.accounts.models import Desk, User
 from apps.accounts.services import roles
+from apps.lessons import index
 from tests.factories.accounts import DeskFactory, UserFactory
 
 pytest_plugins = ["tests.fixtures_oauth", "tests.fixtures_simulator"]
@@ -44,6 +45,13 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for method in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, method, _guarded(getattr(socket.socket, method)))
     yield
+
+
+@pytest.fixture(autouse=True)
+def no_index_outlives_its_test() -> Iterator[None]:
+    """A store that a test pointed at a server which is not there would be the store of the next one too."""
+    yield
+    index.close()
 
 
 def _guarded(connect: Any) -> Any:
