@@ -315,7 +315,8 @@ def _execute(connection: Any, statement: Statement) -> Any:
     cursor = RawCursor(connection.connection)
     cursor.execute(_numbered(statement.sql), statement.params)
     if connection.queries_logged:
-        connection.queries_log.append({"sql": statement.sql, "time": "not told: not by Django's own cursor"})
+        said = connection.ops.compose_sql(statement.sql, statement.params)
+        connection.queries_log.append({"sql": said, "time": "not told: not by Django's own cursor"})
     return cursor
 
 
