@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from config.venue_process import STOP_S_MAX
+from config.venue_process import end
 
 
 class AgentProcess:
@@ -35,11 +35,5 @@ class AgentProcess:
 
     def stop(self) -> None:
         """End it; by force if it does not listen. It has nothing in hand that matters: a write is done once or not."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S_MAX)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None:
+            end(self._process)

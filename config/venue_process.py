@@ -117,11 +117,15 @@ class VenueProcess:
 
     def stop(self) -> None:
         """End it; by force if it does not listen."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S_MAX)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None:
+            end(self._process)
+
+
+def end(child: "subprocess.Popen[bytes]") -> None:
+    """Tell a child process to end; by force if it does not listen."""
+    child.terminate()
+    try:
+        child.wait(STOP_S_MAX)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

@@ -123,3 +123,13 @@ class Problem(Shape):
     errors = Many(ProblemItem, about="All that is wrong, where it is more than one thing.")
 
     optional = frozenset({"field", "details", "errors"})
+
+
+class Fact(Shape):
+    """One thing that was measured when it was decided: `value` in `unit` against `limit`; null where nobody knew."""
+
+    name = Words()
+    value = Number(nullable=True)
+    unit = Words()
+    limit = Number(nullable=True)
+    violated = YesNo(nullable=True)

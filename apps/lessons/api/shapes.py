@@ -1,17 +1,7 @@
 """What answers about lessons look like."""
 
-from apps.common.api.shapes import Count, Instant, Many, Number, Shape, Uuid, Words, YesNo
+from apps.common.api.shapes import Count, Fact, Instant, Many, Number, Shape, Uuid, Words, YesNo
 from apps.lessons.types import CaseVerdict, FeedbackVerdict, Result, ReviewState, TagSource
-
-
-class LessonFact(Shape):
-    """What was measured when it was decided; null where nobody knew."""
-
-    name = Words()
-    value = Number(nullable=True)
-    unit = Words()
-    limit = Number(nullable=True)
-    violated = YesNo(nullable=True)
 
 
 class LessonTag(Shape):
@@ -56,7 +46,7 @@ class Lesson(Shape):
     summary = Words()
     thesis = Words()
     tags = Many(LessonTag)
-    facts = Many(LessonFact)
+    facts = Many(Fact)
     opened_at = Instant(nullable=True)
     closed_at = Instant()
 

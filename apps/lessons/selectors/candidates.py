@@ -16,8 +16,7 @@ from apps.lessons.types import Result, ReviewState
 NEWEST: Final = 1_000
 BY_TAGS: Final = 60
 HIDDEN: Final = (ReviewState.DISPUTED, ReviewState.SUPERSEDED, ReviewState.RETIRED)
-
-
+# In the order of `Row`.
 _COLUMNS: Final = (
     "pk",
     "source_id",
@@ -99,18 +98,7 @@ def newest(cases: QuerySet[Case], words: Iterable[str]) -> list[Row]:
 
 
 def _read(rows: QuerySet[Case]) -> list[Row]:
-    columns = (
-        "pk",
-        "source_id",
-        "proposal_id",
-        "product",
-        "asset_class",
-        "side",
-        "result",
-        "lesson__severity",
-        "closed_at",
-    )
-    found: Iterable[tuple[Any, ...]] = rows.values_list(*columns, "thesis_text", "narrative_text")
+    found: Iterable[tuple[Any, ...]] = rows.values_list(*_COLUMNS)
     return [Row(*one) for one in found]
 
 

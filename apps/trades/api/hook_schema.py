@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from apps.common.api.schema import documented
 from apps.trades.api import shapes
+from apps.trades.api.hooks import HookView
 
 HOOK_PATH: Final = "/hooks/{name}"
 # Named in SPECTACULAR_SETTINGS beside the description of the header.
@@ -20,7 +21,7 @@ Endpoint = tuple[str, str, str, Callable[..., Any]]
 
 
 class DescribedHook(APIView):
-    """Stands for `HookView` in the description, and is at no address."""
+    """`HookView` as the description needs it: a view of the framework, at no address, that hands on what it gets."""
 
     authentication_classes = ()
 
@@ -50,11 +51,11 @@ class DescribedHook(APIView):
             ),
         ),
     )
-    def post(self, request: Request, name: str) -> HttpResponse:
+    def post(self, request: Request, name: str) -> HttpResponseBase:
         """The body becomes a proposal by the hook's template, and is judged as any: 201 also where policy denies it.
         Proved by a signature over time and body, or by the hook's secret in the body, as the hook is set up; no key and
         no session counts here. What cannot be made a proposal is 422 and creates nothing."""
-        raise NotImplementedError
+        return HookView.as_view()(request._request, name=name)
 
 
 def with_hooks(endpoints: list[Endpoint]) -> list[Endpoint]:

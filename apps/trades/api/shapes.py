@@ -1,6 +1,6 @@
 """What answers about trades look like."""
 
-from apps.common.api.shapes import Count, Instant, Many, Number, Part, Shape, Uuid, Words, YesNo
+from apps.common.api.shapes import Count, Fact, Instant, Many, Number, Part, Shape, Uuid, Words, YesNo
 from apps.connectors.types import Environment, OrderType, Side, TimeInForce
 from apps.lessons.types import CaseVerdict, MistakeTag, Result, TagSource
 from apps.policies.types import LatchKind, LineVerdict, State, Verdict
@@ -95,16 +95,6 @@ class ProposalLinks(Shape):
     page = Words()
 
 
-class FactFound(Shape):
-    """One thing that was measured: `value` in `unit` against `limit`; null where it could not be known."""
-
-    name = Words()
-    value = Number(nullable=True)
-    unit = Words()
-    limit = Number(nullable=True)
-    violated = YesNo(nullable=True)
-
-
 class ProposalPlan(Shape):
     """What was meant, in quote currency per base unit. `entry` is the price it was judged at."""
 
@@ -130,7 +120,7 @@ class Proposal(Shape):
     tags = Many(Words())
     plan = Part(ProposalPlan, nullable=True, about="Null for one from before it was kept.")
     facts = Many(
-        FactFound,
+        Fact,
         nullable=True,
         about="What detectors measured when it was judged: lessons and policy go by it. Null as the plan.",
     )
@@ -334,7 +324,7 @@ class CaseTold(Shape):
     mfe_r = Number(nullable=True)
     mae_r = Number(nullable=True)
     mistakes = Many(FoundMistake)
-    facts = Many(FactFound)
+    facts = Many(Fact)
     summary = Words()
 
 
