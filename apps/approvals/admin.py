@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 @admin.register(Vote)
 class VoteAdmin(ReadOnlyAdmin[Vote]):
+    filled_by = "Each approval and each decline becomes a row when somebody decides on a proposal."
     list_display = ("created_at", "verb", "approver", "desk_of_one", "story")
     list_display_links = ("created_at", "verb")
     list_filter = ("verb",)

@@ -28,6 +28,7 @@ DELIVERIES_SHOWN = 20
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin[Event]):
+    filled_by = "Every change writes one in its own transaction."
     list_display = ["recorded_at", "kind", "subject", "actor", "stream", "seq"]
     list_filter = ["actor_kind"]
     search_fields = ["=subject", "=stream"]
@@ -53,6 +54,8 @@ class EventAdmin(ReadOnlyAdmin[Event]):
 @admin.register(Checkpoint)
 class CheckpointAdmin(ReadOnlyAdmin[Checkpoint]):
     """What was sealed, signed and anchored. Only a page of its own recomputes; the list reads."""
+
+    filled_by = "A worker that holds the sealing key signs what was written since the last; see docs/audit.md."
 
     list_display = ["name", "sealed_at", "events", "short_root", "key", "last_verified", "anchored"]
     list_display_links = ["name"]
@@ -140,6 +143,7 @@ class CheckpointAdmin(ReadOnlyAdmin[Checkpoint]):
 
 @admin.register(Alarm)
 class AlarmAdmin(ReadOnlyAdmin[Alarm]):
+    filled_by = "What stays unresolved beyond its bound raises one. None is good news."
     list_display = ["since", "what", "told_words", "seen", "cleared_at"]
     list_filter = [("cleared_at", admin.EmptyFieldListFilter), ("acknowledged_at", admin.EmptyFieldListFilter)]
     search_fields = ["=subject", "=code"]
@@ -242,6 +246,7 @@ class AlarmAdmin(ReadOnlyAdmin[Alarm]):
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin[Delivery]):
+    filled_by = "An alarm that is sent out, by webhook or e-mail, leaves one here."
     list_display = ["sent_at", "alarm", "number", "says", "channel", "attempt", "delivered", "answer"]
     list_filter = ["channel", "delivered"]
     list_select_related = ["notice__alarm"]

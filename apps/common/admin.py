@@ -33,9 +33,11 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
     """A ledger: whoever holds the view permission reads it, nobody changes it, superusers included.
 
     No actions, no second count, no facets; a column of exact decimals is not sorted by, since SQLite would sort text.
-    Rows are counted and searched as `lists` says: a ledger grows for ever.
+    Rows are counted and searched as `lists` says: a ledger grows for ever. `filled_by` is what its list says
+    while it is empty: what would put a row there.
     """
 
+    filled_by = ""
     actions = None
     list_per_page = 50
     list_max_show_all = 200

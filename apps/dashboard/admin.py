@@ -21,6 +21,8 @@ for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, 
 class PeriodicTaskAdmin(ReadOnlyAdmin[PeriodicTask]):
     """Only the schedule and the switch can be edited; what a task is, and with which arguments, stands in the code."""
 
+    filled_by = "`manage.py sync_beat` writes what runs by itself. As long as this is empty, nothing does."
+
     list_display = ("name", "enabled", "interval", "crontab", "last_run_at", "total_run_count")
     list_filter = ("enabled",)
     list_select_related = ("interval", "crontab")
@@ -37,6 +39,8 @@ class PeriodicTaskAdmin(ReadOnlyAdmin[PeriodicTask]):
 class IntervalScheduleAdmin(ReadOnlyAdmin[IntervalSchedule]):
     """New intervals may be added; one in use is not changed under the tasks that share it."""
 
+    filled_by = "`manage.py sync_beat` writes the intervals of what runs by itself."
+
     list_display = ("__str__",)
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
@@ -46,6 +50,8 @@ class IntervalScheduleAdmin(ReadOnlyAdmin[IntervalSchedule]):
 @admin.register(CrontabSchedule)
 class CrontabScheduleAdmin(ReadOnlyAdmin[CrontabSchedule]):
     """As intervals."""
+
+    filled_by = "What runs by itself has intervals; hours of the day come with a task that a person gives them."
 
     list_display = ("__str__",)
 

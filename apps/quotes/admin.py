@@ -17,6 +17,7 @@ def _length(seconds: int) -> str:
 
 @admin.register(CandleSeries)
 class CandleSeriesAdmin(ReadOnlyAdmin[CandleSeries]):
+    filled_by = "A running feed makes candles of each instrument; `manage.py backfill_candles` brings older ones."
     list_display = ("instrument", "length", "market", "known", "gaps")
     search_fields = ("^instrument",)
     search_help_text = "The beginning of an instrument"
@@ -50,6 +51,7 @@ class CandleSeriesAdmin(ReadOnlyAdmin[CandleSeries]):
 
 @admin.register(CandleBackfill)
 class CandleBackfillAdmin(ReadOnlyAdmin[CandleBackfill]):
+    filled_by = "`manage.py backfill_candles` and the repair of gaps leave one each."
     list_display = ("started_at", "instrument", "length", "since", "until", "state", "calls", "candles")
     list_select_related = ("series",)
     search_fields = ("^series__instrument",)

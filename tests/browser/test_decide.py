@@ -117,6 +117,22 @@ def test_keys_move_the_focus_and_enter_sends(desk_live: PaperDesk, ticking: Tick
     assert second.state == ProposalState.AWAITING_APPROVAL
 
 
+def test_keys_walk_every_list_of_the_console(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn) -> None:
+    older = desk_live.propose()
+    desk_live.propose(quantity=Decimal("0.02"))
+    page = sign_in(desk_live.approver)
+    page.goto("/admin/trades/proposal/")
+    for key in ("j", "j", "k", "j"):
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/admin/trades/proposal/{older.pk}/change/**")
+    page.goto("/admin/trades/proposal/")
+    page.keyboard.press("/")
+    page.keyboard.type("j")
+    expect(page.locator(":focus")).to_have_value("j")
+    assert page.locator(".is-here").count() == 0, "typing is not walking"
+
+
 def test_somebody_was_faster_and_the_page_says_so_by_itself(
     desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn
 ) -> None:

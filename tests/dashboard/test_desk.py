@@ -1,10 +1,14 @@
 """The desk: its bar, its index, halting, searching, signing in and out, and ledgers that nobody writes."""
 
+import html
+import re
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.core.cache import cache
+from django.core.management import get_commands
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -173,6 +177,44 @@ def test_ledgers_show_only_ones_own_desks(paper: PaperDesk) -> None:
     assert b"No proposals yet" in stranger.get(reverse("admin:trades_proposal_changelist")).content
     assert stranger.get(reverse("admin:trades_proposal_change", args=[proposal.pk])).status_code == 302
     assert enter(UserFactory()).get(reverse("admin:trades_proposal_changelist")).status_code == 403
+
+
+# The address of a person is made with the person.
+FILLED_OF_ITSELF = {"account.EmailAddress"}
+
+
+def said_of_nothing(model_admin: "admin.ModelAdmin[Any]") -> str:
+    return getattr(model_admin, "filled_by", "")
+
+
+def test_every_empty_list_says_what_would_fill_it(admin_user: User) -> None:
+    client = enter(admin_user)
+    empty = 0
+    for model, model_admin in admin.site._registry.items():
+        if model._meta.label in FILLED_OF_ITSELF:
+            continue
+        said = said_of_nothing(model_admin)
+        assert said, f"{model._meta.label} says nothing of what would fill its list."
+        if model._default_manager.exists():
+            continue
+        page = client.get(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"))
+        text = html.unescape(page.content.decode())
+        assert said.replace("`", "") in text.replace("<code>", "").replace("</code>", ""), model._meta.label
+        empty += 1
+    assert empty > 30
+
+
+def test_an_empty_search_does_not_say_that_nothing_was_ever_there(paper: PaperDesk, admin_user: User) -> None:
+    paper.propose()
+    text = enter(admin_user).get("/admin/trades/proposal/", {"q": "no-such-instrument"}).content.decode()
+    assert "No proposals match." in text and "Show all" in text
+    assert "/api/v1/docs" not in text
+
+
+def test_the_commands_that_empty_lists_name_are_there() -> None:
+    said = " ".join(said_of_nothing(each) for each in admin.site._registry.values())
+    named = set(re.findall(r"`manage\.py (\w+)", said))
+    assert named and named <= set(get_commands())
 
 
 def test_nothing_is_deleted_in_bulk() -> None:

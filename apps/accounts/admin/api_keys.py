@@ -26,6 +26,8 @@ from apps.common.errors import AikaError, Conflict
 class ApiKeyAdmin(ReadOnlyAdmin):
     """The hash is on no page; what a key may do is fixed when it is made."""
 
+    filled_by = "`Add` makes a key for a program. Its secret is shown once."
+
     list_display = ("name", "prefix", "owner", "scopes_in_words", "status", "last_used_at", "expires_at")
     list_select_related = ("owner",)
     list_filter = ("revoked_at",)

@@ -15,6 +15,8 @@ from apps.accounts.services import desks, people
 class DeskAdmin(AuditedAdmin):
     """The currency is fixed with the first save: sums of the past would change their meaning."""
 
+    filled_by = "`Add` makes one; people and connections belong to desks."
+
     list_display = ("name", "slug", "reporting_currency")
     search_fields = ("name", "slug")
     # Boxes to tick: both of Django's pickers of many bar people who listen to a page.

@@ -41,6 +41,8 @@ for model in (SocialAccount, SocialApp, SocialToken):
 class PersonAdmin(AuditedAdmin, DjangoUserAdmin):
     """Roles are the only way to a permission: there is no field for single permissions."""
 
+    filled_by = "`Add` makes one, or `manage.py createsuperuser` the first."
+
     add_form = PersonCreationForm
     list_display = ("username", "shown_name", "email", "is_active", "is_staff", "is_superuser")
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")

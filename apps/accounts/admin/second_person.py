@@ -23,6 +23,8 @@ from apps.common.errors import AikaError, Forbidden
 class SecondPersonRequestAdmin(ReadOnlyAdmin):
     """Read-only rows; seconding and withdrawing are verbs of their own."""
 
+    filled_by = "What takes two people waits here for the second. Nothing does."
+
     list_display = ("kind", "subject", "requester", "seconder", "state_now", "requested_at", "expires_at")
     list_select_related = ("requester", "seconder")
     list_filter = ("state", "kind")

@@ -25,6 +25,8 @@ from apps.connectors.services.venue import environment_of
 class AuthorisationAdmin(_MayRead, ReadOnlyAdmin[Authorisation]):
     """No token is on any page."""
 
+    filled_by = "Connecting an account at the venue by OAuth, on a connection's page, makes one."
+
     list_display = ("account_name", "venue", "person", "health", "used_by", "authorised_at")
     list_display_links = ("account_name",)
     list_select_related = ("person",)

@@ -58,6 +58,8 @@ class _MayRead:
 class ConnectionAdmin(_MayRead, ModelAdmin):
     """Venue, environment and address are fixed with the first save; ended is ended."""
 
+    filled_by = "`Add` makes one, of paper or of live money; that can never be changed afterwards."
+
     form = ConnectionForm
     actions = None
     list_display = (
@@ -294,6 +296,7 @@ class ConnectionAdmin(_MayRead, ModelAdmin):
 
 @admin.register(Instrument)
 class InstrumentAdmin(_MayRead, ReadOnlyAdmin):
+    filled_by = "A connection's check reads what its venue trades."
     list_display = (
         *("code", "connection", "tradable", "price_increment", "quantity_increment"),
         *("min_notional", "limit_only", "post_only", "cancel_only", "fetched_at"),
@@ -306,6 +309,7 @@ class InstrumentAdmin(_MayRead, ReadOnlyAdmin):
 
 @admin.register(BalanceRecord)
 class BalanceAdmin(_MayRead, ReadOnlyAdmin):
+    filled_by = "A connection's check, and every comparison with its venue, reads what is held there."
     list_display = ("currency", "connection", "available", "held", "as_of")
     list_select_related = ("connection",)
     list_filter = (("connection", SeenRelatedFilter),)
@@ -314,12 +318,14 @@ class BalanceAdmin(_MayRead, ReadOnlyAdmin):
 
 @admin.register(ConnectionGrant)
 class ConnectionGrantAdmin(_MayRead, ReadOnlyAdmin):
+    filled_by = "A grant lets an API key use a connection; give it on the key's page."
     list_display = ("api_key", "connection", "granted_at")
     list_select_related = ("api_key", "connection")
 
 
 @admin.register(ConnectorCheck)
 class ConnectorCheckAdmin(_MayRead, ReadOnlyAdmin):
+    filled_by = "`Test` on a connection's page and `manage.py connector_check` leave one each."
     list_display = ("connection", "ran_at", "to_look_at")
     list_select_related = ("connection",)
     fields = ("connection", "ran_at", "to_look_at", "answers")

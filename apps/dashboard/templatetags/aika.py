@@ -8,7 +8,7 @@ from django import template
 from django.http import HttpRequest
 from django.template import Context
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from apps.common import words
@@ -163,6 +163,14 @@ def inert(text: str) -> SafeString:
 
 def _broken_links(text: str) -> SafeString:
     return format_html("{}", text.replace("https://", "hxxps://").replace("http://", "hxxp://"))
+
+
+@register.filter
+def with_code(text: str) -> SafeString:
+    """The text with what stands between two backticks as code. For sentences of ours."""
+    parts = text.split("`")
+    marked = ((format_html("<code>{}</code>", part) if i % 2 else part) for i, part in enumerate(parts))
+    return format_html_join("", "{}", ((part,) for part in marked))
 
 
 @register.filter

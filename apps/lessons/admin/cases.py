@@ -15,6 +15,7 @@ from apps.lessons.models import Case
 
 @admin.register(Case)
 class CaseAdmin(DeskLedgerAdmin[Case]):
+    filled_by = "Each closed trade, won or lost, becomes one; `manage.py backfill_lessons` brings those of the past."
     list_display = ("closed_at", "what", "result", "brought", "in_r", "verdict", "found", "lesson_link", "counts")
     list_display_links = ("what",)
     list_filter = (

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 @admin.register(Evaluation)
 class EvaluationAdmin(DeskLedgerAdmin[Evaluation]):
+    filled_by = "The nightly evaluation and `manage.py lessons_help` leave one each."
     list_display = ("when", "desk", "cases", "judged", "repeats", "answered", "held_out", "space", "code")
     list_filter = (("desk", SeenRelatedFilter),)
     list_select_related = ("desk",)

@@ -42,6 +42,8 @@ def _desks(request: HttpRequest) -> "QuerySet[Desk]":
 class KnowledgeDocumentAdmin(ReadOnlyAdmin[KnowledgeDocument]):
     """Documents of a person's desks and of everybody; those of everybody are a superuser's to change."""
 
+    filled_by = "Upload one here, or use `manage.py ingest_knowledge PATH`."
+
     list_display = ("title", "whose", "state_in_words", "version", "updated_at", "external_id")
     list_display_links = ("title",)
     list_select_related = ("desk",)
@@ -158,6 +160,8 @@ class KnowledgeDocumentAdmin(ReadOnlyAdmin[KnowledgeDocument]):
 @admin.register(KnowledgeSource)
 class KnowledgeSourceAdmin(ModelAdmin):
     """Folders that are looked at by the clock. One that is not wanted any more is switched off, and kept."""
+
+    filled_by = "`Add` names a folder that is read again on a schedule."
 
     form = SourceForm
     actions = None

@@ -45,6 +45,8 @@ VERDICTS = {
 class LessonAdmin(DeskLedgerAdmin[Lesson]):
     """The list; the row itself is a page of its own."""
 
+    filled_by = "A trade that lost makes one by itself."
+
     desk_path = "case__desk"
     list_display = ("what", "brought", "in_r", "state_word", "mistakes", "cause_text", "closed_at")
     list_display_links = ("what",)

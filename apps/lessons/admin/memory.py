@@ -19,6 +19,8 @@ HELD_OUT = "held out: shown to nobody, here neither"
 class RecallAdmin(DeskLedgerAdmin[Recall]):
     """Questions to the memory and their answers."""
 
+    filled_by = "Whenever similar trades are looked up, what was shown, and to whom, is kept here."
+
     list_display = ("asked_at", "purpose", "who", "answer", "withheld", "degraded", "space")
     list_filter = ("purpose", "withheld", "degraded", ("desk", SeenRelatedFilter))
     list_select_related = ("viewer",)
@@ -86,6 +88,8 @@ class RecallAdmin(DeskLedgerAdmin[Recall]):
 class IndexSpaceAdmin(ReadOnlyAdmin[IndexSpace]):
     """Spaces that are asked, filled, or about to be dropped."""
 
+    filled_by = "`manage.py migrate` and a change of EMBEDDINGS_PROVIDER make one."
+
     list_display = ("name", "state", "provider", "model", "dim", "activated_at", "retired_at")
     list_filter = ("state",)
     ordering = ("-created_at",)
@@ -95,6 +99,8 @@ class IndexSpaceAdmin(ReadOnlyAdmin[IndexSpace]):
 @admin.register(IndexEntry)
 class IndexEntryAdmin(ReadOnlyAdmin[IndexEntry]):
     """Texts on their way into the index: what waits, what failed and why."""
+
+    filled_by = "Each text that is to be found by meaning has one, pending until it is in the index."
 
     list_display = ("subject", "kind", "state", "attempts", "next_try_at", "indexed_at", "error", "space")
     list_filter = ("state", "kind", ("space", SeenRelatedFilter))

@@ -41,6 +41,8 @@ class _OfOwnDesks(MayRead, ReadOnlyAdmin[Any]):
 class BudgetAdmin(_OfOwnDesks):
     """One row per sum that is limited. The newest move first."""
 
+    filled_by = "A limit of an active policy makes one, with the first proposal that it covers."
+
     list_display = ("what", "connection", "reserved", "used", "limit", "room", "updated_at")
     list_display_links = ("what",)
     list_filter = ("dimension", ("connection", SeenRelatedFilter))
@@ -119,6 +121,8 @@ class BudgetAdmin(_OfOwnDesks):
 @admin.register(Reservation)
 class ReservationAdmin(_OfOwnDesks):
     """One row per approved order."""
+
+    filled_by = "An approval reserves what its order may cost at worst; a fill moves it, proof releases it."
 
     list_display = ("held_at", "source", "status", "connection", "ended_at")
     list_display_links = ("source",)

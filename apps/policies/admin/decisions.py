@@ -18,6 +18,8 @@ from apps.policies.services.replays import problem_of
 class DecisionAdmin(MayRead, ReadOnlyAdmin):
     """One row for each time policy was asked."""
 
+    filled_by = "Each proposal that is judged leaves one, with a line for every rule."
+
     list_display = ("decided_at", "gate", "outcome", "subject", "version")
     list_select_related = ("version__policy_set",)
     list_filter = ("outcome", "gate")

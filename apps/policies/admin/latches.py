@@ -10,6 +10,7 @@ from apps.policies.models import Latch
 
 @admin.register(Latch)
 class LatchAdmin(MayRead, ReadOnlyAdmin):
+    filled_by = "A limit on losses, a check that failed or a person trips one. None is good news."
     list_display = ("tripped_at", "kind", "scope_name", "message", "reset_at", "reset_requester", "reset_seconder")
     list_display_links = ("tripped_at",)
     list_select_related = ("connection", "reset_requester", "reset_seconder")

@@ -22,6 +22,8 @@ from apps.policies.types import VersionState
 class PolicySetAdmin(MayRead, ModelAdmin):
     """A set is fixed once made; what changes are its versions."""
 
+    filled_by = "`Add` makes one. Until a version of one is active, everything is denied."
+
     actions = None
     list_display = ("name", "desk", "in_force", "drafts")
     list_select_related = ("desk",)

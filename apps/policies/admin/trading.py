@@ -15,6 +15,8 @@ from apps.policies.models import TradingState
 class TradingStateAdmin(MayRead, ReadOnlyAdmin):
     """Every link to the list leads to the page of the trading state."""
 
+    filled_by = "`manage.py migrate` writes the row for everything. Without it all is halted."
+
     fields = ("scope", "connection", "state", "reason", "changed_by", "changed_at")
 
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:

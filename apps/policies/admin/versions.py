@@ -61,6 +61,8 @@ class RuleInline(StackedInline):
 class PolicyVersionAdmin(MayRead, ModelAdmin):
     """Made from its set's page; what left draft is shown and not changed."""
 
+    filled_by = "Draft one from its policy set; a second person activates it."
+
     actions = None
     list_display = ("__str__", "state", "author", "created_at", "activated_at", "retired_at")
     list_select_related = ("policy_set", "author")

@@ -9,6 +9,7 @@ from apps.trades.models import HaltClearing
 
 @admin.register(HaltClearing)
 class HaltClearingAdmin(TradeLedgerAdmin[HaltClearing]):
+    filled_by = "A halt opens one for each connection: its open orders are cancelled until the venue lists none twice."
     list_display = ("started_at", "outcome", "connection", "open_orders", "in_flight_orders", "foreign_orders")
     list_filter = ("outcome", ("connection", SeenRelatedFilter))
     list_select_related = ("connection",)

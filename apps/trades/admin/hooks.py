@@ -46,6 +46,8 @@ class HookAdmin(TradeLedgerAdmin[Hook]):
     """One page a hook: how it stands, what it makes of a body, and what it was last sent. Whoever sets it up sits at
     the desk of its connection."""
 
+    filled_by = "`Add a hook` makes an address at which a charting service can propose."
+
     list_display = ("name", "state_in_words", "connection", "owner", "mode_in_words", "last_call", "key_expires")
     list_select_related = ("connection", "owner", "api_key")
     search_fields = ("name",)
@@ -222,6 +224,8 @@ class HookAdmin(TradeLedgerAdmin[Hook]):
 @admin.register(HookCall)
 class HookCallAdmin(TradeLedgerAdmin[HookCall]):
     """Every call, and why it came to nothing where it did."""
+
+    filled_by = "Each call at a hook's address is kept here, the refused ones with the reason."
 
     desk_path = "hook__connection__desk"
     list_display = ("called_at", "hook", "outcome", "status", "code", "story", "address")

@@ -11,6 +11,7 @@ from apps.trades.models import EquityMark, Outcome, Position
 
 @admin.register(Position)
 class PositionAdmin(TradeLedgerAdmin[Position]):
+    filled_by = "The first fill of a connection and an instrument opens one."
     list_display = ("instrument", "held", "entry", "realized", "connection", "updated_at")
     list_filter = (("connection", SeenRelatedFilter),)
     list_select_related = ("connection",)
@@ -40,6 +41,7 @@ class PositionAdmin(TradeLedgerAdmin[Position]):
 
 @admin.register(Outcome)
 class OutcomeAdmin(TradeLedgerAdmin[Outcome]):
+    filled_by = "A position that closes or shrinks leaves one, with what it earned or lost."
     list_display = ("closed_at", "what", "result", "connection", "story")
     list_display_links = ("what",)
     list_filter = (("connection", SeenRelatedFilter),)
@@ -101,6 +103,7 @@ class OutcomeAdmin(TradeLedgerAdmin[Outcome]):
 
 @admin.register(EquityMark)
 class EquityMarkAdmin(TradeLedgerAdmin[EquityMark]):
+    filled_by = "A running beat marks what each connection is worth; `manage.py doctor` says whether it runs."
     list_display = ("connection", "highest", "peak_at", "worth", "measured_at")
     list_select_related = ("connection",)
     ordering = ("connection",)

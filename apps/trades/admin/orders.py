@@ -25,6 +25,7 @@ FILLS_SHOWN_MAX = 20
 
 @admin.register(Order)
 class OrderAdmin(TradeLedgerAdmin[Order]):
+    filled_by = "An approved proposal becomes exactly one order; nothing else does."
     list_display = ("created_at", "what", "state", "reason_code", "filled", "average", "connection", "story")
     list_display_links = ("what",)
     list_filter = ("state", ("side", among(Side)), ("connection", SeenRelatedFilter))
@@ -159,6 +160,7 @@ class OrderAdmin(TradeLedgerAdmin[Order]):
 
 @admin.register(Fill)
 class FillAdmin(TradeLedgerAdmin[Fill]):
+    filled_by = "The venue reports each fill of an order; it comes by its channel, and by polling."
     list_display = ("occurred_at", "what", "at_price", "fee_text", "trade_type", "connection", "story")
     list_display_links = ("what",)
     list_filter = (("trade_type", among(TradeType)), ("side", among(Side)), ("connection", SeenRelatedFilter))

@@ -13,6 +13,7 @@ from apps.trades.models import ProposalFacts, ReportedOutcome
 
 @admin.register(ProposalFacts)
 class ProposalFactsAdmin(TradeLedgerAdmin[ProposalFacts]):
+    filled_by = "What the market showed when a proposal was judged is kept here with it."
     desk_path = "proposal__connection__desk"
     list_display = ("recorded_at", "story", "setup", "stop_text", "target_text", "broken", "regime")
     list_display_links = ("recorded_at",)
@@ -51,6 +52,7 @@ class ProposalFactsAdmin(TradeLedgerAdmin[ProposalFacts]):
 
 @admin.register(ReportedOutcome)
 class ReportedOutcomeAdmin(TradeLedgerAdmin[ReportedOutcome]):
+    filled_by = "Trades made elsewhere come here by `POST /api/v1/trades/outcome` and by `manage.py backfill_lessons`."
     desk_path = "desk"
     list_display = ("closed_at", "what", "result", "desk", "reporter", "reported_at")
     list_display_links = ("what",)

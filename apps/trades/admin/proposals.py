@@ -13,6 +13,7 @@ from apps.trades.selectors.pages import short_line
 
 @admin.register(Proposal)
 class ProposalAdmin(TradeLedgerAdmin[Proposal]):
+    filled_by = "Programs and staff propose by `POST /api/v1/trades/proposals`; `/api/v1/docs` shows how."
     list_display = ("created_at", "what", "state", "connection", "proposer", "expires_at", "story")
     list_display_links = ("what",)
     list_filter = ("state", ("side", among(Side)), ("order_type", among(OrderType)), ("connection", SeenRelatedFilter))
@@ -109,6 +110,8 @@ class ProposalAdmin(TradeLedgerAdmin[Proposal]):
 @admin.register(Authority)
 class AuthorityAdmin(TradeLedgerAdmin[Authority]):
     """The rights to send: who approved (or that policy asked nobody), on which price, until when."""
+
+    filled_by = "A proposal that has all its approvals gets one: the right to send one order."
 
     desk_path = "proposal__connection__desk"
     list_display = ("created_at", "what", "who_approved", "valid_until", "story")

@@ -42,6 +42,7 @@ def connections_of(person: "User") -> "list[Connection]":
 
 @admin.register(ReconciliationRun)
 class ReconciliationRunAdmin(TradeLedgerAdmin[ReconciliationRun]):
+    filled_by = "Each start, the schedule and `manage.py reconcile` compare Aika with the venue and leave a row."
     list_display = ("started_at", "outcome", "connection", "seen", "trigger", "asked_by")
     list_filter = ("outcome", "trigger", ("connection", SeenRelatedFilter))
     list_select_related = ("connection",)
@@ -117,6 +118,7 @@ class ReconciliationRunAdmin(TradeLedgerAdmin[ReconciliationRun]):
 
 @admin.register(Difference)
 class DifferenceAdmin(TradeLedgerAdmin[Difference]):
+    filled_by = "A comparison that finds Aika and the venue to differ writes it here. None is good news."
     list_display = ("found_at", "kind", "what", "theirs", "connection", "standing")
     list_display_links = ("kind",)
     list_filter = ("kind", ("settled_at", admin.EmptyFieldListFilter), ("connection", SeenRelatedFilter))
@@ -187,6 +189,7 @@ class DifferenceAdmin(TradeLedgerAdmin[Difference]):
 
 @admin.register(Inquiry)
 class InquiryAdmin(TradeLedgerAdmin[Inquiry]):
+    filled_by = "Each time the venue is asked what became of an unknown order, the answer is kept here."
     desk_path = "order__connection__desk"
     list_display = ("asked_at", "kind", "answer", "code", "order_link")
     list_filter = ("kind", "answer")

@@ -1,4 +1,4 @@
-// Every page: the bar at its head stays true, the clock steps, "/" searches, j and k walk a queue.
+// Every page: the bar at its head stays true, the clock steps, "/" searches, j and k walk a queue or a list.
 import { secondsSince, serverNow, setIcon, setText, span, tellServerTime } from "./words.js";
 
 const POLL_MS = 5000;
@@ -78,12 +78,15 @@ async function poll() {
   setTimeout(poll, POLL_MS);
 }
 
+// The queue of decisions, and every list of the console: one way to walk them.
+const ROWS = ":is(.queue, #result_list) tbody tr";
+
 function isTyping(target) {
   return target.closest("input, textarea, select, [contenteditable]") !== null;
 }
 
 function walk(step) {
-  const rows = [...document.querySelectorAll(".queue tbody tr")];
+  const rows = [...document.querySelectorAll(ROWS)];
   if (!rows.length) return;
   const here = rows.findIndex((row) => row.classList.contains("is-here"));
   const next = Math.min(Math.max(here + step, 0), rows.length - 1);
@@ -105,9 +108,9 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("focusin", (event) => {
-  const row = event.target.closest(".queue tbody tr");
+  const row = event.target.closest(ROWS);
   if (!row) return;
-  for (const other of document.querySelectorAll(".queue tbody tr")) other.classList.toggle("is-here", other === row);
+  for (const other of document.querySelectorAll(ROWS)) other.classList.toggle("is-here", other === row);
 });
 
 if (bar) {
