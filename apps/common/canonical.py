@@ -127,7 +127,16 @@ def digest(raw: bytes) -> str:
 
 
 _quoted = json.encoder.encode_basestring
-_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _json(value: object) -> str:
+    """The JSON text of what `_value` made."""
+    if type(value) is str:
+        return _quoted(value)
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:
+        raise ValueError("A lone surrogate is no text.") from error
 
 
 def _part(item: object) -> str:

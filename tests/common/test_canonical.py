@@ -2,6 +2,7 @@
 
 import enum
 import json
+import unicodedata
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -74,6 +75,25 @@ def test_what_was_read_back_encodes_to_the_same_bytes(value: dict[str, Any]) -> 
     assert canonical.encode("test/1", read) == raw
 
 
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-canonical.INT_MAX, canonical.INT_MAX)
+        | st.text(st.characters(max_codepoint=0x2FF, exclude_categories=["Cs"])),
+        lambda inner: (
+            st.lists(inner, max_size=4) | st.dictionaries(st.text('ab"\\\x07é', min_size=1), inner, max_size=4)
+        ),
+        max_leaves=20,
+    )
+)
+def test_the_bytes_are_those_of_the_plain_writer(value: Any) -> None:
+    """Whatever the text holds: quotes, control characters, letters of any script."""
+    value = json.loads(unicodedata.normalize("NFC", json.dumps(value, ensure_ascii=False)))
+    plain = json.dumps({"schema": "x/1", "value": value}, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    assert canonical.encode("x/1", {"value": value}) == plain.encode()
+
+
 @given(objects, st.randoms())
 def test_the_order_of_keys_changes_nothing(value: dict[str, Any], random: Any) -> None:
     shuffled = list(value.items())
@@ -108,6 +128,8 @@ def test_what_has_no_canonical_form_is_a_type_error(value: object) -> None:
         2**53,
         -(2**53),
         "\ud800",
+        ["\ud800"],
+        {"\ud800": 1},
         {"e\u0301": 1, "\u00e9": 2},
     ],
 )

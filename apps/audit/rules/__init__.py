@@ -33,6 +33,8 @@ def is_kind(text: str) -> bool:
 
 def secret_key(value: object) -> str | None:
     """The first key, at any depth, that names a secret; None when there is none."""
+    if isinstance(value, str):
+        return None
     if isinstance(value, Mapping):
         for key, item in value.items():
             if str(key).lower().replace("-", "_") in SECRET_KEYS:
