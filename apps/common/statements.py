@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
@@ -281,6 +281,12 @@ def store(*rows: models.Model | Statement) -> None:
     _run(connection, statements, fetch=False)
 
 
+def first_row(statement: Statement) -> tuple[Any, ...] | None:
+    """The first row that a statement answers, as the database driver gives it; None where it answers none."""
+    rows = _run(_connection(), [statement], fetch=True)[0]
+    return rows[0] if rows else None
+
+
 def _connection() -> BaseDatabaseWrapper:
     return connections[DEFAULT_DB_ALIAS]
 
@@ -313,11 +319,18 @@ def _execute(connection: Any, statement: Statement) -> Any:
     """A cursor of psycopg's own that has run it. Unlike Django's, it leaves the parameters to the server, without which
     no statement can be prepared, and takes SQL as PostgreSQL writes it, so that nothing is parsed again."""
     cursor = RawCursor(connection.connection)
-    cursor.execute(_numbered(statement.sql), statement.params)
+    send: Callable[..., None] = _send
+    for wrapper in reversed(connection.execute_wrappers):  # as Django's own cursor asks them
+        send = partial(wrapper, send)
+    send(statement.sql, statement.params, False, {"connection": connection, "cursor": cursor})
     if connection.queries_logged:
         said = connection.ops.compose_sql(statement.sql, statement.params)
         connection.queries_log.append({"sql": said, "time": "not told: not by Django's own cursor"})
     return cursor
+
+
+def _send(sql: str, params: Any, many: bool, context: Any) -> None:
+    context["cursor"].execute(_numbered(sql), params)
 
 
 @lru_cache(maxsize=1024)

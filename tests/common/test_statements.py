@@ -12,7 +12,18 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import Desk, IdempotencyRecord
-from apps.common.statements import Figure, Insert, Question, Select, Together, ask, instance, store
+from apps.common.statements import (
+    Figure,
+    Insert,
+    Question,
+    Select,
+    Statement,
+    Together,
+    ask,
+    first_row,
+    instance,
+    store,
+)
 from apps.connectors.models import Connection, Instrument
 from tests.factories.accounts import DeskFactory
 from tests.factories.connectors import ConnectionFactory, InstrumentFactory
@@ -179,6 +190,29 @@ def test_one_row_refused_and_none_is_stored() -> None:
     with transaction.atomic():
         store(record("free"), Insert.of(IdempotencyRecord).row(record("later")))
     assert IdempotencyRecord.objects.count() == 3
+
+
+def test_whoever_wraps_execution_meets_these_statements_too() -> None:
+    met: list[tuple[str, int]] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        met.append((sql, len(params)))
+        return execute(sql, params, many, context)
+
+    def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        raise PermissionError(sql)
+
+    with transaction.atomic(), connection.execute_wrapper(note):
+        store(record("one"), record("two"))
+        assert first_row(Statement("SELECT COUNT(*), %s FROM accounts_idempotencyrecord", ["x"])) == (2, "x")
+    assert [(sql.split()[0], places) for sql, places in met] == [("INSERT", 6), ("INSERT", 6), ("SELECT", 1)]
+    with pytest.raises(PermissionError), transaction.atomic(), connection.execute_wrapper(refuse):
+        store(record("three"))
+    assert IdempotencyRecord.objects.count() == 2
+
+
+def test_a_statement_without_a_row_answers_none() -> None:
+    assert first_row(Statement("SELECT name FROM accounts_desk WHERE slug = %s", ["nobody's"])) is None
 
 
 @pytest.mark.django_db(transaction=True)

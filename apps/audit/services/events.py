@@ -1,6 +1,6 @@
 """Recording facts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from apps.audit.models import (
 )
 from apps.audit.types import Actor
 from apps.common.errors import Misconfigured
-from apps.common.statements import Statement
+from apps.common.statements import Statement, first_row
 
 _INSERT_EVENT = (
     "INSERT INTO audit_event (stream, seq, kind, actor_kind, actor_id, subject, body, prev_hash, hash, recorded_at) "
@@ -100,12 +100,10 @@ class _End:
 def _locked_end(stream: str) -> _End | None:
     """The stream's last event as its head says, locked until the transaction ends; None for a stream not begun.
 
-    Written out, because every state change of Aika comes through here. SQLite knows no row locks: there a transaction
-    is alone from its first statement on (IMMEDIATE).
+    Written out, and prepared where the database can, because every state change of Aika comes through here. SQLite
+    knows no row locks: there a transaction is alone from its first statement on (IMMEDIATE).
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK_HEAD if connection.vendor == "postgresql" else _READ_HEAD, [stream])
-        found = cursor.fetchone()
+    found = first_row(Statement(_LOCK_HEAD if connection.vendor == "postgresql" else _READ_HEAD, [stream]))
     return None if found is None else _End(*found)
 
 
@@ -115,25 +113,24 @@ def _begin(event: Event) -> int | None:
     There is none on SQLite: a transaction there is alone from its first statement on (IMMEDIATE).
     """
     if connection.vendor == "postgresql":
-        return _run(_BEGIN, [*_values(event), event.stream, event.seq, event.hash])
-    added = _run(f"{_INSERT_EVENT} RETURNING id", _values(event))
+        return _id(_BEGIN, [*_values(event), event.stream, event.seq, event.hash])
+    added = _id(f"{_INSERT_EVENT} RETURNING id", _values(event))
     sql = f"{_INSERT_HEAD} VALUES (%s, %s, %s, %s) RETURNING last_id"
-    return _run(sql, [event.stream, event.seq, event.hash, added])
+    return _id(sql, [event.stream, event.seq, event.hash, added])
 
 
 def _continue(event: Event) -> int | None:
     """Adds the event and moves the locked head to it."""
     if connection.vendor == "postgresql":
-        return _run(_CONTINUE, [*_values(event), event.seq, event.hash, event.stream])
-    added = _run(f"{_INSERT_EVENT} RETURNING id", _values(event))
+        return _id(_CONTINUE, [*_values(event), event.seq, event.hash, event.stream])
+    added = _id(f"{_INSERT_EVENT} RETURNING id", _values(event))
     sql = "UPDATE audit_streamhead SET seq = %s, hash = %s, last_id = %s WHERE stream = %s RETURNING last_id"
-    return _run(sql, [event.seq, event.hash, added, event.stream])
+    return _id(sql, [event.seq, event.hash, added, event.stream])
 
 
-def _run(sql: str, values: Sequence[_Value]) -> int | None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        found = cursor.fetchone()
+def _id(sql: str, values: list[_Value]) -> int | None:
+    """The id that the statement answers, if it does."""
+    found = first_row(Statement(sql, values))
     return None if found is None else int(found[0])
 
 
