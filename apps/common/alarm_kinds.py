@@ -130,6 +130,23 @@ _PEOPLE: Final = (
         "Ask its owner. If it was none of theirs, revoke the key; else make one that names that network. It is over "
         "once the key has ended, or a day after the last such call.",
     ),
+    _swept(
+        "HOOK_USED_ELSEWHERE",
+        AT_ONCE,
+        "A call that proved the secret of a hook came from an address outside its networks, and was refused: somebody "
+        "may have copied the secret.",
+        "Ask whoever runs the sender. If it was none of theirs, give the hook another secret; else make a hook that "
+        "names that network. It is over once there is another secret, the hook is switched off or its key has ended, "
+        "or a day after the last such call.",
+    ),
+    _swept(
+        "HOOK_CALLS_REFUSED",
+        AT_ONCE,
+        "Calls of a hook keep being refused, five or more within 15 minutes: what its sender asks for does not arrive, "
+        "or a stranger tries the door.",
+        "Read the reasons under Calls of hooks. HOOK_NOT_AUTHENTIC from the sender's own address: it has another "
+        "secret. It is over once fewer than five were refused within 15 minutes, or the hook is switched off.",
+    ),
 )
 
 _VENUES: Final = (

@@ -12,7 +12,7 @@ from apps.common.words import clock
 from apps.connectors.selectors import all_connections
 from apps.policies.selectors import halted_since
 from apps.trades.models import Difference, HaltClearing, Order, Proposal
-from apps.trades.selectors import reconciliation
+from apps.trades.selectors import hooks, reconciliation
 from apps.trades.selectors.comparing import has_live_orders
 from apps.trades.types import LIVE_ORDER_STATES, ClearingOutcome, OrderState, ProposalState
 
@@ -21,7 +21,7 @@ ROWS_MAX: Final = 500
 
 
 def of_trades(now: datetime) -> Iterator[Standing]:
-    """Orders, proposals, halts, comparisons and differences that are beyond their bounds."""
+    """Orders, proposals, halts, comparisons, differences and hooks that are beyond their bounds."""
     yield from _not_claimed(now)
     yield from _in_flight(now)
     yield from _not_read(now)
@@ -32,6 +32,7 @@ def of_trades(now: datetime) -> Iterator[Standing]:
     yield from _halts(now)
     yield from _comparisons(now)
     yield from _differences(now)
+    yield from _hooks(now)
 
 
 def near_end(*, created_at: datetime, expires_at: datetime, within_s: int) -> datetime:
@@ -196,5 +197,31 @@ def _differences(now: datetime) -> Iterator[Standing]:
             message=f"Found at {clock(row.found_at)}, and nobody has said what it was: {row.theirs}",
             since=row.found_at,
             bound_s=bound,
+            by_us=False,
+        )
+
+
+def _hooks(now: datetime) -> Iterator[Standing]:
+    """One of each kind for a hook, however many of its calls were refused."""
+    for found in hooks.used_elsewhere(now):
+        yield Standing(
+            code="HOOK_USED_ELSEWHERE",
+            subject=f"hook:{found.hook_id}",
+            message=f"The secret of the hook {found.name} came from {found.last} at {clock(found.last_at)}, which is "
+            f"in none of its networks. Refused within a day: {found.calls}.",
+            since=found.last_at,
+            bound_s=0,
+            extent=found.calls,
+            by_us=False,
+        )
+    for found in hooks.often_refused(now):
+        yield Standing(
+            code="HOOK_CALLS_REFUSED",
+            subject=f"hook:{found.hook_id}",
+            message=f"{found.calls} calls of the hook {found.name} were refused within "
+            f"{hooks.REFUSED_WITHIN.seconds // 60} minutes, the last at {clock(found.last_at)}: {found.last}.",
+            since=found.last_at,
+            bound_s=0,
+            extent=found.calls,
             by_us=False,
         )
