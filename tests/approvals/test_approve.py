@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.accounts.types import Principal
 from apps.approvals.models import Vote
-from apps.approvals.services import decide
+from apps.approvals.services import decide, signed_quotes
 from apps.approvals.types import Seen
 from apps.common.errors import AikaError, Conflict, Denied, Forbidden, NotFound
 from apps.connectors.services import sync
@@ -72,6 +72,18 @@ def test_one_approval_makes_the_authority_and_the_order(paper: PaperDesk, waitin
     assert order.reserved_amount == waiting.limit_price * waiting.quantity * (1 + paper.connection.fee_taker)  # type: ignore[operator]
     assert kinds(waiting) == ["proposal.proposed", "vote.approve", "proposal.approved"]
     assert not sent(paper)
+
+
+@pytest.mark.parametrize(("side", "shown"), [(Side.BUY, "ask"), (Side.SELL, "bid")])
+def test_the_price_that_is_kept_is_of_the_side_that_would_trade(paper: PaperDesk, side: Side, shown: str) -> None:
+    """What the fill is compared with later: a buyer has seen the ask, a seller the bid."""
+    move(paper, MID)
+    proposal = paper.propose(side=side)
+    seen = paper.seen(proposal)
+    approve(paper, proposal, seen)
+    quote = signed_quotes.read(seen.signed_quote, proposal_id=proposal.pk)
+    assert quote.bid < quote.ask
+    assert Authority.objects.get(proposal=proposal).seen_price == getattr(quote, shown)
 
 
 SHOWED_SOMETHING_ELSE = (
@@ -179,6 +191,34 @@ def test_a_page_left_open_too_long(paper: PaperDesk, waiting: Proposal) -> None:
     quotes.keep(paper.connection.pk, [replace(quote, occurred_at=later, received_at=later) for quote in held])
     error = refused(paper, waiting, seen, now=later)
     assert error.code == "QUOTE_TOO_OLD", error.message
+
+
+@pytest.mark.parametrize(
+    ("age_us", "passes"), [(10_000_000, True), (10_000_001, False), (-1_000_000, True), (-1_000_001, False)]
+)
+def test_how_old_and_how_early_the_price_of_the_page_may_be(
+    paper: PaperDesk, waiting: Proposal, age_us: int, passes: bool
+) -> None:
+    """Ten seconds, and a second of a clock that is ahead; not a microsecond more of either."""
+    seen = paper.seen(waiting)
+    now = market.make_fresh(paper.connection, [BTC], now=timezone.now()) + timedelta(seconds=1)
+    held = quotes.latest_of(paper.connection.pk, INSTRUMENTS)
+    quotes.keep(paper.connection.pk, [replace(one, occurred_at=now, received_at=now) for one in held.values()])
+    shown = replace(held[BTC], received_at=now - timedelta(microseconds=age_us))
+    seen = replace(seen, signed_quote=signed_quotes.sign(shown, proposal_id=waiting.pk))
+    if passes:
+        approve(paper, waiting, seen, now=now)
+    else:
+        assert refused(paper, waiting, seen, now=now).code == "QUOTE_TOO_OLD"
+
+
+@pytest.mark.parametrize("side", ["reference_bid", "reference_ask"])
+def test_without_the_whole_price_it_was_proposed_at_nothing_is_approved(
+    paper: PaperDesk, waiting: Proposal, side: str
+) -> None:
+    seen = paper.seen(waiting)
+    tamper(waiting, **{side: None})
+    assert refused(paper, waiting, seen).code == "QUOTE_MISSING"
 
 
 class TestWho:

@@ -98,6 +98,18 @@ class TestRevoke:
         assert paper.execute(proposal) == OrderState.CANCELED
         assert not sent(paper)
 
+    @pytest.mark.parametrize(
+        ("comment", "kept"),
+        [("", "Taken back by an approver."), ("I misread the price.", "I misread the price.")],
+        ids=["no word", "a word"],
+    )
+    def test_the_reason_is_theirs_or_says_that_they_gave_none(self, paper: PaperDesk, comment: str, kept: str) -> None:
+        proposal = paper.propose()
+        paper.approve(proposal)
+        revoke(paper, proposal, comment=comment)
+        proposal.refresh_from_db()
+        assert proposal.end_reason == kept
+
     def test_after_the_claim_nothing_is_written(self, paper: PaperDesk) -> None:
         """An order at the venue cannot be un-approved, and the votes must not say so."""
         proposal = paper.propose()

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals.models import Vote
-from apps.approvals.services import decide
+from apps.approvals.services import decide, written
 from apps.approvals.types import VoteResult, tier_text
 from apps.audit.models import Event
 from apps.audit.selectors import facts_of
@@ -42,8 +42,15 @@ def approve(paper: PaperDesk, proposal: Proposal, *, by: User | None = None, dif
     )
 
 
+def test_what_may_be_written_reaches_to_its_bounds() -> None:
+    """Each of them is allowed; a character beyond is refused below, and with a comment in test_decline.py."""
+    written.check_comment("x" * 2_000)
+    written.check_difference("x" * 2_000)
+    written.check_difference("x" * 20, tier=Tier(1, ("approver",), difference=True))
+
+
 @pytest.mark.parametrize(
-    ("written", "code"),
+    ("said", "code"),
     [
         ("", "DIFFERENCE_REQUIRED"),
         (" " * 40, "DIFFERENCE_REQUIRED"),
@@ -52,9 +59,9 @@ def approve(paper: PaperDesk, proposal: Proposal, *, by: User | None = None, dif
         ("x" * 30 + "\x00", "TEXT_WITH_NUL"),
     ],
 )
-def test_an_approval_without_it_is_refused(paper: PaperDesk, waiting: Proposal, written: str, code: str) -> None:
+def test_an_approval_without_it_is_refused(paper: PaperDesk, waiting: Proposal, said: str, code: str) -> None:
     with pytest.raises(AikaError) as error:
-        approve(paper, waiting, difference=written)
+        approve(paper, waiting, difference=said)
     assert (error.value.code, error.value.field) == (code, "difference")
     assert not Vote.objects.exists()
     assert approve(paper, waiting, difference="x" * 20).approvals == 1

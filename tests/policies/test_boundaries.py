@@ -356,6 +356,18 @@ def test_passes_at_the_limit_and_denies_beyond(row: RuleRow, passing: Side, deni
     assert (beyond.outcome, beyond.codes) == (Verdict.DENY, (code,))
 
 
+@pytest.mark.parametrize(
+    ("least", "key", "most"),
+    [
+        ({"min_quantity": "2"}, "always/venue-quantity", "1000"),
+        ({"min_notional": "200"}, "always/venue-notional", "1000000"),
+    ],
+)
+def test_what_is_the_venues_least_is_held_against_its_most_too(least: dict[str, str], key: str, most: str) -> None:
+    found = line(judged(rule("r", "trading_state"), changes={"INSTRUMENT": least}), key)
+    assert (found.verdict, found.operator, found.limit) == ("PASS", "<=", most)
+
+
 def test_a_market_order_without_a_bound_is_denied() -> None:
     unbounded = rule("r", "price_collar", aggressive_bps="50", away_bps="1000")
     assert judged(unbounded, of=market()).codes == ("NO_MARKET_BOUND",)

@@ -158,11 +158,10 @@ def window_of(now: datetime) -> str:
 
 def still_held(amount_minor: int, *, remaining: Decimal, whole: Decimal) -> int:
     """The part of a reserved amount that belongs to what may still execute: `remaining` of `whole`, rounded up."""
-    if remaining >= whole or not whole:
+    if not whole:
         return amount_minor
-    if remaining <= 0:
-        return 0
-    (part, of_part), (all_, of_all) = remaining.as_integer_ratio(), whole.as_integer_ratio()
+    held = min(max(remaining, Decimal(0)), whole)
+    (part, of_part), (all_, of_all) = held.as_integer_ratio(), whole.as_integer_ratio()
     return -(-amount_minor * part * of_all // (of_part * all_))
 
 
