@@ -17,6 +17,7 @@ from apps.common.errors import AikaError, Conflict, Denied, Forbidden, NotFound
 from apps.connectors.services import sync
 from apps.connectors.types import Side
 from apps.dashboard.services.demo_policy import INSTRUMENTS
+from apps.policies.errors import BudgetExhausted
 from apps.policies.models import Decision
 from apps.quotes.services import quotes
 from apps.trades.models import Authority, Order, Proposal
@@ -292,6 +293,22 @@ class TestPolicyNow:
         assert waiting.state == ProposalState.AWAITING_APPROVAL
         kept = Decision.objects.get(subject=str(waiting.pk), gate="APPROVAL")
         assert kept.outcome == "DENY"
+
+    def test_room_that_is_taken_while_it_is_counted_and_free_again_when_it_is_judged(
+        self, paper: PaperDesk, waiting: Proposal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No denial is kept, since policy does not deny: the voter looks again."""
+        seen = paper.seen(waiting)
+
+        def full(*args: object, **kwargs: object) -> None:
+            raise BudgetExhausted("DAILY_NOTIONAL", "No room.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("apps.trades.services.budgeting.hold", full)
+            error = refused(paper, waiting, seen)
+        assert (type(error), error.code) == (Conflict, "DAILY_NOTIONAL")
+        assert not Decision.objects.filter(subject=str(waiting.pk), gate="APPROVAL").exists()
+        approve(paper, waiting, seen)
 
     def test_two_that_fit_alone_do_not_fit_together(self, paper: PaperDesk) -> None:
         """Each asks for 60 % of the cash; the second approval sees what the first has reserved."""
