@@ -213,6 +213,15 @@ def test_how_old_and_how_early_the_price_of_the_page_may_be(
         assert refused(paper, waiting, seen, now=now).code == "QUOTE_TOO_OLD"
 
 
+def test_the_price_of_another_instrument_is_none(paper: PaperDesk, waiting: Proposal) -> None:
+    """Signed for this very page, and the same number: it is still not this instrument's price."""
+    seen = paper.seen(waiting)
+    held = quotes.latest_of(paper.connection.pk, INSTRUMENTS)[BTC]
+    other = signed_quotes.sign(replace(held, instrument="ETH-USD"), proposal_id=waiting.pk)
+    assert refused(paper, waiting, replace(seen, signed_quote=other)).code == "QUOTE_MISSING"
+    approve(paper, waiting, seen)
+
+
 @pytest.mark.parametrize("side", ["reference_bid", "reference_ask"])
 def test_without_the_whole_price_it_was_proposed_at_nothing_is_approved(
     paper: PaperDesk, waiting: Proposal, side: str

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from apps.policies.types import Fact, RuleRow, Verdict
+from apps.policies.rules import facts_needed
+from apps.policies.types import Fact, FactKind, RuleRow, Verdict
 from tests.policies.cases import (
     APPROVALS,
     COLLAR,
+    CONNECTION,
     NOTIONAL,
     NOW,
+    PROPOSER,
     SOMEBODY,
     VALUES,
     ask,
@@ -423,6 +426,26 @@ def test_a_denial_says_what_was_seen_what_is_allowed_and_what_is_left() -> None:
     assert found.message == "2 BTC-USD is worth 200.00 USD, and at most 150.00 is allowed."
     assert (found.observed, found.operator, found.limit, found.unit) == ("200", "<=", "150", "USD")
     assert (found.used_fraction, found.room_left) == ("1.3334", "0")
+
+
+@pytest.mark.parametrize(
+    "scope", [{"connection": CONNECTION}, {"instrument": "BTC-USD"}, {"side": "BUY"}, {"proposer": PROPOSER}]
+)
+def test_a_rule_whose_scope_names_one_thing_applies_to_it_whatever_the_rest(scope: dict[str, str]) -> None:
+    found = judged(rule("r", "max_order_quantity", scope=scope, max_quantity="1"))
+    assert (found.outcome, found.codes) == (Verdict.DENY, ("MAX_ORDER_QUANTITY",))
+
+
+@pytest.mark.parametrize(("per", "scope"), [("proposer", PROPOSER), ("connection", CONNECTION)])
+def test_asks_are_counted_by_whom_the_rule_says(per: str, scope: str) -> None:
+    policy = version(NOTIONAL, APPROVALS, rule("rate", "order_rate", max_count="7", per=per, window_s="77"))
+    (spec,) = [spec for spec in facts_needed(policy, ask()) if spec.kind is FactKind.ORDER_RATE]
+    assert (spec.scope, spec.window_s) == (f"{per}:{scope}", 77)
+
+
+def test_the_price_on_the_grid_is_shown_where_there_is_one() -> None:
+    assert line(judged(COLLAR), "always/price-increment").observed == "100"
+    assert line(judged(COLLAR, of=market()), "always/price-increment").observed == ""
 
 
 @pytest.mark.parametrize(
