@@ -127,7 +127,7 @@ def _compiled(path: str, tree: ast.Module) -> CodeType:
     return compile(tree, str(ROOT / path), "exec", dont_inherit=True)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.cache
 def _tree(path: str) -> ast.Module:
     return ast.parse((ROOT / path).read_text(encoding="utf-8"))
 

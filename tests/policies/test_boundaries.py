@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from apps.policies.rules import facts_needed
-from apps.policies.types import Fact, FactKind, RuleRow, Verdict
+from apps.policies.rules import evaluate, facts_needed
+from apps.policies.rules.finding import Doubt
+from apps.policies.rules.kinds import title_of
+from apps.policies.rules.price import price
+from apps.policies.rules.reading import AMOUNT_MAX, Touch
+from apps.policies.types import Fact, FactKind, RuleRow, Verdict, VersionRules
 from tests.policies.cases import (
     APPROVALS,
     COLLAR,
@@ -30,6 +35,7 @@ Changes = Mapping[str, Mapping[str, str]]
 STOP = {"order_type": "STOP_LIMIT", "stop_price": "100"}
 MARKET = {"order_type": "MARKET", "limit_price": None}
 SELL = {"side": "SELL"}
+SMALLEST = Decimal("0.00000001")
 
 # Name, rule, what passes, what is denied, the code. Each side: changes of the ask, changes of the facts.
 Side = tuple[dict[str, Any], Changes]
@@ -130,6 +136,20 @@ TABLE: list[tuple[str, RuleRow, Side, Side, str]] = [
         rule("r", "price_collar", aggressive_bps="50", away_bps="1000"),
         ({**STOP, "stop_price": "110", "limit_price": "110.55"}, {}),
         ({**STOP, "stop_price": "110", "limit_price": "110.56"}, {}),
+        "PRICE_TOO_AGGRESSIVE",
+    ),
+    (
+        "collar of a market buy",
+        rule("r", "price_collar", aggressive_bps="10", away_bps="1000", market_slippage_bps="100"),
+        (MARKET, {}),
+        (MARKET, {"QUOTE": {"ask": "100.12"}}),
+        "PRICE_TOO_AGGRESSIVE",
+    ),
+    (
+        "collar of a market sell",
+        rule("r", "price_collar", aggressive_bps="10", away_bps="1000", market_slippage_bps="100"),
+        ({**MARKET, **SELL}, {}),
+        ({**MARKET, **SELL}, {"QUOTE": {"bid": "99.88"}}),
         "PRICE_TOO_AGGRESSIVE",
     ),
     (
@@ -441,6 +461,63 @@ def test_asks_are_counted_by_whom_the_rule_says(per: str, scope: str) -> None:
     policy = version(NOTIONAL, APPROVALS, rule("rate", "order_rate", max_count="7", per=per, window_s="77"))
     (spec,) = [spec for spec in facts_needed(policy, ask()) if spec.kind is FactKind.ORDER_RATE]
     assert (spec.scope, spec.window_s) == (f"{per}:{scope}", 77)
+
+
+def test_the_widest_bound_on_market_orders_is_their_worst_price() -> None:
+    """2 at 100.1 and 3 % more are 206.206; by the tighter of the two they would be 202.202."""
+    collars = [
+        rule(f"c{bps}", "price_collar", aggressive_bps="500", away_bps="1000", market_slippage_bps=bps)
+        for bps in ("100", "300", "200")
+    ]
+    for most, codes in (("206.206", ()), ("206.205", ("MAX_ORDER_NOTIONAL",))):
+        assert judged(*collars, rule("n", "max_order_notional", max_notional=most), of=market()).codes == codes
+
+
+@pytest.mark.parametrize(
+    ("quantity", "limit_price", "fx", "fits"),
+    [
+        (AMOUNT_MAX, Decimal(1), Decimal(1), True),
+        (AMOUNT_MAX + SMALLEST, Decimal("0.5"), Decimal(1), False),
+        (Decimal(2), AMOUNT_MAX, Decimal("0.1"), False),
+        (Decimal(1), AMOUNT_MAX, Decimal("1.1"), False),
+    ],
+    ids=["all at the bound", "its size", "its worth", "its worth in the reporting currency"],
+)
+def test_no_amount_is_larger_than_can_be_counted(
+    quantity: Decimal, limit_price: Decimal, fx: Decimal, fits: bool
+) -> None:
+    large = ask(quantity=quantity, limit_price=limit_price)
+    touch = Touch(Decimal(1), Decimal(1), Decimal(1), timedelta())
+    if fits:
+        assert price(large, touch, fx, None).notional == AMOUNT_MAX
+    else:
+        with pytest.raises(Doubt, match="AMOUNT_OVERFLOW"):
+            price(large, touch, fx, None)
+
+
+def test_a_kind_has_a_title_and_one_that_nobody_knows_its_name() -> None:
+    assert title_of("max_order_quantity") not in ("", "max_order_quantity")
+    assert title_of("no_such_kind") == "no_such_kind"
+
+
+def test_a_buy_below_the_market_is_worth_its_own_price() -> None:
+    low = ask(limit_price="95")
+    assert judged(rule("n", "max_order_notional", max_notional="190"), of=low).codes == ()
+    assert judged(rule("n", "max_order_notional", max_notional="189.99"), of=low).codes == ("MAX_ORDER_NOTIONAL",)
+
+
+def test_a_rule_that_cannot_be_read_names_the_parameter() -> None:
+    found = line(judged(rule("r", "max_order_quantity", max_quantity="many")), "r")
+    assert (found.verdict, found.code) == ("ERROR", "RULE_PARAMS_INVALID")
+    assert found.message.endswith("(max_quantity).")
+
+
+def test_rules_are_judged_by_themselves_although_another_version_has_the_digest() -> None:
+    """What is kept ready is found by its digest, and believed only where the rules are these very ones."""
+    strict = version(NOTIONAL, APPROVALS, rule("r", "max_order_quantity", max_quantity="1"))
+    lax = VersionRules(strict.version_id, strict.set_slug, strict.number, strict.digest, (NOTIONAL, APPROVALS))
+    for policy, outcome in ((strict, Verdict.DENY), (lax, Verdict.NEEDS_APPROVAL), (strict, Verdict.DENY)):
+        assert evaluate(policy, ask(), facts(ask(), policy), NOW, approval_may_be_waived=False).outcome == outcome
 
 
 def test_the_price_on_the_grid_is_shown_where_there_is_one() -> None:

@@ -43,7 +43,7 @@ def price(ask: Ask, touch: Touch, fx: Decimal, slippage_bps: Decimal | None) -> 
     """
     buys = ask.side == "BUY"
     if ask.limit_price is not None:
-        worst = ask.limit_price if buys or ask.limit_price >= touch.bid else touch.bid
+        worst = ask.limit_price if buys else max(ask.limit_price, touch.bid)
         least = ask.limit_price
     else:
         if slippage_bps is None:
@@ -60,7 +60,7 @@ def price(ask: Ask, touch: Touch, fx: Decimal, slippage_bps: Decimal | None) -> 
     else:
         raise Doubt(ReasonCode.TERMS_MALFORMED, "quantity")
     reported = notional * fx
-    if reported > AMOUNT_MAX or quantity > AMOUNT_MAX or notional > AMOUNT_MAX:
+    if max(reported, quantity, notional) > AMOUNT_MAX:
         raise Doubt(ReasonCode.AMOUNT_OVERFLOW, "notional")
     return Priced(worst, quantity, notional, least_notional, reported, least_notional * fx)
 
