@@ -357,7 +357,8 @@ def _standing(proposal: "Proposal", policy_version: str, tier: Tier) -> Sequence
 
 def _denied(proposal: "Proposal", judgement: approval.Judgement) -> Denied:
     codes = judgement.evaluation.codes
-    failing = [line.message for line in judgement.evaluation.lines if line.code in codes]
+    # Two lines may deny for the same thing in the same words, which are said once.
+    failing = [*dict.fromkeys(line.message for line in judgement.evaluation.lines if line.code in codes)]
     return Denied(
         codes[0] if codes else "POLICY_DENIES",
         f"Policy denies it now. {' '.join(failing[:3])}".strip(),
