@@ -30,9 +30,15 @@ class LocalCache(LocMemCache):
     def set_many(self, data: dict[str, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> list[Any]:
         """As Django's, which stores each by itself."""
         made = {self.make_key(key, version): pickle.dumps(value, self.pickle_protocol) for key, value in data.items()}
+        ends_at = self.get_backend_timeout(timeout)
         with self._lock:  # type: ignore[attr-defined]
+            kept, ends = self._cache, self._expire_info  # type: ignore[attr-defined]
             for key, pickled in made.items():
-                self._set(key, pickled, timeout)  # type: ignore[attr-defined]
+                if len(kept) >= self._max_entries:
+                    self._cull()  # type: ignore[attr-defined]
+                kept[key] = pickled
+                kept.move_to_end(key, last=False)
+                ends[key] = ends_at
         return []
 
     def add_up(self, key: str, amounts: Mapping[str, int]) -> None:

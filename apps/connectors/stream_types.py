@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from apps.connectors.types import Candle, Quote, Side, VenueOrderState
 
@@ -63,8 +64,7 @@ class Unreadable(ValueError):
     """What came is not what the venue documents. Names the field."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticker:
+class Ticker(NamedTuple):
     """Last price and best levels of one instrument. A quote is there where both sides are.
 
     `change_24h` is the last price's change over a day in percent.

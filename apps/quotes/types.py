@@ -31,8 +31,7 @@ class Item(NamedTuple):
     topic: Topic
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
+class Tick(NamedTuple):
     """The newest best bid and ask of an instrument, as a market told them.
 
     `last` is the price of the last public trade, `change_24h` its change over a day in percent, as the venue says; None
@@ -45,25 +44,25 @@ class Tick:
     ask: Decimal
     bid_quantity: Decimal
     ask_quantity: Decimal
-    last: Decimal | None = None
-    change_24h: Decimal | None = None
     occurred_at: datetime
     received_at: datetime
+    last: Decimal | None = None
+    change_24h: Decimal | None = None
 
     @classmethod
     def of(cls, market: str, quote: Quote) -> Self:
         """A quote of that market."""
         return cls(
-            market=market,
-            instrument=quote.instrument,
-            bid=quote.bid,
-            ask=quote.ask,
-            bid_quantity=quote.bid_quantity,
-            ask_quantity=quote.ask_quantity,
-            last=quote.last,
-            change_24h=quote.change_24h,
-            occurred_at=quote.occurred_at,
-            received_at=quote.received_at,
+            market,
+            quote.instrument,
+            quote.bid,
+            quote.ask,
+            quote.bid_quantity,
+            quote.ask_quantity,
+            quote.occurred_at,
+            quote.received_at,
+            quote.last,
+            quote.change_24h,
         )
 
     @property

@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from operator import itemgetter
 
 from apps.connectors.stream_types import Unreadable
 
@@ -15,6 +16,7 @@ _ZERO_TIME = "0001-01-01T00:00:00"
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d:?\d\d)", re.ASCII)
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6,9}Z", re.ASCII)
 _PLAIN = re.compile(r"-?\d{1,39}(?:\.\d{1,39})?", re.ASCII)
+_PLAIN_LINES = re.compile(r"-?\d{1,39}(?:\.\d{1,39})?(?:\n-?\d{1,39}(?:\.\d{1,39})?)*", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
 
 
@@ -99,6 +101,28 @@ def decimal_or_none(row: Row, key: str) -> Decimal | None:
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         return _finite(Decimal(value), key)
     raise Malformed(f"{key} is no number")
+
+
+class Decimals:
+    """Several numbers of a row, each as `decimal_or_none` reads it. Nearly always all of them are there, as plain
+    texts, which one look tells."""
+
+    __slots__ = ("_keys", "_taken")
+
+    def __init__(self, *keys: str) -> None:
+        self._keys = keys
+        self._taken = itemgetter(*keys)
+
+    def of(self, row: Row) -> Iterable[Decimal | None]:
+        """They, in the order of their keys. Raises Malformed."""
+        try:
+            values = self._taken(row)
+            lines = "\n".join(values)
+        except (KeyError, TypeError):
+            return [decimal_or_none(row, key) for key in self._keys]
+        if _PLAIN_LINES.fullmatch(lines) and lines.count("\n") == len(values) - 1:
+            return map(Decimal, values)
+        return [decimal_or_none(row, key) for key in self._keys]
 
 
 def _finite(number: Decimal, key: str) -> Decimal:

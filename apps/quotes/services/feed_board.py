@@ -62,9 +62,8 @@ class Ear:
         if isinstance(event, Tickers):
             self.messages += 1
             self.heard_at = event.received_at
-            with self._lock:
-                for code in event.unread:
-                    self._tickers[code] = event
+            for code in event.unread:
+                self._tickers[code] = event
         elif isinstance(event, Trades | Candles):
             self.messages += 1
             self.heard_at = event.received_at
@@ -83,8 +82,10 @@ class Ear:
     def take(self) -> tuple[dict[str, Tickers], list[Quote]]:
         """The newest ticker of each instrument that was told since the last call, and the best of each book that
         moved."""
+        # Without a lock: each is taken out by itself, and one that is told meanwhile is put in again.
+        waiting = self._tickers
+        tickers = dict(waiting.popitem() for _ in range(len(waiting)))
         with self._lock:
-            tickers, self._tickers = self._tickers, {}
             moved, self._moved = self._moved, set()
             books = [quote for code in moved if (quote := self._books[code].best()) is not None]
         return tickers, books

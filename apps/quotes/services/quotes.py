@@ -29,7 +29,11 @@ Packed = tuple[str, str, str, str, str, str | None, str | None, int, int]
 
 
 def _key(connection_id: UUID, code: str) -> str:
-    return f"quote:{connection_id}:{code}"
+    return f"{_begin(connection_id)}{code}"
+
+
+def _begin(connection_id: UUID) -> str:
+    return f"quote:{connection_id}:"
 
 
 def _packed(quote: Quote) -> Packed:
@@ -98,7 +102,7 @@ def keep_told(connection_ids: Sequence[UUID], quotes: Mapping[str, Quote]) -> se
 
 
 def _keep(connection_ids: Sequence[UUID], offered: Mapping[str, Packed], *, asked: bool) -> set[str]:
-    keys = {_key(connection_id, code): code for connection_id in connection_ids for code in offered}
+    keys = {f"{begin}{code}": code for begin in map(_begin, connection_ids) for code in offered}
     kept: Mapping[str, Packed] = cache.get_many(list(keys)) if keys else {}
     newer: dict[str, Packed] = {}
     for key, code in keys.items():

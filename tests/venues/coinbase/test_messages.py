@@ -1,6 +1,7 @@
 """Each recorded socket message, read."""
 
 import json
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from apps.connectors.stream_types import BookLevel, Candles, Orders, StreamEvent, Tickers, Trades, Unreadable
 from apps.connectors.types import Side, VenueOrderState
 from apps.connectors.venues.coinbase import messages, wire
+from apps.connectors.venues.coinbase.unread import Skim
 from tests.venues.coinbase.payloads import raw
 
 NOW = datetime(2026, 3, 2, 14, 46, tzinfo=UTC)
@@ -180,10 +182,10 @@ def ticker_text(number: int = 4, *rows: dict[str, str], spaces: bool = False, **
     return json.dumps(envelope, separators=(", ", ": ") if spaces else (",", ":"))
 
 
-@pytest.mark.parametrize("spaces", [False, True])
+@pytest.mark.parametrize("spaces", [True, False])
 def test_a_ticker_read_late_is_the_one_read_at_once(spaces: bool) -> None:
     text, numbers = ticker_text(spaces=spaces), messages.Numbers(3)
-    late = messages.unread_ticker(text, numbers, NOW)
+    late = Skim(numbers).ticker(text, NOW)
     assert late is not None and numbers.last == 4
     frame = messages.frame(text)
     assert isinstance(frame, messages.Frame)
@@ -191,20 +193,50 @@ def test_a_ticker_read_late_is_the_one_read_at_once(spaces: bool) -> None:
     assert isinstance(at_once, Tickers) and late.tickers == at_once.tickers
 
 
-def test_only_a_next_message_with_one_whole_ticker_is_left_unread() -> None:
-    other = {"type": "ticker", "product_id": "ETH-USD", "price": "5"}
-    for text in (
-        ticker_text(5),
-        ticker_text(3),
-        ticker_text(4, other, {**other, "product_id": "BTC-USD"}),
-        ticker_text()[:-1],
-        ticker_text(4, {"product_id": "BTC-USD", "type": "ticker"}),
-        ticker_text(channel="heartbeats"),
-        "[]",
-    ):
-        numbers = messages.Numbers(3)
-        assert messages.unread_ticker(text, numbers, NOW) is None and numbers.last == 3
-    assert messages.unread_ticker(ticker_text(0), messages.Numbers(), NOW) is None, "which number is next is not known"
+OTHER = {"type": "ticker", "product_id": "ETH-USD", "price": "5"}
+NOT_NEXT = (
+    ticker_text(5),
+    ticker_text(3),
+    ticker_text(4, OTHER, {**OTHER, "product_id": "BTC-USD"}),
+    ticker_text()[:-1],
+    ticker_text(4, {"product_id": "BTC-USD", "type": "ticker"}),
+    ticker_text(4, {"type": "ticker", "product_id": ""}),
+    ticker_text(4, {"type": "ticker", "product_id": "BTC-USD", "price": "\\"}),
+    ticker_text(channel="heartbeats"),
+    ticker_text(channel="ticker_batch"),
+    ticker_text().replace('"timestamp"', '"told_at"'),
+    ticker_text().replace('"update"', '"something"'),
+    "[]",
+    "",
+)
+
+
+@pytest.mark.parametrize("spaces", [True, False])
+@pytest.mark.parametrize("text", NOT_NEXT)
+def test_only_a_next_message_with_one_whole_ticker_is_left_unread(text: str, spaces: bool) -> None:
+    """By one that has seen nothing yet, and by one that knows how such messages are laid out."""
+    fresh, taught = Skim(fresh_numbers := messages.Numbers(3)), Skim(taught_numbers := messages.Numbers(2))
+    assert taught.ticker(ticker_text(3, spaces=spaces), NOW) is not None
+    assert fresh.ticker(text, NOW) is None and fresh_numbers.last == 3
+    assert taught.ticker(text, NOW) is None and taught_numbers.last == 3
+    assert taught.ticker(ticker_text(4), NOW) is not None, "and goes on with the next"
+
+
+def test_which_number_is_next_is_not_known_at_first() -> None:
+    assert Skim(messages.Numbers()).ticker(ticker_text(0), NOW) is None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(["BTC-USD", "ETH-USD"]), st.integers(0, 9)), min_size=1))
+def test_each_is_the_one_that_a_parser_finds_whatever_came_before(told: list[tuple[bool, str, int]]) -> None:
+    """Layouts and lengths that change from one message to the next."""
+    numbers = messages.Numbers(8)
+    skim = Skim(numbers)
+    for number, (spaces, instrument, digits) in enumerate(told, 9):
+        text = ticker_text(number, {**OTHER, "product_id": instrument}, spaces=spaces)
+        text = text.replace('Z"', f'{"1" * digits}Z"', 1)
+        late = skim.ticker(text, NOW)
+        assert late is not None and numbers.last == number
+        assert list(late.unread) == [instrument] and late.unread[instrument] == text
 
 
 @pytest.mark.parametrize("text", [
@@ -213,7 +245,24 @@ def test_only_a_next_message_with_one_whole_ticker_is_left_unread() -> None:
     ticker_text().replace('"5"', '5}]}]}'),
 ])  # fmt: skip
 def test_what_turns_out_unreadable_says_so(text: str) -> None:
-    late = messages.unread_ticker(text, messages.Numbers(3), NOW)
+    late = Skim(messages.Numbers(3)).ticker(text, NOW)
     assert late is not None
     with pytest.raises(Unreadable):
         late.read("BTC-USD")
+
+
+WORDS = st.sampled_from(
+    ["1", "-2.50", "0.1", "", "1\n2", "\n", "1e3", "NaN", "Infinity", "1_0", " 1", "１", "1" * 40, "x", 5, True, None]
+)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.one_of(st.just("1.5"), WORDS)))
+def test_numbers_read_together_are_those_read_one_by_one(row: dict[str, object]) -> None:
+    def read(found: Callable[[], Iterable[Decimal | None]]) -> list[Decimal | None] | str:
+        try:
+            return list(found())
+        except wire.Malformed as error:
+            return str(error)
+
+    together = read(lambda: wire.Decimals("a", "b", "c").of(row))
+    assert together == read(lambda: [wire.decimal_or_none(row, key) for key in "abc"])

@@ -1,7 +1,6 @@
 """Coinbase's socket messages as our values (coinbase.md 5). Pure; raises `wire.Malformed`."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,13 +38,10 @@ CHANNELS: Mapping[StreamChannel, str] = {
     StreamChannel.CANDLES: "candles",
     StreamChannel.BOOK: "level2",
 }
-_PRODUCT = '"product_id"'
-_looks_like_a_ticker = re.compile(
-    r'\{"channel": ?"ticker", ?"client_id": ?"[^"\\]*", ?"timestamp": ?"[^"\\]+", ?"sequence_num": ?(\d{1,18}), ?'
-    r'"events": ?\[\{"type": ?"(?:update|snapshot)", ?"tickers": ?\[\{"type": ?"ticker", ?"product_id": ?"([^"\\]+)"',
-    re.ASCII,
-).match
-_TICKER_END = "}]}]}"
+_TICKER_NUMBERS = wire.Decimals(
+    "best_bid", "best_ask", "best_bid_quantity", "best_ask_quantity", "price", "price_percent_chg_24_h",
+)  # fmt: skip
+_ZERO = Decimal(0)
 # The documentation says offer; the word of the REST book is taken too.
 _BOOK_SIDES: Mapping[str, Side] = {"bid": Side.BUY, "offer": Side.SELL, "ask": Side.SELL}
 
@@ -87,32 +83,6 @@ def frame(text: str | bytes) -> Frame | ErrorFrame:
     if type(number) is not int:
         raise wire.Malformed("sequence_num is no number")
     return Frame(wire.text(row, "channel"), number, row, wire.rows(row, "events"))
-
-
-def unread_ticker(text: str, numbers: "Numbers", received_at: datetime) -> Tickers | None:
-    """The next message's one ticker, its text not even parsed: of most, a newer one comes before anybody looks.
-
-    None where the message looks otherwise than tickers mostly do, or is not the next one: read it as any other then.
-    """
-    found = _looks_like_a_ticker(text)
-    if found is None or text.find(_PRODUCT, found.end()) >= 0 or not text.endswith(_TICKER_END):
-        return None
-    number, instrument = int(found[1]), found[2]
-    if numbers.last is None or number != numbers.last + 1:
-        return None
-    numbers.last = number
-    return Tickers({instrument: text}, _ticker_in, received_at)
-
-
-def _ticker_in(text: object, of: Tickers) -> Ticker:
-    """The ticker of `unread_ticker`, which must be of the instrument that was seen in its text."""
-    whole = frame(str(text))
-    if isinstance(whole, Frame) and whole.channel == "ticker":
-        for event in whole.events:
-            for row in wire.rows(event, "tickers"):
-                if row.get("product_id") in of.unread:
-                    return ticker(row, whole.occurred_at, of.received_at)
-    raise wire.Malformed("the ticker is another than it seemed")
 
 
 def subscribed(frame: Frame) -> Mapping[str, object]:
@@ -187,20 +157,19 @@ def _ticker(row: object, of: Tickers) -> Ticker:
 def ticker(row: wire.Row, occurred_at: datetime, received_at: datetime) -> Ticker:
     """A ticker has no time of its own: the message's is its."""
     instrument = wire.text(row, "product_id")
-    bid, ask = wire.decimal_or_none(row, "best_bid"), wire.decimal_or_none(row, "best_ask")
-    last, change = wire.decimal_or_none(row, "price"), wire.decimal_or_none(row, "price_percent_chg_24_h")
+    bid, ask, bid_quantity, ask_quantity, last, change = _TICKER_NUMBERS.of(row)
     quote = None
     if bid and ask and bid > 0 and ask > 0:
         quote = Quote(
-            instrument=instrument,
-            bid=bid,
-            ask=ask,
-            bid_quantity=wire.decimal_or_zero(row, "best_bid_quantity"),
-            ask_quantity=wire.decimal_or_zero(row, "best_ask_quantity"),
-            occurred_at=occurred_at,
-            received_at=received_at,
-            last=last,
-            change_24h=change,
+            instrument,
+            bid,
+            ask,
+            _ZERO if bid_quantity is None else bid_quantity,
+            _ZERO if ask_quantity is None else ask_quantity,
+            occurred_at,
+            received_at,
+            last,
+            change,
         )
     return Ticker(instrument, last, quote, occurred_at, received_at, change)
 

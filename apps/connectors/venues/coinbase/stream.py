@@ -24,6 +24,7 @@ from apps.connectors.stream_types import Beat, Live, LossReason, Lost, StreamCha
 from apps.connectors.venues.addresses import is_loopback
 from apps.connectors.venues.coinbase import messages, wire
 from apps.connectors.venues.coinbase.client import origin_of
+from apps.connectors.venues.coinbase.unread import Skim
 from apps.connectors.venues.http import certificates
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # a level 2 snapshot of a busy book has about 5 MB
@@ -206,6 +207,7 @@ class _Session:
         self._timing = timing
         self._now = now
         self._numbers = messages.Numbers()
+        self._skim = Skim(self._numbers)
         self._began = self._heard_at = time.monotonic()
         self._asked: _Request | None = None
         self._snapshot_open = any(request.channel == "user" for request in requests)
@@ -226,7 +228,7 @@ class _Session:
         self._check_patience()
         try:
             if self._live and type(text) is str:
-                tickers = messages.unread_ticker(text, self._numbers, self._now())
+                tickers = self._skim.ticker(text, self._now())
                 if tickers is not None:
                     yield tickers
                     return

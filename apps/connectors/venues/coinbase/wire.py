@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from apps.connectors.venues.rows import Decimals as Decimals
 from apps.connectors.venues.rows import Malformed as Malformed
 from apps.connectors.venues.rows import Row as Row
 from apps.connectors.venues.rows import decimal as decimal
