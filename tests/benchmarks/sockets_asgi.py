@@ -19,10 +19,10 @@ from tests.benchmarks.sockets_ticks import make_ticks
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-def text(number: int, sent_at: float) -> str:
+def text(code: str, number: int, sent_at: float) -> str:
     """As long as what Aika sends of one instrument, with the same fields."""
     quote = {
-        "connection": "paper", "instrument": "BTC-USD", "bid": str(number), "ask": str(number + 1),
+        "connection": "paper", "instrument": code, "bid": str(number), "ask": str(number + 1),
         "bid_quantity": "1", "ask_quantity": "1", "last": str(sent_at), "change_24h": "-1.5",
         "occurred_at": "2026-11-29T00:00:00.000000Z", "received_at": "2026-11-29T00:00:00.000000Z",
         "age_ms": 0, "stale": False,
@@ -51,9 +51,9 @@ class Raw:
         finally:
             self._sends.discard(send)
 
-    def _tick(self, number: int) -> None:
+    def _tick(self, code: str, number: int) -> None:
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._begin, text(number, time.time()))
+        self._loop.call_soon_threadsafe(self._begin, text(code, number, time.time()))
 
     def _begin(self, message: str) -> None:
         task = asyncio.ensure_future(self._broadcast(message))
@@ -79,8 +79,8 @@ class Layered(AsyncWebsocketConsumer):
             Layered.loop = asyncio.get_running_loop()
             threading.Thread(target=lambda: make_ticks(self._tick), daemon=True).start()
 
-    def _tick(self, number: int) -> None:
-        message = {"type": "tick", "text": text(number, time.time())}
+    def _tick(self, code: str, number: int) -> None:
+        message = {"type": "tick", "text": text(code, number, time.time())}
         assert Layered.loop is not None
         asyncio.run_coroutine_threadsafe(get_channel_layer().group_send("ticks", message), Layered.loop)
 

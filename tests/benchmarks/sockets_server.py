@@ -22,6 +22,7 @@ def seed() -> list[str]:
     from django.utils import timezone
 
     from apps.connectors.models import ConnectionGrant
+    from tests.benchmarks.sockets_ticks import CODES
     from tests.factories.accounts import DeskFactory, UserFactory, issue_key
     from tests.factories.connectors import ConnectionFactory, InstrumentFactory
 
@@ -29,7 +30,8 @@ def seed() -> list[str]:
     call_command("sync_roles", verbosity=0)
     desk, now, headers = DeskFactory(), timezone.now(), []
     connection = ConnectionFactory(slug="paper", desk=desk)
-    InstrumentFactory(connection=connection, code="BTC-USD")
+    for code in CODES:
+        InstrumentFactory(connection=connection, code=code)
     for _ in range(PEOPLE):
         key, header = issue_key(owner=UserFactory(role="trader", desk=desk), now=now - timedelta(hours=1))
         ConnectionGrant.objects.create(connection=connection, api_key=key, granted_at=now)
@@ -49,12 +51,12 @@ def send_ticks() -> None:
 
     market, one = market_of(Connection.objects.get(slug="paper")), Decimal(1)
 
-    def tick(number: int) -> None:
+    def tick(code: str, number: int) -> None:
         now, bid = timezone.now(), Decimal(number)
         fan_out.send(
             [
                 Tick(
-                    market=market, instrument="BTC-USD", bid=bid, ask=bid + 1, bid_quantity=one, ask_quantity=one,
+                    market=market, instrument=code, bid=bid, ask=bid + 1, bid_quantity=one, ask_quantity=one,
                     last=Decimal(repr(time.time())), change_24h=Decimal("-1.5"), occurred_at=now, received_at=now,
                 )
             ]

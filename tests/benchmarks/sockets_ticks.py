@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable
 
 TICKS_PER_S = float(os.environ.get("FAN_OUT_TICKS_PER_S", "10"))
+"""Of each instrument."""
+CODES = ("BTC-USD", "ETH-USD", "SOL-USD")[: int(os.environ.get("FAN_OUT_INSTRUMENTS", "1"))]
 
 
-def make_ticks(tick: Callable[[int], None]) -> None:
-    """Numbers 1, 2, 3 ... for ever, TICKS_PER_S of them a second."""
-    begun, number = time.monotonic(), 0
+def make_ticks(tick: Callable[[str, int], None]) -> None:
+    """Each instrument in turn, and numbers 1, 2, 3 ... for ever; TICKS_PER_S of each a second."""
+    begun, number, per_s = time.monotonic(), 0, TICKS_PER_S * len(CODES)
     while True:
         number += 1
-        time.sleep(max(begun + number / TICKS_PER_S - time.monotonic(), 0))
-        tick(number)
+        time.sleep(max(begun + number / per_s - time.monotonic(), 0))
+        tick(CODES[number % len(CODES)], number)
