@@ -47,7 +47,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             await super().send(message)
 
     async def run_asgi(self) -> None:
-        """Until the application has ended; a connection that does not then close in time is cut."""
+        """Until the application has ended; a connection that does not then close in time is cut.
+
+        No socket reads a query, and uvicorn would log it: some put a key there.
+        """
+        self.scope["query_string"] = b""
         await super().run_asgi()
         self.loop.call_later(LINGER_S_MAX, self.transport.abort)
 

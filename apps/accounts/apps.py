@@ -7,5 +7,10 @@ class AccountsConfig(AppConfig):
     verbose_name = "People and access"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks; second factors are sealed to their rows."""
+        from allauth.mfa.models import Authenticator
+
         from apps.accounts import checks  # noqa: F401  importing registers them
+        from apps.accounts.fields import SecondFactorData
+
+        SecondFactorData.take_over(Authenticator)

@@ -10,11 +10,11 @@ from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY, TOTP
 from qrcode.image.svg import SvgPathFillImage
 
+from apps.accounts.fields import opened, sealed
 from apps.accounts.models import User
 from apps.accounts.services import second_factors
 from apps.common.encryption import open_text, seal_text
 
-_AT_REST = "second factor"
 _BEING_SET_UP = "second factor being set up"
 
 
@@ -22,12 +22,12 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth i
     """Named by `MFA_ADAPTER`."""
 
     def encrypt(self, text: str) -> str:
-        """The secret of an app, or the seed of recovery codes, as its row keeps it."""
-        return seal_text(text, purpose=_AT_REST)
+        """The secret of an app, or the seed of recovery codes, for the row that will be saved with it."""
+        return sealed(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Raises Misconfigured SECRET_UNREADABLE where no key opens it."""
-        return open_text(encrypted_text, purpose=_AT_REST)
+        """Raises Misconfigured SECRET_UNREADABLE where no key opens it, SECRET_MOVED where it is of another row."""
+        return opened(encrypted_text)
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         """The last one stays with whoever must have one."""

@@ -1,50 +1,47 @@
 """Distinctive secrets are put through every path; then everything that is kept, shown or sent is searched for them."""
 
 import io
-import json
 import logging
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from base64 import b64encode
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
-from uuid import uuid4
+from pathlib import Path
 
 import pytest
-import redis
-from allauth.mfa.models import Authenticator
 from celery import current_app
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.conf import settings
+from django.core import mail
 from django.core.cache import cache
-from django.core.management import call_command
-from django.db import connection
-from django.test import Client, override_settings
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.module_loading import import_string
-from kombu.transport import memory
 
-from apps.accounts.models import ApiKey, User
-from apps.accounts.second_factor import SecondFactorAdapter
-from apps.accounts.services import api_keys, people
-from apps.audit.models import Alarm
-from apps.audit.services import alarms, notices
-from apps.audit.services.webhook import Webhook
-from apps.audit.types import Channel
-from apps.connectors.models import Connection
-from apps.connectors.services.key_rotation import rotate_key
-from apps.dashboard import live
-from apps.dashboard.rules.news import News
-from tests.factories.accounts import UserFactory
-from tests.factories.desk import PaperDesk
-from tests.hooks.conftest import make_sender
+from apps.accounts.services import people
+from apps.audit.models import Event
+from apps.audit.services import events
+from apps.policies.services import trading_state
+from tests.factories.accounts import issue_key
+from tests.factories.connectors import ConnectionFactory
+from tests.factories.desk import PaperDesk, paper_desk
+from tests.factories.oauth import OAuthSimulator
+from tests.scenarios import canary_places as places
+from tests.scenarios.canary_forms import Canary, encodings, found
+from tests.scenarios.canary_paths import PATHS, Canaries, mails
+from tests.venues.simulator_process import SimulatorProcess
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
-EXPIRES = timedelta(days=1)
-QUEUES = ("default", "execution")
+KINDS = {
+    *("ES256 key", "Ed25519 key", "malformed key", "API key", "rotated API key", "key of the page", "wrong password"),
+    *("password", "TOTP seed", "recovery code 0", "recovery code 1", "recovery code 2", "hook's secret in the body"),
+    *("hook's secret that signs", "alarm webhook's secret", "OAuth client secret", "PKCE verifier", "OAuth state"),
+    *("OAuth code", "OAuth access token 1", "OAuth refresh token 1", "OAuth access token 2", "OAuth refresh token 2"),
+    *("session of an operator", "session of a person", "session with a second factor", "session at a socket"),
+    *("key at a socket", "TOKEN_ENCRYPTION_KEY", "second TOKEN_ENCRYPTION_KEY", "SECRET_KEY", "METRICS_TOKEN"),
+}
+"""Every kind of secret there is here, by what it is; also those that are new with a path."""
+PLACES = {"rows", "database files", "dumps", "sessions", "log", "cache", "broker", "pages", "frames", "mails"}
 
 
 @pytest.fixture
@@ -67,216 +64,124 @@ def log() -> Iterator[io.StringIO]:
     logging.getLogger("apps").setLevel(logging.NOTSET)
 
 
-class Canaries:
-    """The secrets, where they went through, and what came out on the way."""
+class House:
+    """An installation as it stands on a disk, and everything there is to search in it."""
 
-    def __init__(self, paper: PaperDesk, log: io.StringIO) -> None:
-        self.paper, self.log = paper, log
-        self.secrets: dict[str, str] = {}
-        self.pages: list[str] = []
-        self.reader = live.Log(0.0)
-        self.frames: list[News] = []
+    def __init__(self, folder: Path, canaries: Canaries, sockets: places.Sockets) -> None:
+        self.folder, self.canaries, self.sockets = folder, canaries, sockets
 
-    def keep(self, name: str, secret: str) -> str:
-        self.secrets[name] = secret
-        return secret
-
-    def ask(self, client: Client, method: str, path: str, *args: Any, shown_once: str = "", **kwargs: Any) -> str:
-        """The answer's text, kept; without the one secret that this very page shows once."""
-        answer = getattr(client, method)(path, *args, **kwargs)
-        text = answer.content.decode() + json.dumps(dict(answer.headers))
-        self.pages.append(text.replace(self.secrets[shown_once], "") if shown_once in self.secrets else text)
-        return text
-
-    def places(self) -> dict[str, str]:
-        """Everything there is to search, by what it is."""
-        self.frames += self.reader.read(1e9)
-        dumped = io.StringIO()
-        call_command("dumpdata", stdout=dumped)
+    def places(self) -> dict[str, bytes]:
+        """All of it, by what it is."""
         return {
-            "database": rows_of_everything(),
-            "dumpdata": dumped.getvalue(),
-            "log": self.log.getvalue(),
-            "cache": kept_in_the_cache(),
-            "broker": waiting_at_the_broker(),
-            "pages": "\n".join(self.pages),
-            "frames": json.dumps([item.as_dict() for item in self.frames]),
+            "rows": places.rows_of_everything(),
+            "database files": places.database_files(self.folder),
+            "dumps": places.dumps(self.folder),
+            "sessions": places.sessions(),
+            "log": (self.canaries.log.getvalue() + self.sockets.server.said).encode(),
+            "cache": places.cached(),
+            "broker": places.broker(self.folder / "broker"),
+            "pages": "\n".join(self.canaries.pages).encode(),
+            "frames": b"\n".join(self.sockets.frames),
+            "mails": mails(),
         }
 
     def found(self) -> set[tuple[str, str]]:
         """(secret, place) of each that can be read somewhere."""
-        places = self.places()
-        assert all(places[name] for name in ("database", "dumpdata", "log", "pages", "frames", "broker"))
-        return {
-            (name, place) for name, secret in self.secrets.items() for place, text in places.items() if secret in text
-        }
-
-
-def kept_in_the_cache() -> str:
-    """Every value as its bytes are kept."""
-    if isinstance(kept := getattr(cache, "_cache", None), dict):
-        return "\n".join(repr(value) for value in kept.values())
-    server = redis.Redis.from_url(settings.CACHES["default"]["LOCATION"])
-    return "\n".join(repr(server.dump(key)) for key in server.scan_iter())
-
-
-def forget_tasks() -> None:
-    """Nothing waits at the broker: a server keeps what an earlier run planted."""
-    if settings.CELERY_BROKER_URL.startswith("redis"):
-        redis.Redis.from_url(settings.CELERY_BROKER_URL).delete(*QUEUES)
-    for queue in memory.Channel.queues.values():
-        queue.queue.clear()
-
-
-def waiting_at_the_broker() -> str:
-    """The bodies of all tasks that were published."""
-    if settings.CELERY_BROKER_URL.startswith("redis"):
-        server = redis.Redis.from_url(settings.CELERY_BROKER_URL)
-        raw = [text.decode() for queue in QUEUES for text in server.lrange(queue, 0, -1)]
-    else:
-        raw = [json.dumps(message) for queue in memory.Channel.queues.values() for message in queue.queue]
-    bodies = [b64decode(json.loads(text)["body"]).decode() for text in raw]
-    return "\n".join([*raw, *bodies])
-
-
-def rows_of_everything() -> str:
-    """Every value of every row of every table, bytes as the characters they may be."""
-    found: list[str] = []
-    with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608  names of our tables
-            found += [
-                bytes(value).decode("latin-1") if isinstance(value, bytes | memoryview) else str(value)
-                for row in cursor.fetchall()
-                for value in row
-            ]
-    return "\n".join(found)
+        here = self.places()
+        assert set(here) == PLACES and all(here.values()), [name for name, content in here.items() if not content]
+        return found(self.canaries.secrets.values(), here)
 
 
 @pytest.fixture
-def canaries(paper: PaperDesk, log: io.StringIO) -> Iterator[Canaries]:
-    forget_tasks()
-    yield Canaries(paper, log)
-    forget_tasks()
+def house(
+    tmp_path: Path, transactional_db: None, simulator: SimulatorProcess, oauth_venue: OAuthSimulator, log: io.StringIO
+) -> Iterator[House]:
+    cache.clear()
+    with places.database_on_disk(tmp_path), places.broker_on_disk(tmp_path / "broker"):
+        paper = paper_desk(simulator)
+        sockets = places.Sockets(tmp_path)
+        try:
+            yield House(tmp_path, Canaries(paper, oauth_venue, log), sockets)
+        finally:
+            sockets.stop()
 
 
-def operator_of(paper: PaperDesk) -> tuple[User, Client]:
-    person, client = UserFactory(username="op", role="operator", desk=paper.desk), Client(raise_request_exception=False)
-    client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
-    return person, client
+def listen(house: House) -> None:
+    """A browser and a program at both sockets; the program also says what it should not."""
+    paper, keep = house.canaries.paper, house.canaries.keep
+    house.canaries.browser(paper.trader, "session at a socket")
+    cookie = house.canaries.secrets["session at a socket"].text
+    _, header = issue_key(owner=paper.trader, now=timezone.now(), name="socket")
+    keep("key at a socket", header[-64:])
+    for path in ("/ws/desk", "/ws/quotes", f"/ws/quotes?key={header[-64:]}&session={cookie}"):
+        house.sockets.listen(path, cookie=cookie)
+        house.sockets.listen(path, authorization=header)
+    house.sockets.listen("/ws/desk", authorization=header[:-1] + "x")
 
 
-def connection_keys(canaries: Canaries) -> None:
-    """A private key that is taken, one that is malformed, one that replaces another, one that a venue refuses."""
-    paper = canaries.paper
-    _, client = operator_of(paper)
-    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
-    )
-    canaries.keep("connection key", pem.decode().splitlines()[2])
-    form = {
-        **{"slug": "canary", "name": "Canary", "desk": str(paper.desk.pk), "venue": "coinbase", "environment": "paper"},
-        **{"api_base": paper.simulator.url, "key_name": "organizations/o/apiKeys/k", "new_secret": pem.decode()},
-    }
-    add = reverse("admin:connectors_connection_add")
-    canaries.ask(client, "post", add, form)
-    made = Connection.objects.get(slug="canary")
-    page = reverse("admin:connectors_connection_change", args=[made.pk])
-    canaries.ask(client, "get", page)
-    canaries.ask(client, "post", reverse("admin:connectors_connection_verify", args=[made.pk]), follow=True)
-    seed = b64encode(b"a canary that sings of ed25519!!").decode()
-    canaries.keep("second connection key", seed)
-    canaries.ask(client, "post", page, {"key_name": "organizations/o/apiKeys/l", "new_secret": seed}, follow=True)
-    canaries.keep("malformed key", "canary-of-a-malformed-private-key")
-    canaries.ask(client, "post", add, {**form, "slug": "x", "new_secret": canaries.secrets["malformed key"]})
-    canaries.ask(client, "get", reverse("admin:connectors_connection_changelist"))
+def everything_happens(house: House) -> PaperDesk:
+    """Every path, an order, and the news of it at the sockets."""
+    listen(house)
+    for path in PATHS:
+        path(house.canaries)
+    paper = house.canaries.paper
+    proposal = paper.propose(quantity=Decimal("0.02"))
+    paper.approve(proposal)
+    house.sockets.wait_for(str(proposal.pk).encode())
+    return paper
 
 
-def keys_of_programs(canaries: Canaries) -> None:
-    """Issued, used, rotated, used with a wrong prefix, put where it does not belong."""
-    paper, now = canaries.paper, timezone.now()
-    actor = people.actor_of(paper.risk)
-    key, whole = api_keys.issue(
-        owner=paper.trader, name="canary", scopes=["read", "propose"], expires_at=now + EXPIRES, actor=actor, now=now
-    )
-    canaries.keep("API key", whole[-64:])
-    _, successor = rotate_key(key_id=key.pk, expires_at=now + EXPIRES, overlap=EXPIRES, actor=actor, now=now)
-    canaries.keep("rotated API key", successor[-64:])
-    for text in (whole, successor):
-        client = Client(headers={"Authorization": f"Bearer {text}"}, raise_request_exception=False)
-        canaries.ask(client, "get", "/api/v1/connectors")
-        canaries.ask(client, "post", "/api/v1/trades/proposals", f'{{"{text}": 1}}', content_type="application/json")
-        canaries.ask(client, "get", "/api/v1/trades/proposals", headers={"Authorization": f"Basic {text}"})
-        canaries.ask(client, "get", "/api/v1/trades/proposals", headers={"Authorization": f"Bearer {text[:-1]}x"})
-        call_command("find_key", text, stdout=canaries.log)
-    _, client = operator_of_again(canaries)
-    form = {"owner": paper.trader.pk, "name": "page", "scopes": ["read"], "days": 3}
-    text = canaries.ask(client, "post", reverse("admin:accounts_apikey_add"), form, shown_once="page key")
-    made = ApiKey.objects.get(name="page")
-    start = text.index(f"aika_{made.prefix}_") + len(made.prefix) + 6
-    canaries.pages[-1] = text.replace(canaries.keep("page key", text[start : start + 64]), "")
-    canaries.ask(client, "get", reverse("admin:accounts_apikey_changelist"), {"q": f"aika_{made.prefix}"})
-    canaries.ask(client, "get", reverse("admin:accounts_apikey_change", args=[made.pk]))
+def test_no_secret_can_be_read_anywhere_and_a_planted_one_is_found(house: House) -> None:
+    paper = everything_happens(house)
+    assert b"trades.execute_trade" in places.broker(house.folder / "broker")
+    assert set(house.canaries.secrets) == KINDS
+    assert house.found() == set()
+
+    plant(house, paper)
+    assert house.found() == {(name, place) for name in KINDS for place in PLACES}
 
 
-def operator_of_again(canaries: Canaries) -> tuple[User, Client]:
-    person, client = User.objects.get(username="op"), Client(raise_request_exception=False)
-    client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
-    return person, client
+def plant(house: House, paper: PaperDesk) -> None:
+    """All of them in each place, as a careless line of code might leave them there."""
+    canaries, now = house.canaries, timezone.now()
+    texts = [one.text for one in canaries.secrets.values()]
+    # As hex: the nets under our own doors would take most of them out as they are.
+    leak = " ".join(text.encode().hex() for text in texts)
+    logging.getLogger("planted").warning("These are %s.", leak)
+    cache.set("planted", leak)
+    current_app.send_task("trades.execute_trade", kwargs={"order_id": leak}, queue="execution")
+    mail.send_mail("Planted", leak, None, ["somebody@example.com"])
+    with transaction.atomic():
+        events.record(
+            stream="planted", kind="proposal.planted", actor=people.actor_of(paper.risk), subject="planted",
+            payload={"said": leak}, now=now,
+        )  # fmt: skip
+    client = canaries.browser(paper.trader)
+    session = client.session
+    session["planted"] = leak
+    session.save()
+    for at, text in enumerate(texts):
+        piece = text.splitlines()[1] if "\n" in text else text
+        named = ConnectionFactory(slug=f"planted-{at}", name=piece, desk=paper.desk)
+        trading_state.halt(connection_id=named.pk, actor=people.actor_of(paper.risk), reason="planted", now=now)
+    canaries.ask(canaries.browser(canaries.operator), "get", reverse("admin:connectors_connection_changelist"))
+    house.sockets.listen("/ws/desk", cookie=canaries.secrets["session at a socket"].text)
+    house.sockets.wait_for(piece.encode())
+    assert Event.objects.filter(stream="planted").exists()
 
 
-def passwords_and_factors(canaries: Canaries) -> None:
-    """A wrong password, a new one, and the secret of an authenticator app."""
-    person = UserFactory(username="canary")
-    client = Client(raise_request_exception=False)
-    wrong = canaries.keep("wrong password", "wrong canary horse")
-    new = canaries.keep("password", "right canary staple 9")
-    canaries.ask(client, "post", reverse("account_login"), {"login": "canary", "password": wrong})
-    person.set_password(new)
-    person.save()
-    canaries.ask(client, "post", reverse("account_login"), {"login": "canary", "password": new}, follow=True)
-    secret = canaries.keep("TOTP secret", "JBSWY3DPEHPK3PXPCANARY234567ABCD")
-    data = {"secret": SecondFactorAdapter().encrypt(secret)}
-    Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data=data)
-    canaries.ask(client, "get", reverse("mfa_index"))
+@pytest.mark.parametrize(
+    "text", ['a "canary" \\ of\tletters & signs', "-----BEGIN X-----\n" + "Zm9v" * 16 + "\nYg==\n"]
+)
+def test_a_secret_is_known_in_every_encoding_and_in_the_middle_of_a_text(text: str) -> None:
+    one = Canary("one", text)
+    for form in encodings(text.encode()):
+        assert one.is_in(b"before " + form + b" after")
+    for before in range(3):
+        assert one.is_in(b64encode(b"x" * before + text.encode() + b" and more"))
+    assert not one.is_in(text[:-4].encode()[:60])
 
 
-def hooks_and_alarms(canaries: Canaries) -> None:
-    """A hook's secret in calls that come to nothing, and the secret that signs alarms."""
-    now = timezone.now()
-    sender = make_sender(canaries.paper, "body_secret")
-    secret = canaries.keep("hook secret", sender.secret)
-    for body in (sender.payload, {**sender.payload, "secret": secret + "0"}, {"alert": secret}):
-        client = Client(raise_request_exception=False)
-        canaries.ask(client, "post", sender.hook.path, json.dumps(body), content_type="application/json")
-    signing = canaries.keep("alarm webhook secret", "canary that signs alarms, 32 chars long")
-    with override_settings(ALARM_WEBHOOK_URL="http://127.0.0.1:9/alarm", ALARM_WEBHOOK_SECRET=signing):
-        alarms.raise_alarm(code="FILLS_DIFFER", subject=f"order:{uuid4()}", message="They differ.", now=now)
-        notices.tell_due(channels=[Channel.WEBHOOK], now=now)
-        notices.send_owed(senders=[Webhook()], clock=timezone.now)
-
-
-PATHS: list[Callable[[Canaries], None]] = [connection_keys, keys_of_programs, passwords_and_factors, hooks_and_alarms]
-
-
-def test_no_secret_can_be_read_anywhere_and_a_planted_one_is_found(
-    canaries: Canaries, django_capture_on_commit_callbacks: Any
-) -> None:
-    with django_capture_on_commit_callbacks(execute=True):
-        for path in PATHS:
-            path(canaries)
-        canaries.paper.approve(canaries.paper.propose(quantity=Decimal("0.02")))
-    assert "trades.execute_trade" in waiting_at_the_broker()
-    assert len(canaries.secrets) == 11, sorted(canaries.secrets)
-    assert canaries.found() == set()
-
-    # The search finds what is there: the same secrets, planted.
-    name, secret = "TOTP secret", canaries.secrets["TOTP secret"]
-    logging.getLogger("planted").warning("a code of %s", secret)
-    Alarm.objects.filter(code="FILLS_DIFFER").update(message=secret)
-    cache.set("planted", secret)
-    _, client = operator_of_again(canaries)
-    canaries.ask(client, "get", reverse("admin:audit_alarm_changelist"))
-    current_app.send_task("trades.execute_trade", kwargs={"order_id": secret}, queue="execution")
-    wanted = {"database", "dumpdata", "log", "pages", "cache", "broker"}
-    assert canaries.found() == {(name, place) for place in wanted}
+def test_eight_digits_are_known_alone_and_not_within_a_longer_number() -> None:
+    one = Canary("one", "31415926")
+    assert one.is_in(b"the code 31415926.") and not one.is_in(b"a314159260b")
