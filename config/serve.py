@@ -28,6 +28,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import CommandError, SystemCheckError
 
+from config import demo_application
 from config.agent_process import AgentProcess
 from config.venue_process import VenueProcess, VenueUnavailable
 
@@ -135,6 +136,11 @@ def serve(port: int, *, with_agent: bool) -> None:
     with take_home(home):
         venue = VenueProcess(home)
         agent = AgentProcess(home) if with_agent else None
+        if settings.COINBASE_CLIENT_ID in ("", demo_application.CLIENT_ID):
+            registered = demo_application.register(home, url=url, venue_port=venue.port)
+            venue.arguments = demo_application.arguments(registered)
+            for name, value in registered.items():
+                setattr(settings, name, value)
         venue.start()
         try:
             prepare(venue, url)

@@ -48,6 +48,7 @@ class VenueProcess:
         self.key_file = home / "simulator-key.json"
         self.port = self._kept_port() or self._new_port()
         self.url = f"http://localhost:{self.port}"
+        self.arguments: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -83,7 +84,7 @@ class VenueProcess:
         """
         command = [sys.executable, "-m", "apps.connectors.simulator", "--port", str(self.port), "--seed", str(SEED)]
         command += ["--key-file", str(self.key_file), "--data", str(self._home / "simulator")]
-        command += ["--parent-pid", str(os.getpid())]
+        command += ["--parent-pid", str(os.getpid()), *self.arguments]
         with self._log.open("wb") as log:
             # A session of its own: Ctrl-C at the terminal reaches us only, so that an order in hand gets its answer.
             self._process = subprocess.Popen(

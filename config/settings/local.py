@@ -3,12 +3,14 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from config import demo_application
 from config.env import env
 from config.home import home_secrets, make_home
 from config.settings.base import *  # noqa: F403  settings modules build on each other
 from config.settings.base import (
     AUDIT_ANCHOR_DIR,
     AUDIT_SEAL_KEY_FILE,
+    COINBASE_CLIENT_ID,
     DATA_DIR,
     EMBEDDINGS_PROVIDERS,
     KNOWLEDGE_ROOT,
@@ -26,6 +28,9 @@ TOKEN_ENCRYPTION_KEYS = TOKEN_ENCRYPTION_KEYS or (_secrets.token_encryption_key,
 # On one's own machine the screen locks, not the desk.
 SESSION_IDLE_S = env.integer("SESSION_IDLE_S", default=SESSION_COOKIE_AGE, minimum=60, maximum=86_400)
 ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", default=("localhost", "127.0.0.1", "[::1]")))
+# The simulator's, for "Connect a Coinbase account" on paper; an application of one's own stands in the environment.
+if not COINBASE_CLIENT_ID:
+    globals().update(demo_application.kept(DATA_DIR))
 # One process is everything here, so it also holds the key that seals its log; `make run` makes one. An auditor who does
 # not trust this machine keeps the public keys and the anchors elsewhere.
 AUDIT_SEAL_KEY_FILE = AUDIT_SEAL_KEY_FILE or str(DATA_DIR / "audit-seal-key.pem")

@@ -49,7 +49,8 @@ def out(page: Page, venue: OAuthSimulator) -> None:
     """From our page to the venue's."""
     page.goto(LIST)
     page.get_by_role("link", name="Connect a Coinbase account").click()
-    page.get_by_role("button", name="Go to Coinbase").click()
+    assert page.get_by_text("No real account and no real money is behind it.").is_visible()
+    page.get_by_role("button", name="Go to the simulator").click()
     page.wait_for_url(f"{venue.url}/oauth2/auth**")
 
 
@@ -115,7 +116,7 @@ def test_under_the_policy_of_every_other_page_chromium_would_not_go(
     monkeypatch.setattr(views, "leads_to", lambda response, origin: response)
     page = sign_in(operator_live)
     page.goto(CONNECT)
-    page.get_by_role("button", name="Go to Coinbase").click()
+    page.get_by_role("button", name="Go to the simulator").click()
     page.wait_for_timeout(1_000)
     assert urlsplit(page.url).path == CONNECT
     assert any("form-action" in trouble for trouble in page.troubles)  # type: ignore[attr-defined]

@@ -69,6 +69,11 @@ class Asking:
         """Where the person's browser is sent."""
         return oauth.login_origin(self.api_base)
 
+    @property
+    def is_paper(self) -> bool:
+        """Whether it is a simulator on this machine that answers: paper money."""
+        return is_loopback((urlsplit(self.api_base).hostname or "").lower())
+
 
 def asking() -> Asking:
     """Raises Misconfigured OAUTH_NOT_CONFIGURED, OAUTH_REDIRECT_UNUSABLE, OAUTH_SCOPE_MOVES_MONEY."""
