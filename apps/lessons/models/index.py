@@ -59,7 +59,7 @@ class IndexEntry(models.Model):
         ordering: ClassVar = ["-queued_at"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["kind", "subject", "space"], name="index_entry_once")]
         indexes: ClassVar = [
-            models.Index(fields=["next_try_at"], condition=Q(state="PENDING"), name="index_entry_pending"),
+            models.Index(fields=["space", "state", "next_try_at"], name="index_entry_due"),
             models.Index(fields=["queued_at", "id"], name="index_entry_recent"),
             models.Index(fields=["subject"], name="index_entry_subject"),
         ]

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from apps.common import fault_places as places
@@ -111,33 +110,20 @@ def requeue(entries: QuerySet[IndexEntry], *, now: datetime) -> int:
 def claim(*, space: IndexSpace, limit: int, now: datetime) -> list[IndexEntry]:
     """Up to `limit` entries that are due, for the caller alone until `CLAIMED_S` from now.
 
-    Two workers never get the same one: where the database can, each steps over what the other has locked; elsewhere
-    each entry is taken by comparing and swapping.
+    Two workers never get the same one: on PostgreSQL each steps over what the other has locked; on SQLite a transaction
+    begins by taking the one right to write.
     """
     until = now + timedelta(seconds=CLAIMED_S)
-    due = _free(now).filter(space=space, next_try_at__lte=now)
+    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    due = IndexEntry.objects.filter(free, state=EntryState.PENDING, space=space, next_try_at__lte=now)
     with faults.commit(places.INDEX_CLAIM):
-        if connection.features.has_select_for_update_skip_locked:
-            claimed = list(due.order_by("next_try_at").select_for_update(skip_locked=True, no_key=True)[:limit])
-            _claimed(IndexEntry.objects.filter(pk__in=[entry.pk for entry in claimed]), until)
-        else:
-            claimed = [
-                entry
-                for entry in due.order_by("next_try_at")[:limit]
-                if _claimed(_free(now).filter(pk=entry.pk, claimed_until=entry.claimed_until), until) == 1
-            ]
+        claimed = list(due.order_by("next_try_at").select_for_update(skip_locked=True, no_key=True)[:limit])
+        mine = IndexEntry.objects.filter(pk__in=[entry.pk for entry in claimed])
+        mine.update(claimed_until=until, attempts=F("attempts") + 1)
     for entry in claimed:
         entry.claimed_until = until
         entry.attempts += 1
     return claimed
-
-
-def _free(now: datetime) -> QuerySet[IndexEntry]:
-    return IndexEntry.objects.filter(Q(claimed_until=None) | Q(claimed_until__lte=now), state=EntryState.PENDING)
-
-
-def _claimed(entries: QuerySet[IndexEntry], until: datetime) -> int:
-    return entries.update(claimed_until=until, attempts=F("attempts") + 1)
 
 
 def settle(*, claimed: Collection[IndexEntry], written: Mapping[int, str], now: datetime) -> int:
