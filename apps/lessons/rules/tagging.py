@@ -38,7 +38,8 @@ Weighed = dict[str, float]  # by tag, from 0 to 1; together 1 at most
 
 @dataclass(frozen=True, slots=True)
 class Tagger:
-    """The prototypes as vectors, and what each of them says for each tag. `words` is None where meaning is words."""
+    """The prototypes as vectors, a row each, and what each of them says for each tag. `words` has a row for each number
+    of the vectors of words instead; None where meaning is words."""
 
     meaning: Rows
     words: Rows | None
@@ -51,17 +52,24 @@ def learn(meaning: Rows, words: Rows | None, tags: Sequence[MistakeTag | None]) 
     for row, tag in zip(shown, tags, strict=True):
         if tag is not None:
             row[TAGS.index(tag)] = 1.0
-    near = nearness(meaning, words, meaning, words)
+    near = nearness(meaning @ meaning.T, None if words is None else words @ words.T)
     weights: Scores = np.linalg.solve(near + RIDGE * np.eye(len(tags)), shown).astype(np.float64)
-    return Tagger(meaning, words, weights)
+    return Tagger(meaning, None if words is None else np.ascontiguousarray(words.T), weights)
 
 
-def nearness(meaning: Rows, words: Rows | None, to_meaning: Rows, to_words: Rows | None) -> Scores:
+def nearness(cosines: Rows, in_words: Rows | None) -> Scores:
     """How near each text is to each prototype: falls off with meaning, plus a little for shared words."""
-    near: Scores = np.exp(WIDTH * ((meaning @ to_meaning.T).astype(np.float64) - 1.0))
-    if words is not None and to_words is not None:
-        near += WORDS_WEIGHT * (words @ to_words.T)
-    return near
+    near: Scores = np.exp(WIDTH * (cosines.astype(np.float64) - 1.0))
+    return near if in_words is None else near + WORDS_WEIGHT * in_words
+
+
+def shared(words: Rows, by_number: Rows) -> Rows:
+    """`words @ by_number`. A sentence has some sixty of two thousand numbers, and only those are multiplied."""
+    found = np.zeros((len(words), by_number.shape[1]), dtype=np.float32)
+    for row, text in zip(found, words, strict=True):
+        places = np.flatnonzero(text)
+        row[:] = text[places] @ by_number[places]
+    return found
 
 
 def sentences(text: str) -> list[str]:
@@ -69,16 +77,21 @@ def sentences(text: str) -> list[str]:
     return [said for said in SENTENCE_END.split(text.strip()) if said and not RULES_OUT.search(said)]
 
 
-def posterior(tagger: Tagger, meaning: Rows, words: Rows | None) -> Weighed:
-    """How much the sentences (a row each) speak of each mistake, strongest first. What the weights miss to 1 is the
-    weight of "none of these"; nothing to read is an empty answer."""
+def posterior(tagger: Tagger, meaning: Rows, words: Rows | None) -> Scores:
+    """How much the sentences (a row each) speak of each mistake, in the order of TAGS. What the weights miss to 1 is
+    the weight of "none of these"; nothing to read is an empty answer."""
     if not len(meaning):
-        return {}
-    scores = (nearness(meaning, words, tagger.meaning, tagger.words) @ tagger.weights).sum(axis=0)
+        return np.zeros(0)
+    in_words = None if words is None or tagger.words is None else shared(words, tagger.words)
+    scores = (nearness(meaning @ tagger.meaning.T, in_words) @ tagger.weights).sum(axis=0)
     raised = np.exp(SHARPNESS * (np.append(scores, NO_MISTAKE_SCORE) - scores.max()))
-    weights = raised / raised.sum()
-    strongest = np.argsort(-weights[:-1], kind="stable")
-    return {TAGS[place]: weights[place].item() for place in strongest}
+    weights: Scores = raised[:-1] / raised.sum()
+    return weights
+
+
+def weighed(weights: Scores) -> Weighed:
+    """What `posterior` found, strongest first."""
+    return {TAGS[place]: weights[place].item() for place in np.argsort(-weights, kind="stable")}
 
 
 def overlap(first: Mapping[str, float], second: Mapping[str, float]) -> float:

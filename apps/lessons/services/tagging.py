@@ -15,13 +15,13 @@ from apps.lessons.rules.prototypes import prototypes
 from apps.lessons.types import MistakeTag, TagFound, TagSource
 
 SUGGESTED_FROM = 0.15  # weight from which a tag is worth a reviewer's look
-QUICK = frozenset({"hash", "static"})  # some 2 ms a text
-TEXTS_KEPT = 10_000  # about 30 MB
+QUICK = frozenset({"hash", "static"})  # below 1 ms a text
+TEXTS_KEPT = 50_000  # about 40 MB
 
 
 def tags_of(text: str, provider: EmbeddingProvider | None = None) -> tagging.Weighed:
     """How much a text speaks of each mistake, strongest first; empty where it says nothing. Remembered per text."""
-    return dict(_tags_of(text, provider or embeddings.provider()))
+    return tagging.weighed(_weights_of(text, provider or embeddings.provider()))
 
 
 def suggest(text: str) -> tuple[TagFound, ...]:
@@ -48,10 +48,9 @@ def _quick() -> str:
 
 
 @lru_cache(maxsize=TEXTS_KEPT)
-def _tags_of(text: str, provider: EmbeddingProvider) -> tuple[tuple[str, float], ...]:
+def _weights_of(text: str, provider: EmbeddingProvider) -> tagging.Scores:
     said = tagging.sentences(text)
-    found = tagging.posterior(_tagger(provider), provider.embed_documents(said), _words(said, provider))
-    return tuple(found.items())
+    return tagging.posterior(_tagger(provider), provider.embed_documents(said), _words(said, provider))
 
 
 @cache
