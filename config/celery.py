@@ -5,7 +5,9 @@ import os
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import beat_init, task_postrun, task_prerun, worker_ready
+from celery.signals import beat_init, task_postrun, task_prerun, worker_process_init, worker_ready
+from django.conf import settings
+from django.db import close_old_connections
 from django.utils import timezone
 
 from apps.common import tracing
@@ -14,6 +16,7 @@ from apps.common.decimals import instant_text
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
 logger = logging.getLogger("aika.tasks")
+CONNECTION_KEPT_S = 60
 
 
 def make_app(*, current: bool = True) -> Celery:
@@ -49,6 +52,23 @@ def compare_first(**_said: Any) -> None:
 def verify_at_start(**_said: Any) -> None:
     """What happened to the audit log while nothing ran is known before anybody relies on it."""
     app.send_task("audit.verify_log", queue=app.conf.task_default_queue, retry=False)
+
+
+@worker_process_init.connect
+def one_connection_each(**_said: Any) -> None:
+    """A child process does one thing at a time: a connection that it keeps is enough. A pool would be filled for every
+    task and thrown away after it."""
+    for database in settings.DATABASES.values():
+        if database["OPTIONS"].pop("pool", None):
+            database["CONN_MAX_AGE"] = CONNECTION_KEPT_S
+
+
+@task_prerun.connect
+@task_postrun.connect
+def let_go(task: "Task[Any, Any]", **_said: Any) -> None:
+    """A connection that broke or has grown old is not the next task's; CELERY_DB_REUSE_MAX keeps the others."""
+    if not task.request.is_eager:
+        close_old_connections()
 
 
 @task_prerun.connect

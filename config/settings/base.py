@@ -158,6 +158,9 @@ def database(url: str, data_dir: Path) -> dict[str, Any]:
     """
     if url:
         parsed: dict[str, Any] = dict(dj_database_url.parse(url))
+        # A connection is asked whether it lives before it is handed out. After a restart of the database every one that
+        # waited in a pool is dead: without this, each of them costs a request, or a round of alarms.
+        parsed["CONN_HEALTH_CHECKS"] = True
         parsed["OPTIONS"] = {
             **parsed.get("OPTIONS", {}),
             "pool": {"min_size": 2, "max_size": 16, "timeout": 10},
@@ -270,6 +273,8 @@ CELERY_TASK_TIME_LIMIT = 120
 # No result backend: results are rows. A None here also keeps a clean-up task for results out of the schedule.
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_EXPIRES = None
+# Celery closes the database after so many tasks, by default after each. When it has to be is seen in config/celery.py.
+CELERY_DB_REUSE_MAX = 1_000_000_000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_TIMEZONE = "UTC"

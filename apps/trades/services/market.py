@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
+from redis.exceptions import RedisError
 
 from apps.audit.services import pulses
 from apps.common import fault_places as places
@@ -109,12 +110,17 @@ def poll_once(connection: "Connection", *, now: datetime) -> None:
 
 
 def run_poller(stop: threading.Event, *, clock: Clock) -> None:
-    """Poll every active connection once a second until `stop` is set. One per venue: run it in one process only."""
+    """Poll every active connection once a second until `stop` is set. One per venue: run it in one process only. A
+    database or cache that does not answer is waited for."""
     failing: set[str] = set()
     heart = pulses.Heart()
     while not stop.is_set():
         try:
             poll_all(failing, clock=clock, heart=heart)
+        except DatabaseError:
+            logger.exception("Prices are not asked for: the poller waits for the database.")
+        except RedisError as error:
+            logger.warning("Prices are not asked for: the poller waits for the cache (%s).", error)
         finally:
             close_old_connections()
         stop.wait(POLL_INTERVAL_S)
