@@ -9,7 +9,7 @@ BOOT = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/nu
 	|| { echo "$(OLD)"; exit 1; }; $(PYTHON) config/bootstrap.py
 VENV = .venv/bin
 
-.PHONY: run test bench soak lock
+.PHONY: run test bench soak load lock
 
 # A running desk on http://localhost:$(PORT), from a fresh clone.
 run:
@@ -24,8 +24,8 @@ bench:
 	$(BOOT) environment bench
 	$(VENV)/python -m tests.benchmarks
 
-# The crash matrix in thousands of real processes, halts against requests that are about to leave, and
-# docs/reliability.md from both; needs DATABASE_URL and REDIS_URL. HALTS is for each of the two databases.
+# The crash matrix in thousands of real processes, halts against requests that are about to leave, and their section of
+# docs/reliability.md; needs DATABASE_URL and REDIS_URL. HALTS is for each of the two databases.
 RUNS ?= 1300
 POSTGRES_RUNS ?= 750
 HALTS ?= 5000
@@ -36,6 +36,14 @@ soak:
 	$(BOOT) environment dev
 	$(VENV)/python -m tests.crash --runs $(RUNS) --postgres-runs $(POSTGRES_RUNS) --halts $(HALTS) --seed $(SEED) \
 		--processes $(PROCESSES) --database both --report docs/reliability.md
+
+# A server installation under load on this machine, whole and then while its parts are killed, and their sections of
+# docs/reliability.md. It starts a PostgreSQL and a Redis of its own from Debian's packages.
+MINUTES ?= 20
+load:
+	$(BOOT) environment dev
+	$(VENV)/python -m tests.load --minutes $(MINUTES) --report docs/reliability.md
+	$(VENV)/python -m tests.load --minutes $(MINUTES) --faults --report docs/reliability.md
 
 # Locks with hashes for every supported Python and platform. Each lock is held to the smaller one's pins.
 LOCK = $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

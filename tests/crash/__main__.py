@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests import sections
+
+SECTION = "crash soak"
 DATABASES = {"sqlite": ("sqlite",), "postgres": ("postgres",), "both": ("sqlite", "postgres")}
 # Where the venue has the order and the worker does not know it: what sends first and writes afterwards sends twice.
 NAIVE = {
@@ -40,7 +43,7 @@ def options_of(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="", help="only cells whose description contains this")
     parser.add_argument("--processes", type=int, default=1, help="on each database, and one more for the halts")
     parser.add_argument("--halts", type=int, default=0, help="interleavings of a halt with requests, on each database")
-    parser.add_argument("--report", type=Path, help="write the page here, and try the naive executor for it")
+    parser.add_argument("--report", type=Path, help="write the section here, and try the naive executor for it")
     parser.add_argument("--tally", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(words)
 
@@ -168,7 +171,7 @@ def main(words: list[str]) -> int:
         ]
         sys.stdout.writelines(f"{name}: the naive executor was not found\n" for name in unfound)
         broken = broken or bool(unfound)
-        options.report.write_text(page(tallies, naive, seed=options.seed), encoding="utf-8")
+        sections.write(options.report, SECTION, page(tallies, naive, seed=options.seed))
     return 1 if broken else 0
 
 

@@ -1,4 +1,4 @@
-"""docs/reliability.md from the tallies of a soak."""
+"""The crash soak's section of docs/reliability.md, from its tallies."""
 
 import os
 import platform
@@ -33,10 +33,10 @@ def cell_of(row: Row) -> tuple[str, ...]:
 
 
 def page(tallies: Sequence[Row], naive: Sequence[Row], *, seed: int) -> str:
-    """The whole page: what the executor kept, and what the naive one broke under the same faults."""
+    """The whole section: what the executor kept, and what the naive one broke under the same faults."""
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     parts = [
-        "# Reliability",
+        "## The crash soak",
         "Written by `make soak`; not edited by hand. Every run makes a proposal, has it approved, and sends it from a "
         "real Celery worker process to the venue simulator over HTTP, while one process stops at a named place: it "
         "raises, is killed with signal 9, or stands still until others have taken it for dead. Its message comes "
@@ -46,11 +46,11 @@ def page(tallies: Sequence[Row], naive: Sequence[Row], *, seed: int) -> str:
         "Time is virtual where it says so: a run moves the clock of all its processes, so that no run waits for a "
         "real lease. The venue's clock is the real one.",
     ]
-    parts += ["## In short", _in_short(tallies)]
+    parts += ["### In short", _in_short(tallies)]
     for tally in tallies:
         parts += _of(tally)
     parts += [
-        "## The naive executor",
+        "### The naive executor",
         "It sends first, writes down afterwards, and takes a new name for every try. Its worker is killed once the "
         "venue has answered, and the message comes again. That the matrix finds it is what the zeros above are worth. "
         "In the halts it looks at the trading state before it sends, and nothing stands between the look and the call.",
@@ -91,18 +91,18 @@ def _of_naive(tally: Row) -> str:
 
 def _of(tally: Row) -> list[str]:
     runs: list[Row] = tally["runs"]
-    halts = ["### Halts", _halts(tally["halts"])] if "halts" in tally else []
+    halts = ["#### Halts", _halts(tally["halts"])] if "halts" in tally else []
     return [
-        f"## {tally['database']}",
+        f"### {tally['database']}",
         _totals(tally),
         *halts,
-        "### By place and way to stop",
+        "#### By place and way to stop",
         _table("place, how", runs, lambda row: f"{row['step']}: {row['label']}, {row['how']}"),
-        "### By row of the crash matrix",
+        "#### By row of the crash matrix",
         _table("row", runs, lambda row: f"{row['row']}: {ROWS[row['row']]}"),
-        "### By what stops and what becomes of the message",
+        "#### By what stops and what becomes of the message",
         _table("stop, message", runs, lambda row: f"{row['how']}, {row['delivery']}"),
-        "### By the venue's fault",
+        "#### By the venue's fault",
         _table("fault", runs, lambda row: row["venue"] or "none"),
     ]
 

@@ -1,0 +1,208 @@
+"""One soak, from an empty cluster to what was seen: start it all, put load on it, break it if asked, let it drain."""
+
+import json
+import platform
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+from typing import Any
+
+from tests.load import logs
+from tests.load.callers import Agent, Approver
+from tests.load.diary import Diary
+from tests.load.faults import Installation, Manager, break_apart
+from tests.load.judge import DRAINED_LOOKS
+from tests.load.sampling import Sampler
+from tests.load.seen import Ledger, Plan, Seen
+from tests.load.stores import Postgres, Redis
+from tests.load.watchers import Watchers, seats
+from tests.scenarios.callers import Person, eventually
+from tests.scenarios.server_profile import Server
+
+SIGNED_IN = ("trader", "approver", "approver2", "operator", "admin")
+DRAIN_S_MAX = 240
+JOIN_S_MAX = 120
+ALARMS = "SELECT code, subject FROM audit_alarm WHERE cleared_at IS NULL"
+ORDERS = """
+    SELECT p.client_order_id, p.state, coalesce(o.state, ''), coalesce(o.filled_quantity, 0)
+    FROM trades_proposal p LEFT JOIN trades_order o ON o.proposal_id = p.id WHERE p.created_at >= %s"""
+OPEN = """
+    SELECT (SELECT count(*) FROM trades_proposal WHERE state = 'AWAITING_APPROVAL')
+    + (SELECT count(*) FROM trades_order WHERE state NOT IN ('FILLED', 'CANCELED', 'REJECTED', 'EXPIRED', 'DENIED'))
+    + (SELECT count(*) FROM audit_alarm WHERE cleared_at IS NULL)"""
+FILLED_AT = "SELECT extract(epoch FROM recorded_at) FROM trades_fill WHERE recorded_at >= to_timestamp(%s) ORDER BY 1"
+# From the last vote to what was booked: a desk's own clock on both ends.
+TOOK = """
+    SELECT extract(epoch FROM max(f.recorded_at) - o.created_at) FROM trades_fill f
+    JOIN trades_order o ON o.id = f.order_id WHERE f.recorded_at >= to_timestamp(%s) GROUP BY o.id, o.created_at"""
+PROOFS = ("audit_verify", "check_reservations", "replay_decisions")
+
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def installation() -> Iterator[Installation]:
+    """Stores, simulator and processes, all of this run's own."""
+    with ExitStack() as over:
+        postgres, redis = Postgres(), Redis()
+        over.callback(postgres.stop)
+        over.callback(redis.stop)
+        postgres.start()
+        redis.start()
+        server = Server(postgres.url, redis.url).start()
+        over.callback(server.stop)
+        # Compose has it too; the scenarios ask nothing of it.
+        server.start_service("alarms")
+        yield Installation(server, postgres, redis)
+
+
+def run(plan: Plan, say: Say) -> Seen:
+    """The whole of it. Raises RuntimeError or AssertionError where the installation does not come up."""
+    say("starting PostgreSQL, Redis and the processes")
+    with installation() as all_of:
+        return Run(plan, all_of, say).play()
+
+
+class Run:
+    """The actors of one soak on one installation."""
+
+    def __init__(self, plan: Plan, all_of: Installation, say: Say) -> None:
+        self.plan, self.all_of, self.server, self.say = plan, all_of, all_of.server, say
+        self.diary = Diary()
+        self.seen = Seen(plan, self.diary)
+        self.enough, self.over = threading.Event(), threading.Event()
+
+    def play(self) -> Seen:
+        """From the first proposal to the last proof."""
+        people = [self.server.person(part) for part in SIGNED_IN]
+        keys = self._keys()
+        self.settle_the_seeded(people[1])
+        cookies = [str(person.browser.cookies["sessionid"]) for person in people]
+        wanted = seats(self.plan.sockets, keys, cookies, f"http://{self.server.live}")
+        watchers = Watchers(self.server.live, wanted, self.diary)
+        stores = {"postgres": self.all_of.postgres.pid, "redis": self.all_of.redis.pid}
+        stores["simulator"] = self.server.simulator.pid
+        sampler = Sampler(self.server, watchers, stores, self.diary, self.plan.sample_s)
+        manager = Manager(self.server, self.diary)
+        threads = self._callers(keys)
+        self.seen.began = self.diary.now()
+        self.say(f"{self.plan.minutes:g} minutes of load")
+        running: list[Any] = [manager, watchers, sampler]
+        for part in [*running, *threads]:
+            part.start()
+        try:
+            self._load()
+            self._drain()
+        finally:
+            self.enough.set()
+            self.over.set()
+            for thread in threads:
+                thread.join(JOIN_S_MAX)
+            for part in running:
+                part.stop()
+        self.seen.samples = sampler.samples
+        self._close_the_books()
+        for person in people:
+            person.close()
+        return self.seen
+
+    def _keys(self) -> list[str]:
+        file = self.server.home / "keys.json"
+        words = f"from tests.load.stage import seat; seat({self.plan.agents}, {str(file)!r})"
+        assert self.server.manage("shell", "-c", words) == 0, self.server.managed[-3000:]
+        return [row["key"] for row in json.loads(file.read_text(encoding="utf-8"))]
+
+    def settle_the_seeded(self, approver: Person) -> None:
+        """What the demo desk left waiting is declined: all that waits from now on is the soak's."""
+        for row in approver.waiting():
+            answer = approver.browser.post(
+                f"/api/v1/approvals/{row['id']}/decline",
+                json={"digest": row["digest"], "comment": "Before the soak."},
+                headers={"X-CSRFToken": approver.browser.cookies["csrftoken"], "Referer": f"{self.server.url}/"},
+            )
+            assert answer.status_code == 200, answer.text
+
+    def _callers(self, keys: list[str]) -> list[threading.Thread]:
+        agents = [
+            Agent(
+                self.server.url, f"agent {number}", key, self.plan.every_s, self.diary, self.enough, self.over, number
+            )
+            for number, key in enumerate(keys)
+        ]
+        account = self.server.demo["users"]["approver"]
+        approver = Approver(self.server.url, account, self.plan.decide_every_s, self.diary, self.over)
+        return [threading.Thread(target=one.run, name=type(one).__name__) for one in (*agents, approver)]
+
+    def _load(self) -> None:
+        seconds = self.plan.minutes * 60
+        if self.plan.faults:
+            apart = seconds / (len(self.plan.faults) + 1)
+            break_apart(self.plan.faults, self.all_of, self.diary, apart_s=apart, say=self.say)
+        else:
+            time.sleep(seconds)
+        self.seen.loaded_until = self.diary.now()
+
+    def _drain(self) -> None:
+        """Nobody asks any more; the sockets and the approver stay."""
+        self.say("draining")
+        began = self.diary.now()
+        self.enough.set()
+        eventually(lambda: self.server.rows(OPEN) == [(0,)], seconds=DRAIN_S_MAX)
+        self.seen.drained_s = self.diary.now() - began
+        # So many looks that the least of them says what is left.
+        time.sleep((DRAINED_LOOKS + 1) * self.plan.sample_s)
+
+    def _close_the_books(self) -> None:
+        """What the venue, the database and the logs say, while everything still runs."""
+        diary, seen = self.diary, self.seen
+        wall = diary.wall + seen.began
+        since = time.strftime("%Y-%m-%d %H:%M:%S+00", time.gmtime(wall))
+        rows = self.server.rows(ORDERS, since)
+        orders = {str(name): (state, order, f"{filled.normalize():f}") for name, state, order, filled in rows}
+        at_venue = [
+            (str(order["client_order_id"]), f"{Decimal(str(order['filled_size'])).normalize():f}")
+            for order in self.server.simulator.orders()
+        ]
+        seen.ledger = Ledger(
+            approved=dict(diary.approved),
+            orders=orders,
+            # The seeded desk's own orders went before.
+            at_venue=[row for row in at_venue if row[0] in orders or row[0] not in self._earlier(since)],
+            proofs={name: self.server.manage(name) for name in PROOFS},
+            alarms=[f"{code} {subject}" for code, subject in self.server.rows(ALARMS)],
+            trading_state=self._trading_state(),
+        )  # fmt: skip
+        diary.moments["filled"] = [float(at) - diary.wall for (at,) in self.server.rows(FILLED_AT, wall)]
+        seen.took_s = sorted(float(took) for (took,) in self.server.rows(TOOK, wall))
+        seen.versions = self._versions()
+        for name, service in self.server.services.items():
+            if self.plan.logs is not None:
+                self.plan.logs.mkdir(parents=True, exist_ok=True)
+                shutil.copy(service.log, self.plan.logs)
+            found = logs.found_in(name, service.said, began=diary.wall)
+            seen.said += [line for line in found if line.at is None or line.at >= seen.began]
+
+    def _earlier(self, since: str) -> set[str]:
+        found = self.server.rows("SELECT client_order_id FROM trades_proposal WHERE created_at < %s", since)
+        return {str(name) for (name,) in found}
+
+    def _trading_state(self) -> str:
+        words = "from apps.policies.selectors import trading_state; print('state:', trading_state(None))"
+        assert self.server.manage("shell", "-c", words) == 0, self.server.managed[-3000:]
+        return self.server.managed.rpartition("state: ")[2].split()[0]
+
+    def _versions(self) -> dict[str, str]:
+        ((postgres,),) = self.server.rows("SHOW server_version")
+        redis = dict(self.server.redis.info("server"))["redis_version"]  # type: ignore[arg-type]
+        return {"Python": platform.python_version(), "PostgreSQL": postgres.split()[0], "Redis": redis}
+
+
+def say(words: str) -> None:
+    """To whoever waits for it."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S', time.gmtime())} {words}\n")
+    sys.stderr.flush()
