@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 BAD = frozenset({"error", "critical"})
+# It tells alarms to whoever reads the log. They are rows, and judged as such: what is still open, what came and went.
+TOLD = "aika.alarms"
 TRACEBACK = "Traceback (most recent call last)"
 WORDS_MAX = 160
 
@@ -37,7 +39,7 @@ def found_in(service: str, text: str, *, began: float) -> list[Said]:
             continue
         at = datetime.fromisoformat(told["timestamp"]).timestamp() - began if "timestamp" in told else at
         trace = str(told.get("exception", ""))
-        if told.get("level") in BAD or TRACEBACK in trace:
+        if (told.get("level") in BAD and told.get("logger") != TOLD) or TRACEBACK in trace:
             last = trace.strip().splitlines()[-1] if trace else ""
             words = f"{told.get('logger')}: {told.get('message')}"[:WORDS_MAX]
             found.append(Said(at, service, str(told.get("level")), f"{words} {last[:WORDS_MAX]}".strip()))

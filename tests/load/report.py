@@ -3,7 +3,7 @@
 import os
 import platform
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
@@ -162,9 +162,14 @@ def _done(seen: Seen) -> str:
             f"Prices told as stale: {diary.counts['prices told as stale']}; turns without a fresh price: agents "
             f"{diary.counts['no fresh price to ask at']}, approver {diary.counts['nothing to sign: no fresh price']}; "
             f"most sockets grey (2 s without a heartbeat) at one look: {grey}",
+            f"Alarms that came and went by themselves: {_alarms(seen.ledger.cleared)}",
             f"After the last proposal everything had ended within {seen.drained_s:.0f} s",
         ]
     )
+
+
+def _alarms(cleared: Mapping[str, int]) -> str:
+    return ", ".join(f"{code} {times}" for code, times in cleared.items()) or "none"
 
 
 def _answers(seen: Seen) -> str:

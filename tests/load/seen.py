@@ -38,6 +38,8 @@ class Ledger:
     at_venue: Sequence[tuple[str, str]] = ()
     proofs: Mapping[str, int] = field(default_factory=dict)
     alarms: Sequence[str] = ()
+    # By code: how many came and went by themselves.
+    cleared: Mapping[str, int] = field(default_factory=dict)
     trading_state: str = "ACTIVE"
 
 

@@ -26,6 +26,9 @@ from tests.scenarios.server_profile import Server
 SIGNED_IN = ("trader", "approver", "approver2", "operator", "admin")
 DRAIN_S_MAX = 240
 JOIN_S_MAX = 120
+CLEARED = """
+    SELECT code, count(*) FROM audit_alarm
+    WHERE cleared_at IS NOT NULL AND acknowledged_at IS NULL AND since >= %s GROUP BY code ORDER BY code"""
 ALARMS = "SELECT code, subject FROM audit_alarm WHERE cleared_at IS NULL"
 ORDERS = """
     SELECT p.client_order_id, p.state, coalesce(o.state, ''), coalesce(o.filled_quantity, 0)
@@ -175,6 +178,7 @@ class Run:
             at_venue=[row for row in at_venue if row[0] in orders or row[0] not in self._earlier(since)],
             proofs={name: self.server.manage(name) for name in PROOFS},
             alarms=[f"{code} {subject}" for code, subject in self.server.rows(ALARMS)],
+            cleared=dict(self.server.rows(CLEARED, since)),
             trading_state=self._trading_state(),
         )  # fmt: skip
         diary.moments["filled"] = [float(at) - diary.wall for (at,) in self.server.rows(FILLED_AT, wall)]

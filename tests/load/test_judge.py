@@ -137,6 +137,7 @@ def test_what_ends_or_drops_by_itself_is_found() -> None:
 
 
 LOG = (
+    '{"level": "error", "logger": "aika.alarms", "timestamp": "1970-01-01T00:00:01Z", "message": "ALARM {}"}\n'
     '{"level": "info", "logger": "aika.requests", "timestamp": "1970-01-01T00:01:40Z", "message": "GET /"}\n'
     '{"level": "error", "logger": "apps", "timestamp": "1970-01-01T00:05:01Z", "message": "away", "exception": "E"}\n'
     "plain words\n"
