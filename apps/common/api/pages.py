@@ -1,9 +1,12 @@
-"""Answers to what never reaches a view: unknown addresses, unreadable requests, defects. Under /api/ in its form."""
+"""Answers to what never reaches a view: unknown addresses, unreadable requests, defects, a database that is away. Under
+/api/ in its form."""
 
+import sys
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.views import defaults
 
 from apps.common.api import problems
@@ -38,7 +41,11 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 
 def broken(request: HttpRequest) -> HttpResponseBase:
-    """Django's handler500. What broke has been logged by Django."""
+    """Django's handler500, called while the exception is handled: 503 where database or cache are away, else a defect.
+    What broke has been logged by Django."""
+    away = problems.away(sys.exc_info()[1])
     if request.path_info.startswith(API_PREFIX):
-        return problems.respond(request, problems.broken())
+        return problems.respond(request, away or problems.broken())
+    if away is not None:
+        return HttpResponse(render_to_string("503.html"), status=away.status, headers=dict(away.headers))
     return defaults.server_error(request)

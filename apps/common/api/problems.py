@@ -159,6 +159,11 @@ def problem_of(exc: Exception) -> Problem | None:
         return Problem(status=413, code="BODY_TOO_LARGE", detail="The body is too large.", fix="Send less.")
     if isinstance(exc, SuspiciousOperation | UnreadablePostError):
         return bad_request()
+    return away(exc)
+
+
+def away(exc: BaseException | None) -> Problem | None:
+    """What to say where the database or the cache did not answer; None for everything else."""
     if isinstance(exc, OperationalError):
         return Problem(
             status=503,
