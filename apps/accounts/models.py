@@ -20,9 +20,11 @@ class User(AbstractUser):
 
     # No column: what the roles allow, where it was read together with the person. Lives as long as one request.
     held: frozenset[str] | None = None
-    # No columns either: the roles and desks that the parts of one page ask for again and again. Never decided by.
+    # No columns either: what the parts of one page ask for again and again: roles, desks, and the connections of those
+    # desks. Never decided by.
     seen_roles: frozenset[str] | None = None
     seen_desks: tuple[uuid.UUID, ...] | None = None
+    seen_connections: tuple[uuid.UUID, ...] | None = None
 
     class Meta:
         ordering: ClassVar = ["username"]

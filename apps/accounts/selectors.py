@@ -129,6 +129,20 @@ def person_named(username: str) -> User | None:
     return User.objects.filter(username=username, is_active=True).first()
 
 
+def people_named_like(text: str, *, limit: int) -> list[UUID]:
+    """The ids of people whose user name begins so, upper and lower case alike."""
+    return list(
+        User.objects.filter(username__istartswith=text).order_by("username").values_list("pk", flat=True)[:limit]
+    )
+
+
+def keys_named_like(text: str, *, limit: int) -> list[UUID]:
+    """The ids of keys whose name begins so, upper and lower case alike; the newest."""
+    return list(
+        ApiKey.objects.filter(name__istartswith=text).order_by("-created_at").values_list("pk", flat=True)[:limit]
+    )
+
+
 def desks_of(user_id: UUID) -> QuerySet[Desk]:
     """The desks this person sits at."""
     return Desk.objects.filter(members=user_id)

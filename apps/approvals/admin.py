@@ -9,9 +9,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.accounts.selectors import desks_of
 from apps.approvals.models import Vote
 from apps.common.admin import ReadOnlyAdmin
+from apps.connectors.selectors import page_connections_of
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -56,7 +56,7 @@ class VoteAdmin(ReadOnlyAdmin[Vote]):
         user = cast("User", request.user)
         if user.is_superuser:
             return rows
-        return rows.filter(proposal__connection__desk__in=desks_of(user.pk))
+        return rows.filter(proposal__connection__in=page_connections_of(user))
 
     @admin.display(description="story")
     def story(self, row: Vote) -> SafeString:

@@ -20,7 +20,7 @@ from django.utils.functional import cached_property
 
 # So many rows are counted and can be paged through; beyond them one searches or filters.
 COUNTED_MAX: Final = 1_000
-# So many rows of another table are named by their ids; a term that fits more of them finds the first.
+# So many rows of another table are named by their ids; of a term that fits more of them, many rows are found soon.
 NAMED_MAX: Final = 200
 BIGINT_MAX: Final = 2**63 - 1
 
@@ -89,10 +89,10 @@ def _meant(model: type[Model], spec: str, bit: str) -> Iterator[tuple[str, Q]]:
         if bit.isascii() and bit.isdigit() and int(bit) <= BIGINT_MAX:
             yield path, Q(**{last: int(bit)})
     elif kind == "=":
-        yield path, Q(**{f"{last}__in": _spellings(bit)})
+        yield path, Q(**{f"{last}__in": spellings(bit)})
     elif kind == "^":
         if _uuid(bit) is None:
-            yield path, Q.create([(f"{last}__startswith", one) for one in _spellings(bit)], connector=Q.OR)
+            yield path, Q.create([(f"{last}__startswith", one) for one in spellings(bit)], connector=Q.OR)
     else:
         yield path, Q(**{f"{last}__icontains": bit})
 
@@ -112,19 +112,31 @@ def field_of(model: type[Model], name: str) -> "models.Field[Any, Any]":
 
 
 def _any(model: type[Model], found: list[tuple[str, Q]]) -> Q:
-    """Any of the conditions. Where they are on several tables, those of others become ids: no index serves an OR across
-    a join."""
-    paths = {path for path, _condition in found}
+    """Any of the conditions. Where they are on other tables, few rows of those become ids: no index serves an OR across
+    a join, and how many rows point to a row of another table is known for an id only."""
     parts: list[Any] = []
-    for path in sorted(paths):
+    for path in sorted({path for path, _condition in found}):
         here = Q.create([condition for at, condition in found if at == path], connector=Q.OR)
-        if path and len(paths) > 1:
-            related: Any = field_of(model, path).related_model
-            ids = list(related._base_manager.filter(here).values_list("pk", flat=True)[:NAMED_MAX])
-            parts.append(Q(**{f"{path}__in": ids}))
-        else:
+        related: Any = field_of(model, path).related_model if path else None
+        if related is None or _is_key(related, here):
             parts.append(_under(path, here))
+            continue
+        ids = list(related._base_manager.filter(here).values_list("pk", flat=True)[: NAMED_MAX + 1])
+        parts.append(Q(**{f"{path}__in": ids}) if len(ids) <= NAMED_MAX else _under(path, here))
     return Q.create(parts, connector=Q.OR)
+
+
+def _is_key(related: type[Model], condition: Q) -> bool:
+    """Whether it asks for the primary key alone, which the rows that point there repeat."""
+    return all(isinstance(child, tuple) and child[0] in ("pk", related._meta.pk.name) for child in _leaves(condition))
+
+
+def _leaves(condition: Q) -> Iterator[Any]:
+    for child in condition.children:
+        if isinstance(child, Q):
+            yield from _leaves(child)
+        else:
+            yield child
 
 
 def _under(path: str, condition: Q) -> Q:
@@ -138,7 +150,7 @@ def _under(path: str, condition: Q) -> Q:
     return Q.create(children, connector=condition.connector, negated=condition.negated)
 
 
-def _spellings(bit: str) -> list[str]:
+def spellings(bit: str) -> list[str]:
     """As typed, and as codes and names are written: an index knows nothing of upper and lower case."""
     return sorted({bit, bit.upper(), bit.lower()})
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -13,6 +13,9 @@ from apps.accounts.types import Principal
 from apps.common.statements import Question, Select, instance
 from apps.connectors.models import BalanceRecord, Connection, ConnectionGrant, Instrument
 from apps.connectors.types import Balance, InstrumentSpec
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 CASH_KEPT_S: Final = 60
 _cash: dict[UUID, tuple[frozenset[str], float]] = {}
@@ -104,6 +107,19 @@ def may_propose_on(principal: Principal, connection_id: UUID) -> bool:
 
 def connection_by_slug(slug: str) -> Connection | None:
     return Connection.objects.select_related("desk").filter(slug=slug).first()
+
+
+def page_connections_of(viewer: "User") -> tuple[UUID, ...]:
+    """The ids of the connections of this person's desks, read once for the person a page is made for: shown, never
+    decided by.
+
+    Ids and no subquery: the database knows how many rows of a ledger point to a connection, not to those of a person,
+    and so from which end to read it.
+    """
+    if viewer.seen_connections is None:
+        found = Connection.objects.filter(desk__members=viewer.pk)
+        viewer.seen_connections = tuple(found.order_by().values_list("pk", flat=True))
+    return viewer.seen_connections
 
 
 def active_connections() -> QuerySet[Connection]:

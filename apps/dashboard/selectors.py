@@ -13,7 +13,7 @@ from django.urls import reverse
 from redis.exceptions import RedisError
 
 from apps.accounts.selectors import page_roles_of
-from apps.approvals.selectors.waiting import desk_ids_of, waiting_count
+from apps.approvals.selectors.waiting import connection_ids_of, waiting_count
 from apps.audit.selectors import alarm_summary
 from apps.audit.types import AlarmSummary
 from apps.common import words
@@ -155,8 +155,8 @@ def _material(user: "User", now: datetime) -> Material:
 
 
 def _read(user: "User", now: datetime) -> Material:
-    desks = desk_ids_of(user)
-    rows = [row for row in active_connections() if desks is None or row.desk_id in desks]
+    seen = connection_ids_of(user)
+    rows = [row for row in active_connections() if seen is None or row.pk in seen]
     wanted = {(row.pk, code) for row in rows for code in watched_codes(row)}
     heard = {
         (row.pk, code): quote

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps.approvals.selectors.waiting import desk_ids_of
+from apps.approvals.selectors.waiting import connection_ids_of
 from apps.audit.selectors import alarm_summary
 from apps.audit.types import AlarmSummary
 from apps.common import words
@@ -67,7 +67,7 @@ def _order(key: str, links: list[Link]) -> tuple[Link, ...]:
 
 
 def _said(request: HttpRequest, now: datetime) -> dict[str, tuple[str, str, str]]:
-    counts = pages.counts(desk_ids=desk_ids_of(cast("User", request.user)), now=now)
+    counts = pages.counts(connection_ids=connection_ids_of(cast("User", request.user)), now=now)
     alarms = alarm_summary()
     flight = str(counts.live_orders) if counts.live_orders else "none under way"
     if counts.oldest_live_at is not None:
@@ -97,7 +97,7 @@ def _alarms_said(alarms: AlarmSummary) -> tuple[str, str, str]:
 
 def just_happened(*, viewer: "User", now: datetime) -> tuple[Happened, ...]:
     """The proposals that moved last, each with the way to its story."""
-    rows = pages.recent_proposals(desk_ids=desk_ids_of(viewer), limit=HAPPENED_MAX)
+    rows = pages.recent_proposals(connection_ids=connection_ids_of(viewer), limit=HAPPENED_MAX)
     happened = []
     for row in rows:
         order = next(iter(row.orders.all()), None)

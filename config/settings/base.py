@@ -169,9 +169,7 @@ def database(url: str, data_dir: Path) -> dict[str, Any]:
             # A statement or a lock that hangs would hold every later order behind it. 0 means no bound.
             # What is prepared is planned once for each connection: planning what a proposal asks takes longer than
             # answering it.
-            # What is asked here is read off an index in milliseconds: helpers for one query take longer to start.
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c lock_timeout={min(STATEMENT_TIMEOUT_S, 10)}s"
-            " -c max_parallel_workers_per_gather=0"
             " -c plan_cache_mode=force_generic_plan"
             # All that is asked here is read off an index in milliseconds: helpers take longer than that to start.
             " -c max_parallel_workers_per_gather=0",

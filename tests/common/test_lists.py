@@ -1,6 +1,7 @@
 """Lists of the console: a term is looked for where it can be, rows are counted so far and no further, and a filter
 offers what rows point to."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
+from apps.approvals.models import Vote
 from apps.common import lists
 from apps.common.admin import ReadOnlyAdmin
 from apps.common.lists import BoundedPaginator, SeenRelatedFilter
@@ -45,6 +47,26 @@ def test_a_term_is_found_whole_from_its_beginning_and_in_any_spelling(paper: Pap
         assert searched(paper.approver, term) == [asked.pk], term
     for term in (str(asked.pk)[:8], "TC-USD", str(paper.trader.pk), "btc nobody", "%", "_TC"):
         assert searched(paper.approver, term) == [], term
+
+
+def test_a_term_that_fits_many_people_finds_the_votes_of_all(paper: PaperDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    paper.approve(paper.propose(), by=paper.approver)
+    paper.approve(paper.propose(instrument="ETH-USD", quantity=Decimal("0.1")), by=paper.approver2)
+    votes = set(Vote.objects.values_list("pk", flat=True))
+    assert len(votes) == 2
+    for named in (1, 2):
+        monkeypatch.setattr(lists, "NAMED_MAX", named)
+        assert set(searched(paper.approver, "approver", Vote)) == votes
+        assert len(searched(paper.approver, paper.approver2.username, Vote)) == 1
+        assert searched(paper.approver, "nobody", Vote) == []
+
+
+def test_an_id_of_another_table_is_asked_for_where_it_is_repeated(paper: PaperDesk) -> None:
+    asked = paper.propose()
+    paper.approve(asked)
+    with CaptureQueriesContext(connection) as queries:
+        assert len(searched(paper.approver, str(asked.pk), Vote)) == 1
+    assert not [query["sql"] for query in queries.captured_queries if 'FROM "trades_proposal"' in query["sql"]]
 
 
 def test_rows_of_another_desk_are_found_by_nobody_here(paper: PaperDesk, outsider: User) -> None:

@@ -8,13 +8,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from apps.accounts.selectors import holds, page_desks_of, page_roles_of
+from apps.accounts.selectors import holds, page_roles_of
 from apps.approvals.models import Vote
 from apps.approvals.selectors import page_words
 from apps.approvals.selectors.page_rules import NEAR
 from apps.common import canonical, words
 from apps.common.decimals import parse_decimal
 from apps.common.errors import AikaError
+from apps.connectors.selectors import page_connections_of
 from apps.connectors.types import Quote, Side
 from apps.policies.types import RuleKind
 from apps.quotes.services import quotes
@@ -110,7 +111,7 @@ class _Viewer:
 
 def waiting_lines(*, viewer: "User", now: datetime) -> tuple[WaitingLine, ...]:
     """Every proposal that waits at this person's desks, whoever may decide it."""
-    rows = waiting_proposals(desk_ids=desk_ids_of(viewer), now=now, limit=LINES_MAX)
+    rows = waiting_proposals(connection_ids=connection_ids_of(viewer), now=now, limit=LINES_MAX)
     votes: dict[UUID, list[Vote]] = defaultdict(list)
     for vote in Vote.objects.filter(proposal__in=[row.pk for row in rows]):
         votes[vote.proposal_id].append(vote)
@@ -128,12 +129,12 @@ def waiting_lines(*, viewer: "User", now: datetime) -> tuple[WaitingLine, ...]:
 
 def waiting_count(*, viewer: "User", now: datetime) -> int:
     """How many proposals wait at this person's desks."""
-    return len(waiting_proposals(desk_ids=desk_ids_of(viewer), now=now, limit=LINES_MAX))
+    return len(waiting_proposals(connection_ids=connection_ids_of(viewer), now=now, limit=LINES_MAX))
 
 
-def desk_ids_of(viewer: "User") -> tuple[UUID, ...] | None:
-    """The desks a person looks at; None for all of them."""
-    return None if viewer.is_superuser else page_desks_of(viewer)
+def connection_ids_of(viewer: "User") -> tuple[UUID, ...] | None:
+    """The connections of the desks a person looks at; None for all of them."""
+    return None if viewer.is_superuser else page_connections_of(viewer)
 
 
 def _prices(rows: Sequence["Proposal"]) -> dict[tuple[UUID, str], Quote]:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.accounts.selectors import desks_of
+from apps.accounts.selectors import page_desks_of
 from apps.common import words
 from apps.common.admin import ReadOnlyAdmin
 from apps.common.decimals import decimal_text
@@ -31,7 +31,7 @@ class DeskLedgerAdmin(ReadOnlyAdmin[M]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
         rows = super().get_queryset(request)
         user = cast("User", request.user)
-        return rows if user.is_superuser else rows.filter(**{f"{self.desk_path}__in": desks_of(user.pk)})
+        return rows if user.is_superuser else rows.filter(**{f"{self.desk_path}__in": page_desks_of(user)})
 
 
 def link(model: str, pk: object, text: str) -> SafeString:

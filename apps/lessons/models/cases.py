@@ -87,6 +87,10 @@ class Case(models.Model):
             models.Index(fields=["closed_at", "id"], name="case_recent"),
             models.Index(fields=["product"], name="case_product", opclasses=["varchar_pattern_ops"]),
             models.Index(fields=["source_id"], name="case_source_id"),
+            models.Index(fields=["result", "closed_at"], name="case_result_recent"),
+            models.Index(fields=["verdict", "closed_at"], name="case_verdict_recent"),
+            models.Index(fields=["counts", "closed_at"], name="case_counts_recent"),
+            models.Index(fields=["source", "closed_at"], name="case_source_recent"),
         ]
 
     def __str__(self) -> str:
@@ -120,6 +124,7 @@ class CaseTag(models.Model):
             models.Index(
                 fields=["desk", "tag", "closed_at", "case"], condition=Q(counts=True), name="case_tag_counted"
             ),
+            models.Index(fields=["tag", "case"], name="case_tag_tag"),
         ]
 
     def __str__(self) -> str:
@@ -175,7 +180,10 @@ class Lesson(models.Model):
         default_permissions = ("view",)
         permissions: ClassVar = [("review_lesson", "May review lessons of the desk")]
         ordering: ClassVar = ["-created_at"]
-        indexes: ClassVar = [models.Index(fields=["state", "created_at"], name="lesson_state_age")]
+        indexes: ClassVar = [
+            models.Index(fields=["state", "created_at"], name="lesson_state_age"),
+            models.Index(fields=["rests_since"], name="lesson_rests"),
+        ]
 
     def __str__(self) -> str:
         return f"Lesson of {self.case}"

@@ -62,6 +62,8 @@ class IndexEntry(models.Model):
             models.Index(fields=["space", "state", "next_try_at"], name="index_entry_due"),
             models.Index(fields=["queued_at", "id"], name="index_entry_recent"),
             models.Index(fields=["subject"], name="index_entry_subject"),
+            models.Index(fields=["state", "queued_at"], name="index_entry_state_recent"),
+            models.Index(fields=["kind", "queued_at"], name="index_entry_kind_recent"),
         ]
 
     def __str__(self) -> str:

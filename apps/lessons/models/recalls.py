@@ -33,6 +33,9 @@ class Recall(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["desk", "asked_at"], name="recall_desk_asked"),
             models.Index(fields=["asked_at", "id"], name="recall_recent"),
+            models.Index(fields=["purpose", "asked_at"], name="recall_purpose_recent"),
+            models.Index(fields=["withheld", "asked_at"], name="recall_withheld_recent"),
+            models.Index(fields=["degraded", "asked_at"], name="recall_degraded_recent"),
         ]
 
     def __str__(self) -> str:

@@ -10,11 +10,11 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps.accounts.selectors import desks_of
 from apps.common import words
 from apps.common.admin import ReadOnlyAdmin
 from apps.common.lists import SeenRelatedFilter
 from apps.common.money import from_minor
+from apps.connectors.selectors import page_connections_of
 from apps.policies.admin.base import MayRead
 from apps.policies.models import Budget, Reservation, ReservedAmount
 from apps.policies.rules.budgets import Dimension, ReservationState
@@ -34,7 +34,7 @@ class _OfOwnDesks(MayRead, ReadOnlyAdmin[Any]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
         user = cast("User", request.user)
-        return rows if user.is_superuser else rows.filter(connection__desk__in=desks_of(user.pk))
+        return rows if user.is_superuser else rows.filter(connection__in=page_connections_of(user))
 
 
 @admin.register(Budget)

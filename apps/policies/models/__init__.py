@@ -166,6 +166,8 @@ class Decision(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["subject", "decided_at"], name="decision_subject"),
             models.Index(fields=["decided_at", "id"], name="decision_recent"),
+            models.Index(fields=["outcome", "decided_at"], name="decision_outcome_recent"),
+            models.Index(fields=["gate", "decided_at"], name="decision_gate_recent"),
         ]
 
     def __str__(self) -> str:
@@ -264,6 +266,7 @@ class Reservation(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["connection", "state"], name="reservation_connection_state"),
             models.Index(fields=["held_at", "id"], name="reservation_recent"),
+            models.Index(fields=["state", "held_at"], name="reservation_state_recent"),
         ]
 
     def __str__(self) -> str:

@@ -10,10 +10,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.accounts.selectors import desks_of
 from apps.common import words
 from apps.common.admin import ReadOnlyAdmin
 from apps.common.decimals import decimal_text
+from apps.connectors.selectors import page_connections_of
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -22,9 +22,10 @@ M = TypeVar("M", bound=models.Model)
 
 
 class TradeLedgerAdmin(ReadOnlyAdmin[M]):
-    """Rows of the desks a person sits at; a superuser sees every desk's. `desk_path` leads from the row to its desk."""
+    """Rows of the desks a person sits at; a superuser sees every desk's. `connection_path` leads from the row to the
+    connection, and through it to the desk."""
 
-    desk_path = "connection__desk"
+    connection_path = "connection"
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("accounts.view_ledger")
@@ -35,9 +36,11 @@ class TradeLedgerAdmin(ReadOnlyAdmin[M]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
         rows = super().get_queryset(request)
         user = cast("User", request.user)
-        if user.is_superuser:
-            return rows
-        return rows.filter(**{f"{self.desk_path}__in": desks_of(user.pk)})
+        return rows if user.is_superuser else self.seen_by(user, rows)
+
+    def seen_by(self, person: "User", rows: QuerySet[M]) -> QuerySet[M]:
+        """Those of the person's desks."""
+        return rows.filter(**{f"{self.connection_path}__in": page_connections_of(person)})
 
 
 def link(model: str, pk: object, text: str) -> SafeString:

@@ -226,8 +226,7 @@ class HookCallAdmin(TradeLedgerAdmin[HookCall]):
     """Every call, and why it came to nothing where it did."""
 
     filled_by = "Each call at a hook's address is kept here, the refused ones with the reason."
-
-    desk_path = "hook__connection__desk"
+    connection_path = "hook__connection"
     list_display = ("called_at", "hook", "outcome", "status", "code", "story", "address")
     list_display_links = ("called_at",)
     list_select_related = ("hook", "proposal")

@@ -1,20 +1,25 @@
 """What was known when a trade was proposed, and what was reported of trades made elsewhere."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from apps.accounts.selectors import page_desks_of
 from apps.common.lists import SeenRelatedFilter
 from apps.trades.admin.base import TradeLedgerAdmin, exact, link, story_link
 from apps.trades.models import ProposalFacts, ReportedOutcome
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 
 @admin.register(ProposalFacts)
 class ProposalFactsAdmin(TradeLedgerAdmin[ProposalFacts]):
     filled_by = "What the market showed when a proposal was judged is kept here with it."
-    desk_path = "proposal__connection__desk"
+    connection_path = "proposal__connection"
     list_display = ("recorded_at", "story", "setup", "stop_text", "target_text", "broken", "regime")
     list_display_links = ("recorded_at",)
     list_select_related = ("proposal",)
@@ -53,7 +58,6 @@ class ProposalFactsAdmin(TradeLedgerAdmin[ProposalFacts]):
 @admin.register(ReportedOutcome)
 class ReportedOutcomeAdmin(TradeLedgerAdmin[ReportedOutcome]):
     filled_by = "Trades made elsewhere come here by `POST /api/v1/trades/outcome` and by `manage.py backfill_lessons`."
-    desk_path = "desk"
     list_display = ("closed_at", "what", "result", "desk", "reporter", "reported_at")
     list_display_links = ("what",)
     list_filter = (("desk", SeenRelatedFilter),)
@@ -85,6 +89,9 @@ class ReportedOutcomeAdmin(TradeLedgerAdmin[ReportedOutcome]):
         "reported_at",
     )
     readonly_fields = ("what", "order_link", "entry", "exit", "result", "fee_text", "plan")
+
+    def seen_by(self, person: "User", rows: QuerySet[ReportedOutcome]) -> QuerySet[ReportedOutcome]:
+        return rows.filter(desk__in=page_desks_of(person))
 
     @admin.display(description="what")
     def what(self, row: ReportedOutcome) -> str:

@@ -112,8 +112,7 @@ class AuthorityAdmin(TradeLedgerAdmin[Authority]):
     """The rights to send: who approved (or that policy asked nobody), on which price, until when."""
 
     filled_by = "A proposal that has all its approvals gets one: the right to send one order."
-
-    desk_path = "proposal__connection__desk"
+    connection_path = "proposal__connection"
     list_display = ("created_at", "what", "who_approved", "valid_until", "story")
     list_display_links = ("what",)
     list_select_related = ("proposal", "policy_version")

@@ -190,7 +190,7 @@ class DifferenceAdmin(TradeLedgerAdmin[Difference]):
 @admin.register(Inquiry)
 class InquiryAdmin(TradeLedgerAdmin[Inquiry]):
     filled_by = "Each time the venue is asked what became of an unknown order, the answer is kept here."
-    desk_path = "order__connection__desk"
+    connection_path = "order__connection"
     list_display = ("asked_at", "kind", "answer", "code", "order_link")
     list_filter = ("kind", "answer")
     list_select_related = ("order",)

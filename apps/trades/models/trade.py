@@ -106,6 +106,7 @@ class Proposal(models.Model):
             models.Index(fields=["created_at", "id"], name="proposal_recent"),
             models.Index(fields=["ended_at"], name="proposal_ended"),
             models.Index(fields=["order_type", "created_at"], name="proposal_type_recent"),
+            models.Index(fields=["side", "created_at"], name="proposal_side_recent"),
             models.Index(fields=["instrument"], name="proposal_instrument", opclasses=["varchar_pattern_ops"]),
         )
 
@@ -260,6 +261,7 @@ class Order(models.Model):
                 fields=("cancel_next_at",), condition=Q(cancel_requested_at__isnull=False), name="order_to_cancel"
             ),
             models.Index(fields=["created_at", "id"], name="order_recent"),
+            models.Index(fields=["side", "created_at"], name="order_side_recent"),
             models.Index(fields=["instrument"], name="order_instrument", opclasses=["varchar_pattern_ops"]),
             models.Index(fields=["venue_order_id"], name="order_venue_id"),
         )
@@ -293,6 +295,8 @@ class Fill(models.Model):
         ordering = ("-occurred_at",)
         indexes = (
             models.Index(fields=["occurred_at", "id"], name="fill_recent"),
+            models.Index(fields=["side", "occurred_at"], name="fill_side_recent"),
+            models.Index(fields=["trade_type", "occurred_at"], name="fill_type_recent"),
             models.Index(fields=["instrument"], name="fill_instrument", opclasses=["varchar_pattern_ops"]),
             models.Index(fields=["venue_fill_id"], name="fill_venue_id"),
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -15,8 +16,11 @@ from apps.trades.types import ProposalState
 
 def proposals_for(principal: Principal) -> QuerySet[Proposal]:
     """A person sees what was asked at their desks; a key what its owner asked on connections it may use."""
-    mine = connections_for(principal).order_by().values("pk")
-    rows = Proposal.objects.filter(connection__in=mine).select_related("decision", "known_then")
+    return _on(connections_for(principal).order_by().values("pk"), principal)
+
+
+def _on(connections: "Sequence[UUID] | QuerySet[Any, Any]", principal: Principal) -> QuerySet[Proposal]:
+    rows = Proposal.objects.filter(connection__in=connections).select_related("decision", "known_then")
     return rows if principal.is_person else rows.filter(proposer_id=principal.user_id)
 
 
@@ -35,8 +39,12 @@ def page_of_proposals(
     connection: str | None,
     instrument: str | None,
 ) -> list[Proposal]:
-    """Newest first, one more than `limit` where there are more. States count by the clock, as they are shown."""
-    rows = proposals_for(principal)
+    """Newest first, one more than `limit` where there are more. States count by the clock, as they are shown.
+
+    The connections are asked for first: how many proposals one has is known for its id only, and so whether to read
+    them or the newest of all.
+    """
+    rows = _on(list(connections_for(principal).order_by().values_list("pk", flat=True)), principal)
     if state is not None:
         rows = rows.filter(_in_state(state, now))
     if connection is not None:
@@ -45,7 +53,8 @@ def page_of_proposals(
         rows = rows.filter(instrument=instrument)
     if after is not None:
         at, row_id = after
-        rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, pk__lt=row_id))
+        # The first says where in the index the page begins: an OR does not.
+        rows = rows.filter(Q(created_at__lte=at), Q(created_at__lt=at) | Q(created_at=at, pk__lt=row_id))
     return list(rows.order_by("-created_at", "-pk")[: limit + 1])
 
 

@@ -1,4 +1,4 @@
-"""Reads for the pages of people: one proposal with what hangs on it, a proposer's record, a search over ids."""
+"""Reads for the pages of people: one proposal with what hangs on it, a proposer's record, what moved last."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,8 +14,6 @@ from apps.trades.models import Fill, Order, Outcome, Position, Proposal
 from apps.trades.rules.terms import read_terms
 from apps.trades.types import LIVE_ORDER_STATES, OrderState, ProposalState, Terms
 
-ID_CHARS_MIN: Final = 4
-FOUND_MAX: Final = 20
 OUTCOMES_MAX: Final = 500
 
 
@@ -96,53 +94,25 @@ def record_of(*, proposer_id: UUID, api_key_id: UUID | None, since: datetime) ->
     )
 
 
-def find_proposals(text: str, *, desk_ids: tuple[UUID, ...] | None) -> list[Proposal]:
-    """Proposals by the head of their id, by an order's id here or at the venue, by instrument or person; newest first.
-
-    `desk_ids` None searches every desk. At most 20 rows.
-    """
-    wanted = text.strip().removeprefix("P-").removeprefix("p-")
-    if len(wanted) < 2:
-        return []
-    rows = Proposal.objects.select_related("connection", "proposer", "api_key")
-    if desk_ids is not None:
-        rows = rows.filter(connection__desk_id__in=desk_ids)
-    by = Q(instrument__istartswith=wanted) | Q(proposer__username__istartswith=wanted)
-    by |= Q(orders__venue_order_id=wanted) | Q(api_key__name__istartswith=wanted)
-    head = id_range(wanted)
-    if head is not None:
-        low, high = head
-        by |= Q(pk__range=(low, high)) | Q(client_order_id__range=(low, high)) | Q(orders__pk__range=(low, high))
-    return list(rows.filter(by).distinct().order_by("-created_at")[:FOUND_MAX])
-
-
-def id_range(text: str) -> tuple[UUID, UUID] | None:
-    """The ids that begin with these hexadecimal digits; None where the text cannot begin an id."""
-    digits = text.replace("-", "").lower()
-    if not ID_CHARS_MIN <= len(digits) <= 32 or any(character not in "0123456789abcdef" for character in digits):
-        return None
-    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
-
-
-def recent_proposals(*, desk_ids: tuple[UUID, ...] | None, limit: int) -> list[Proposal]:
+def recent_proposals(*, connection_ids: tuple[UUID, ...] | None, limit: int) -> list[Proposal]:
     """The proposals that moved last and no longer wait, with their orders' states."""
     rows = Proposal.objects.exclude(state=ProposalState.AWAITING_APPROVAL).select_related("connection", "proposer")
-    if desk_ids is not None:
-        rows = rows.filter(connection__desk_id__in=desk_ids)
+    if connection_ids is not None:
+        rows = rows.filter(connection__in=connection_ids)
     return list(rows.prefetch_related("orders").order_by("-ended_at")[:limit])
 
 
-def waiting_proposals(*, desk_ids: tuple[UUID, ...] | None, now: datetime, limit: int) -> list[Proposal]:
+def waiting_proposals(*, connection_ids: tuple[UUID, ...] | None, now: datetime, limit: int) -> list[Proposal]:
     """Proposals that people may still decide, newest first; past their time they no longer wait."""
     rows = Proposal.objects.filter(state=ProposalState.AWAITING_APPROVAL, expires_at__gt=now)
-    if desk_ids is not None:
-        rows = rows.filter(connection__desk_id__in=desk_ids)
+    if connection_ids is not None:
+        rows = rows.filter(connection__in=connection_ids)
     return list(rows.select_related("proposer", "api_key", "decision").order_by("-created_at")[:limit])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What stands on the desk's index, over the desks looked at."""
+    """What stands on the desk's index, over the connections looked at."""
 
     live_orders: int
     unknown_orders: int
@@ -153,9 +123,9 @@ class Counts:
     outcomes_30_days: int
 
 
-def counts(*, desk_ids: tuple[UUID, ...] | None, now: datetime) -> Counts:
+def counts(*, connection_ids: tuple[UUID, ...] | None, now: datetime) -> Counts:
     """The figures of the index in six queries."""
-    desk = Q() if desk_ids is None else Q(connection__desk_id__in=desk_ids)
+    desk = Q() if connection_ids is None else Q(connection__in=connection_ids)
     live = Order.objects.filter(desk, state__in=LIVE_ORDER_STATES)
     hour, month = now - timedelta(hours=1), now - timedelta(days=30)
     totals = live.aggregate(
