@@ -193,6 +193,20 @@ def test_the_lists_show_ones_own_desks(desk: Desk, lesson: Lesson, approver: Use
     assert "stop_distance: 0.4 ATR, limit 1, broken" in row
 
 
+def test_lessons_are_filtered_by_ones_own_desks_alone(desk: Desk, lesson: Lesson, approver: User) -> None:
+    second, strange = DeskFactory(), DeskFactory()
+    second.members.add(approver)
+    of_second = LessonFactory(desk=second)
+    LessonFactory(desk=strange)
+    lists = reverse("admin:lessons_lesson_changelist")
+    client = client_of(approver)
+    page = client.get(lists).content.decode()
+    assert f"?case__desk__id__exact={second.pk}" in page and str(strange.pk) not in page
+    kept = client.get(lists, {"case__desk__id__exact": str(second.pk)}).content.decode()
+    assert page_of(of_second) in kept and page_of(lesson) not in kept
+    assert "LESSON" not in client.get(lists, {"case__desk__id__exact": str(strange.pk)}).content.decode()
+
+
 def test_ten_times_the_rows_cost_as_many_queries_as_written_down(desk: Desk, approver: User) -> None:
     def grow(cases: int) -> Lesson:
         for _ in range(cases):

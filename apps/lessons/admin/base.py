@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from django.contrib.admin import ModelAdmin, RelatedFieldListFilter
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -11,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.accounts.selectors import page_desks_of
+from apps.accounts.selectors import desks_shown_to, page_desks_of
 from apps.common import words
 from apps.common.admin import ReadOnlyAdmin
 from apps.common.decimals import decimal_text
@@ -32,6 +33,15 @@ class DeskLedgerAdmin(ReadOnlyAdmin[M]):
         rows = super().get_queryset(request)
         user = cast("User", request.user)
         return rows if user.is_superuser else rows.filter(**{f"{self.desk_path}__in": page_desks_of(user)})
+
+
+class OwnDesksFilter(RelatedFieldListFilter):
+    """The desks whose rows a person sees: where the desk stands in another table, which of them have rows here is more
+    than an index can say."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[Any]:
+        desks = desks_shown_to(cast("User", request.user)).order_by("name")
+        return [(str(desk.pk), str(desk)) for desk in desks]
 
 
 def link(model: str, pk: object, text: str) -> SafeString:

@@ -12,9 +12,8 @@ from django.urls import URLPattern
 from django.utils import timezone
 
 from apps.common import words
-from apps.common.lists import SeenRelatedFilter
 from apps.lessons.admin import reviewing
-from apps.lessons.admin.base import NOT_KNOWN, DeskLedgerAdmin, held, multiple
+from apps.lessons.admin.base import NOT_KNOWN, DeskLedgerAdmin, OwnDesksFilter, held, multiple
 from apps.lessons.models import Lesson
 from apps.lessons.selectors.lesson_page import lesson_page, tag_words
 from apps.lessons.selectors.reviewing import alike, lesson_of_desk, taking_out_request
@@ -55,7 +54,7 @@ class LessonAdmin(DeskLedgerAdmin[Lesson]):
         ("rests_since", admin.EmptyFieldListFilter),
         "case__verdict",
         "case__tags__tag",
-        ("case__desk", SeenRelatedFilter),
+        ("case__desk", OwnDesksFilter),
     )
     list_select_related = ("case",)
     search_fields = ("=id", "=case__id", "=case__proposal_id", "^case__product")
