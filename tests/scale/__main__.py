@@ -1,15 +1,14 @@
 """`python -m tests.scale`: every page with a thousand proposals and with a million, and docs/scale.md from it.
 
-Needs PostgreSQL: SCALE_DATABASE_URL names a database it may create and drop.
+Needs PostgreSQL: SCALE_DATABASE_URL names a database it may create and drop, and so one with `_few` behind its name.
 """
 
 import argparse
 import os
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
-DATABASE_URL = os.environ.get("SCALE_DATABASE_URL", "postgres://root@127.0.0.1/aika_scale_bench")
+from tests.scale import databases
 
 
 def options_of(words: list[str]) -> argparse.Namespace:
@@ -21,7 +20,8 @@ def options_of(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--candles", type=int, help="as many as proposals if left out")
     parser.add_argument("--runs", type=int, default=5, help="times each page is opened by the clock")
     parser.add_argument("--report", type=Path, help="write the generated part of this page")
-    parser.add_argument("--keep", action="store_true", help="leave the database, to look into it")
+    parser.add_argument("--write-down", action="store_true", help="put what each page asks now into query_counts.json")
+    parser.add_argument("--keep", action="store_true", help="leave the databases, to look into them")
     return parser.parse_args(words)
 
 
@@ -30,23 +30,11 @@ def say(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def database(*, create: bool) -> None:
-    """Drop the database the URL names, and make it anew if asked."""
-    import psycopg
-
-    url = urlsplit(DATABASE_URL)
-    name = url.path.lstrip("/")
-    with psycopg.connect(url._replace(scheme="postgresql", path="/postgres").geturl(), autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
-        if create:
-            connection.execute(f'CREATE DATABASE "{name}"'.encode())
-
-
 def prepare() -> None:
     """Django on a fresh database, for the rest of the process."""
-    os.environ |= {"DATABASE_URL": DATABASE_URL, "DJANGO_SETTINGS_MODULE": "tests.scale.settings"}
+    os.environ |= {"DATABASE_URL": databases.URL, "DJANGO_SETTINGS_MODULE": "tests.scale.settings"}
     os.environ.pop("REDIS_URL", None)
-    database(create=True)
+    databases.create(databases.NAME)
     import django
 
     django.setup()
@@ -60,7 +48,7 @@ def main(words: list[str]) -> int:
     """Exit code 0 where nothing grows with the rows."""
     options = options_of(words)
     prepare()
-    from tests.scale.walk import walk
+    from tests.scale.walk import walk, write_down
 
     try:
         found = walk(options, say=say)
@@ -69,10 +57,12 @@ def main(words: list[str]) -> int:
             from django.db import connections
 
             connections.close_all()
-            database(create=False)
+            databases.drop()
     from tests.scale import report
 
     sys.stdout.write(report.summary(found))
+    if options.write_down:
+        write_down(found)
     if options.report:
         report.write(options.report, found)
     return 1 if found.faults else 0

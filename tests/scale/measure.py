@@ -6,7 +6,7 @@ every load, where a time is not.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
@@ -15,26 +15,34 @@ from django.db import connection, transaction
 
 from tests.scale.pages import Page
 
-# So many rows make a table big: reading it from one end to the other is a defect.
+# So many rows make a table big: reading more than half of it is a defect.
 BIG: Final = 10_000
+NOT_ITS_OWN: Final = (
+    "SAVEPOINT",
+    "RELEASE SAVEPOINT",
+    'UPDATE "accounts_browsersession"',
+    'UPDATE "accounts_apikey"',
+)
 # So many rows may be read for one query of a page, however many there are.
 READ_MAX: Final = 5_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """One SELECT: its text, milliseconds in the database, rows read, and tables read from one end to the other."""
+    """One SELECT: its text, milliseconds in the database, rows and blocks (8 KB) read, and how many rows of which table
+    were read from its beginning on."""
 
     sql: str
     ms: float
     read: int
-    whole: Sequence[str]
+    blocks: int
+    whole: Mapping[str, int]
     plan: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of one page. `ms` is the median of several times, of the whole answer."""
+    """Of one page. `ms` is the median of several times, of the whole answer; 0 where it was not timed."""
 
     name: str
     queries: int
@@ -46,32 +54,51 @@ class Cost:
         """Rows read by the query that read most."""
         return max((query.read for query in self.reads), default=0)
 
+    @property
+    def blocks(self) -> int:
+        """Blocks read by all of its queries."""
+        return sum(query.blocks for query in self.reads)
 
-def cost(page: Page, *, before: Callable[[], None], runs: int, known: dict[tuple[str, str], Query]) -> Cost:
-    """Ask for the page: once to warm up, once to note its queries, and then by the clock. What every page asks is
-    explained once, and `known` from then on."""
+
+Asked = list[tuple[str, Any]]
+
+
+def asked(page: Page, *, before: Callable[[], None]) -> Asked:
+    """The queries of one answer, without what is not the page's own: marks within a transaction, and that a person or a
+    key was seen, which is written once a minute."""
     before()
-    page.get()
-    before()
-    noted: list[tuple[str, Any]] = []
+    if page.learnt:
+        page.get()
+        before()
+    noted: Asked = []
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        noted.append((sql, params))
+        if not sql.startswith(NOT_ITS_OWN):
+            noted.append((sql, params))
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(note):
         page.get()
-    times = []
-    for _ in range(runs):
-        before()
-        begun = time.perf_counter()
-        page.get()
-        times.append((time.perf_counter() - begun) * 1000)
-    asked = {(sql, str(params)): (sql, params) for sql, params in noted if sql.lstrip().startswith(("SELECT", "WITH"))}
-    for key, (sql, params) in asked.items():
+    return noted
+
+
+def timed(page: Page, *, before: Callable[[], None]) -> float:
+    """Milliseconds until the whole answer was there."""
+    before()
+    begun = time.perf_counter()
+    page.get()
+    return (time.perf_counter() - begun) * 1000
+
+
+def cost(page: Page, noted: Asked, times: Sequence[float], *, known: dict[tuple[str, str], Query]) -> Cost:
+    """What was noted, with what PostgreSQL reads for it. What every page asks is explained once, and `known` then."""
+    selects = {
+        (sql, str(params)): (sql, params) for sql, params in noted if sql.lstrip().startswith(("SELECT", "WITH"))
+    }
+    for key, (sql, params) in selects.items():
         if key not in known:
             known[key] = explained(sql, params)
-    reads = [known[key] for key in asked]
+    reads = [known[key] for key in selects]
     return Cost(name=page.name, queries=len(noted), ms=median(times) if times else 0.0, reads=reads)
 
 
@@ -82,11 +109,16 @@ def explained(sql: str, params: Any) -> Query:
         answer = cursor.fetchone()[0]
     found = (json.loads(answer) if isinstance(answer, str) else answer)[0]
     scans = [node for node in nodes(found["Plan"]) if "Relation Name" in node]
+    whole: dict[str, int] = {}
+    for node in scans:
+        if node["Node Type"] == "Seq Scan":
+            whole[node["Relation Name"]] = max(read_by(node), whole.get(node["Relation Name"], 0))
     return Query(
         sql=sql,
         ms=float(found["Execution Time"]),
         read=max((read_by(node) for node in scans), default=0),
-        whole=sorted({node["Relation Name"] for node in scans if node["Node Type"] == "Seq Scan"}),
+        blocks=found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"],
+        whole=whole,
         plan=", ".join(f"{node['Node Type']} on {node.get('Index Name') or node['Relation Name']}" for node in scans),
     )
 
@@ -103,22 +135,23 @@ def read_by(node: dict[str, Any]) -> int:
     return int((node["Actual Rows"] + thrown) * node["Actual Loops"])
 
 
-def big_tables() -> set[str]:
+def big_tables() -> dict[str, int]:
     """Tables with more than `BIG` rows, by what ANALYZE counted."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT relname FROM pg_class WHERE relkind = 'r' AND reltuples > %s", [BIG])
-        return {name for (name,) in cursor.fetchall()}
+        cursor.execute("SELECT relname, reltuples::bigint FROM pg_class WHERE relkind = 'r' AND reltuples > %s", [BIG])
+        return dict(cursor.fetchall())
 
 
-def faults(few: Sequence[Cost], many: Sequence[Cost], *, big: set[str]) -> Iterator[str]:
-    """What grows with the rows: in queries, in rows read, in a whole table read. Times are judged by who looks."""
+def faults(few: Sequence[Cost], many: Sequence[Cost], *, big: Mapping[str, int]) -> Iterator[str]:
+    """What grows with the rows: in queries, in rows read, in a table read to more than half. Times are judged by who
+    looks."""
     before = {one.name: one for one in few}
     for one in many:
         then = before[one.name]
-        if one.queries != then.queries:
+        if one.queries > then.queries:
             yield f"{one.name}: {then.queries} queries became {one.queries}"
         for query in one.reads:
-            if whole := big & set(query.whole):
-                yield f"{one.name}: reads {', '.join(sorted(whole))} from one end to the other: {query.sql[:300]}"
+            if whole := sorted(table for table, read in query.whole.items() if read * 2 > big.get(table, read * 2)):
+                yield f"{one.name}: reads {', '.join(whole)} from one end to the other: {query.sql[:300]}"
             elif query.read > max(READ_MAX, 2 * then.most):
                 yield f"{one.name}: reads {query.read} rows ({query.plan}): {query.sql[:300]}"

@@ -39,6 +39,8 @@ CHAIN: Final = (
 UNIT_MINUTES: Final = 300
 # Numbers of copies are further apart than the originals have rows.
 STRIDE: Final = 10_000
+# For sorting what an index is built of.
+MEMORY: Final = "1GB"
 UUID_TEXT: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 FUNCTIONS: Final = f"""
 CREATE OR REPLACE FUNCTION scale_id(uuid, bigint) RETURNS uuid LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -69,6 +71,7 @@ class Multiplier:
         """Remember the rows that are there."""
         for sql in FUNCTIONS, "CREATE SCHEMA scale":
             _run(sql)
+        _without_log()
         for model in _chain():
             _run(f'CREATE TABLE scale."{model._meta.db_table}" AS SELECT * FROM "{model._meta.db_table}"')  # noqa: S608  names of models
         self.unit = _count("SELECT count(*) FROM scale.trades_proposal")
@@ -102,8 +105,10 @@ def copy_statement(model: type[models.Model], *, first: int, last: int) -> str:
     values = [copied(field) for field in model._meta.concrete_fields]
     names = ", ".join(f'"{column}"' for column in columns)
     return (
+        # Each copy by itself, which keeps their order: sorting all of them would write them to disk once more.
         f'INSERT INTO "{table}" ({names}) OVERRIDING SYSTEM VALUE SELECT {", ".join(values)} '  # noqa: S608  names of models
-        f'FROM generate_series({last}, {first}, -1) AS k, scale."{table}" AS o ORDER BY k DESC, o."{columns[0]}"'
+        f"FROM generate_series({last}, {first}, -1) AS k CROSS JOIN LATERAL "
+        f'(SELECT * FROM scale."{table}" WHERE k IS NOT NULL ORDER BY "{columns[0]}") AS o'
     )
 
 
@@ -171,6 +176,25 @@ def _candles(count: int) -> None:
         )
 
 
+def _without_log() -> None:
+    """No table of the database is written to the write-ahead log from now on: a crash would empty them all."""
+    keys = _rows(
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE contype = 'f' AND connamespace = 'public'::regnamespace",
+        [],
+    )
+    tables = _rows(
+        "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = %s::regnamespace", ["public"]
+    )
+    _run("SET CONSTRAINTS ALL IMMEDIATE")
+    for table, name, _definition in keys:
+        _run(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+    for (table,) in tables:
+        _run(f"ALTER TABLE {table} SET UNLOGGED")
+    for table, name, definition in keys:
+        _run(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
+
+
 class _bare:
     """These tables without guards, foreign keys and indexes for reading. The last two come back."""
 
@@ -180,6 +204,8 @@ class _bare:
 
     def __enter__(self) -> None:
         _run("SET CONSTRAINTS ALL IMMEDIATE")
+        for setting in "work_mem", "maintenance_work_mem":
+            _run(f"SET {setting} = '{MEMORY}'")
         for table in self._tables:
             _run(f'ALTER TABLE "{table}" DISABLE TRIGGER USER')
         keys = _rows(
@@ -204,6 +230,8 @@ class _bare:
             # The indexes first: the foreign keys are checked by them.
             for sql in reversed(self._again):
                 _run(sql)
+        for setting in "work_mem", "maintenance_work_mem":
+            _run(f"RESET {setting}")
 
 
 def _chain() -> list[type[models.Model]]:

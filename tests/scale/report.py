@@ -49,14 +49,14 @@ def generated(found: Found) -> str:
         f"- Pages that took more than twice as long: {len(over)} of {len(timed)}",
         *(f"- Found: `{line[:230]}`" for line in found.faults[:FAULTS_SHOWN]),
         "",
-        "| page | queries | ms, few | ms, many | ratio | most rows read by a query |",
-        "|---|---|---|---|---|---|",
+        "| page | queries | ms, few | ms, many | ratio | blocks, few | blocks, many | most rows read by a query |",
+        "|---|---|---|---|---|---|---|---|",
         *(_row(few[one.name], one) for one in sorted(timed, key=lambda one: -one.ms / few[one.name].ms)[:SLOWEST]),
         "",
         "The slowest queries of all pages at the larger size:",
         "",
-        "| ms | rows read | plan |",
-        "|---|---|---|",
+        "| ms | rows read | blocks | plan |",
+        "|---|---|---|---|",
         *_slowest(found.many),
         "",
         "| table | rows | MB | MB of indexes |",
@@ -72,10 +72,13 @@ def generated(found: Found) -> str:
 
 
 def _row(then: Cost, one: Cost) -> str:
-    return f"| {one.name} | {one.queries} | {then.ms:.0f} | {one.ms:.0f} | {one.ms / then.ms:.2f} | {one.most:,} |"
+    return (
+        f"| {one.name} | {one.queries} | {then.ms:.0f} | {one.ms:.0f} | {one.ms / then.ms:.2f} | {then.blocks:,} | "
+        f"{one.blocks:,} | {one.most:,} |"
+    )
 
 
 def _slowest(costs: Sequence[Cost]) -> list[str]:
     found = {query.sql: query for one in costs for query in one.reads}
     slowest = sorted(found.values(), key=lambda query: -query.ms)[:SLOWEST]
-    return [f"| {query.ms:.1f} | {query.read:,} | {query.plan} |" for query in slowest]
+    return [f"| {query.ms:.1f} | {query.read:,} | {query.blocks:,} | {query.plan} |" for query in slowest]

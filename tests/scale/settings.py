@@ -7,5 +7,7 @@ ENVIRONMENT = "test"
 ALLOWED_HOSTS = ["testserver"]
 # Only the database is measured: neither the disk it waits for, nor what a request says of itself.
 DATABASES["default"]["OPTIONS"]["options"] += " -c synchronous_commit=off"
+# Databases are copied and dropped: a pool would hold them open.
+DATABASES["default"]["OPTIONS"].pop("pool")
 LOGGING = {"version": 1, "disable_existing_loggers": False, "root": {"level": "ERROR"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -33,16 +33,17 @@ TOO_MUCH = Decimal(40)
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """The desk, one proposal that waits, and one that was filled."""
+    """The desk, one proposal that waits, one that was filled, and a desk beside it with hardly any rows."""
 
     desk: PaperDesk
+    small: PaperDesk
     waiting: UUID
     filled: UUID
 
 
 def over(simulator: SimulatorProcess) -> PaperDesk:
     """A desk with twenty proposals behind it: two round trips, and sixteen that never became an order."""
-    desk = paper_desk(simulator, rules=[rule for rule in DEMO_RULES if rule.kind not in WITHOUT])
+    desk = ready(simulator)
     for _ in range(ROUND_TRIPS):
         for side in (Side.BUY, Side.SELL):
             fill(desk, side=side)
@@ -65,6 +66,11 @@ def over(simulator: SimulatorProcess) -> PaperDesk:
     return desk
 
 
+def ready(simulator: SimulatorProcess) -> PaperDesk:
+    """A desk that may ask as often as it likes."""
+    return paper_desk(simulator, rules=[rule for rule in DEMO_RULES if rule.kind not in WITHOUT])
+
+
 def fill(desk: PaperDesk, *, side: Side = Side.BUY) -> Proposal:
     """Asked, approved, sent, filled, booked."""
     asked = desk.propose(side=side)
@@ -83,6 +89,10 @@ def decline(desk: PaperDesk, asked: Proposal) -> object:
 
 def present(desk: PaperDesk) -> Stage:
     """What goes on now and does not grow with the past: proposals that wait, an open position, an alarm, a chart."""
+    small = ready(desk.simulator)
+    for side in (Side.BUY, Side.SELL):
+        fill(small, side=side)
+    small.propose()
     waiting = [desk.propose() for _ in range(3)][0]
     filled = fill(desk)
     now = timezone.now()
@@ -92,4 +102,4 @@ def present(desk: PaperDesk) -> Stage:
     one, end = Decimal(100), spans.floor(now, 60)
     candles = [Candle(end - spans.timedelta(minutes=n), one, one + n, one, one, one) for n in range(1, 60)]
     keep_candles(market_of(desk.connection), {BTC: candles}, source=Source.VENUE)
-    return Stage(desk=desk, waiting=waiting.pk, filled=filled.pk)
+    return Stage(desk=desk, small=small, waiting=waiting.pk, filled=filled.pk)

@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.db import connection
 
 from apps.trades.models import Proposal
-from tests.scale import measure, stage, walk
+from tests.scale import measure, pages, stage, walk
 from tests.scale.measure import Cost, Query
 from tests.scale.multiply import Multiplier, Sizes
 from tests.scale.report import BEGIN, END, write
@@ -20,6 +20,7 @@ from tests.venues.simulator_process import SimulatorProcess
 on_postgres = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no plan like this to read")
 BASELINE = Path(__file__).with_name("query_counts.json")
 FEW, MANY = 60, 600
+BIG = 20_000
 READ_MAX = 200
 
 
@@ -50,8 +51,36 @@ def test_the_past_grows_as_asked_and_a_page_that_reads_all_of_it_is_caught(
         costs.append([measured("newest", "ORDER BY created_at DESC, id DESC LIMIT 10"), measured("naive", NAIVE)])
     assert Proposal.objects.count() >= MANY
     assert Proposal.objects.filter(state="AWAITING_APPROVAL").count() == waiting
-    found = list(measure.faults(*costs, big={"trades_proposal"}))
+    found = list(measure.faults(*costs, big={"trades_proposal": MANY}))
     assert [line.partition(":")[0] for line in found] == ["naive"]
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@on_postgres
+@pytest.mark.django_db
+def test_no_page_asks_more_than_is_written_down(simulator: SimulatorProcess, sizes: list[Sizes]) -> None:
+    made = present(over(simulator))
+    asked = []
+    for page in pages.pages(made):
+        noted = measure.asked(page, before=pages.refresh(made, page))
+        asked.append(Cost(name=page.name, queries=len(noted), ms=0.0, reads=[]))
+    assert len(asked) > 150
+    assert walk.unwritten(asked) == []
+
+
+def test_a_page_that_asks_more_or_is_new_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = tmp_path / "counts.json"
+    monkeypatch.setattr(walk, "BASELINE", written)
+    walk.write_down(
+        found_of([cost_of("desk", queries=3), cost_of("watch")], [cost_of("desk", queries=2), cost_of("watch")])
+    )
+    assert json.loads(written.read_text(encoding="utf-8")) == {"desk": 3, "watch": 1}
+    assert walk.unwritten([cost_of("desk", queries=3), cost_of("watch", queries=0)]) == []
+    assert walk.unwritten([cost_of("desk", queries=4), cost_of("new")]) == [
+        "desk: 4 queries, and 3 written down",
+        "new: 1 queries, and nothing written down",
+    ]
 
 
 # What nobody has an index for.
@@ -66,9 +95,12 @@ def measured(name: str, how: str) -> Cost:
     return Cost(name=name, queries=1, ms=1.0, reads=[measure.explained(sql, [])])
 
 
-def cost_of(name: str, *, queries: int = 1, read: int = 10, whole: Any = ()) -> Cost:
+def cost_of(name: str, *, queries: int = 1, read: int = 10, whole: Any = None) -> Cost:
     return Cost(
-        name=name, queries=queries, ms=1.0, reads=[Query(sql="SELECT", ms=1.0, read=read, whole=whole, plan="a scan")]
+        name=name,
+        queries=queries,
+        ms=1.0,
+        reads=[Query(sql="SELECT", ms=1.0, read=read, blocks=1, whole=whole or {}, plan="a scan")],
     )
 
 
@@ -77,32 +109,37 @@ def cost_of(name: str, *, queries: int = 1, read: int = 10, whole: Any = ()) -> 
     [
         ({}, []),
         ({"queries": 2}, ["page: 1 queries became 2"]),
+        ({"queries": 0}, []),
         ({"read": measure.READ_MAX + 1}, ["page: reads 5001 rows"]),
         ({"read": measure.READ_MAX}, []),
-        ({"whole": ["big"]}, ["page: reads big from one end to the other"]),
-        ({"whole": ["small"]}, []),
+        ({"whole": {"big": BIG}}, ["page: reads big from one end to the other"]),
+        ({"whole": {"big": BIG // 2 + 1}}, ["page: reads big from one end to the other"]),
+        # It ended where enough was found.
+        ({"whole": {"big": BIG // 2}}, []),
+        ({"whole": {"small": BIG}}, []),
     ],
 )
 def test_what_grows_is_said(grown: dict[str, Any], said: list[str]) -> None:
-    found = list(measure.faults([cost_of("page")], [cost_of("page", **grown)], big={"big"}))
+    found = list(measure.faults([cost_of("page")], [cost_of("page", **grown)], big={"big": BIG}))
     assert len(found) == len(said)
     assert all(line.startswith(start) for line, start in zip(found, said, strict=True))
+
+
+def found_of(few: list[Cost], many: list[Cost]) -> walk.Found:
+    size = Sizes(proposals=1, events=1, candles=1)
+    return walk.Found(
+        few_sizes=size, many_sizes=size, few=few, many=many, faults=[], tables=[], database_bytes=1, version="15"
+    )
 
 
 def test_the_page_keeps_what_people_wrote(tmp_path: Path) -> None:
     page = tmp_path / "scale.md"
     page.write_text(f"Before.\n{BEGIN}\nold\n{END}\nAfter.\n", encoding="utf-8")
-    size = Sizes(proposals=1, events=1, candles=1)
     one = cost_of("desk")
-    write(
-        page,
-        walk.Found(
-            few_sizes=size, many_sizes=size, few=[one], many=[one], faults=[], tables=[], database_bytes=1, version="15"
-        ),
-    )
+    write(page, found_of([one], [one]))
     text = page.read_text(encoding="utf-8")
     assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
-    assert "| desk | 1 | 1 | 1 | 1.00 | 10 |" in text
+    assert "| desk | 1 | 1 | 1 | 1.00 | 1 | 1 | 10 |" in text
 
 
 def test_the_baseline_names_every_page_once() -> None:

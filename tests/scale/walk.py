@@ -10,10 +10,11 @@ from typing import Any
 
 from django.db import connection
 
-from tests.scale import measure
+from tests.scale import databases, measure
+from tests.scale.databases import Databases
 from tests.scale.measure import Cost
 from tests.scale.multiply import Multiplier, Sizes
-from tests.scale.pages import pages, refresh
+from tests.scale.pages import Page, pages, refresh, variants
 from tests.scale.stage import Stage, over, present
 from tests.venues.simulator_process import SimulatorProcess
 
@@ -46,25 +47,26 @@ class Found:
 
 
 def walk(options: argparse.Namespace, *, say: Callable[[str], None]) -> Found:
-    """Make the desk, multiply it twice, open everything each time."""
+    """Make the desk, multiply it, keep a copy, multiply it further, and open every page with either behind it."""
     many_sizes = sizes_of(options, options.proposals)
     few_sizes = sizes_of(options, options.few)
     simulator = SimulatorProcess().start()
+    places = Databases(databases.FEW, databases.NAME)
     try:
         desk = over(simulator)
         multiplier = Multiplier().take()
         stage = present(desk)
-        found = []
-        for sizes in few_sizes, many_sizes:
-            begun = time.monotonic()
-            multiplier.grow(sizes)
-            vacuum()
-            say(f"{sizes.proposals} proposals in {time.monotonic() - begun:.0f} s")
-            found.append(costs(stage, runs=options.runs))
-            say(f"opened {len(found[-1])} pages in {time.monotonic() - begun:.0f} s")
+        grow(multiplier, few_sizes, say=say)
+        # Before the copy: who is signed in here is so in both.
+        opened = pages(stage)
+        opened += variants(stage, opened)
+        connection.close()
+        databases.create(databases.FEW, like=databases.NAME)
+        grow(multiplier, many_sizes, say=say)
+        few, many = costs(opened, stage, places, runs=options.runs, say=say)
     finally:
+        places.close()
         simulator.stop()
-    few, many = found
     return Found(
         few_sizes=few_sizes,
         many_sizes=many_sizes,
@@ -77,6 +79,38 @@ def walk(options: argparse.Namespace, *, say: Callable[[str], None]) -> Found:
     )
 
 
+def grow(multiplier: Multiplier, sizes: Sizes, *, say: Callable[[str], None]) -> None:
+    begun = time.monotonic()
+    multiplier.grow(sizes)
+    vacuum()
+    say(f"{sizes.proposals} proposals in {time.monotonic() - begun:.0f} s")
+
+
+def costs(
+    opened: Sequence[Page], stage: Stage, places: Databases, *, runs: int, say: Callable[[str], None]
+) -> tuple[list[Cost], list[Cost]]:
+    """Of every page with few rows and with many, by turns: what else this machine does slows both alike."""
+    begun = time.monotonic()
+    names = databases.FEW, databases.NAME
+    known: dict[str, dict[tuple[str, str], measure.Query]] = {name: {} for name in names}
+    found: dict[str, list[Cost]] = {name: [] for name in names}
+    for page in opened:
+        before = refresh(stage, page)
+        noted, times = {}, {name: [0.0][:0] for name in names}
+        for name in names:
+            with places.at(name):
+                noted[name] = measure.asked(page, before=before)
+        for _ in range(runs if page.timed else 0):
+            for name in names:
+                with places.at(name):
+                    times[name].append(measure.timed(page, before=before))
+        for name in names:
+            with places.at(name):
+                found[name].append(measure.cost(page, noted[name], times[name], known=known[name]))
+    say(f"opened {len(opened)} pages in {time.monotonic() - begun:.0f} s")
+    return found[databases.FEW], found[databases.NAME]
+
+
 def unwritten(costs: Sequence[Cost]) -> list[str]:
     """Pages that ask more often than is written down in query_counts.json, or are not written down at all."""
     written = json.loads(BASELINE.read_text(encoding="utf-8"))
@@ -87,21 +121,19 @@ def unwritten(costs: Sequence[Cost]) -> list[str]:
     ]
 
 
+def write_down(found: Found) -> None:
+    """What each page asks now, in place of what was written down: smaller numbers, or larger ones with a reason."""
+    few = {one.name: one.queries for one in found.few}
+    counts = {one.name: max(one.queries, few[one.name]) for one in found.many}
+    BASELINE.write_text(json.dumps(counts, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+
+
 def sizes_of(options: argparse.Namespace, proposals: int) -> Sizes:
     """In proportion to what was asked for the larger one."""
     share = proposals / options.proposals
     events = options.events if options.events is not None else 3 * options.proposals
     candles = options.candles if options.candles is not None else options.proposals
     return Sizes(proposals=proposals, events=int(events * share), candles=int(candles * share))
-
-
-def costs(stage: Stage, *, runs: int) -> list[Cost]:
-    """Of every page."""
-    known: dict[tuple[str, str], measure.Query] = {}
-    return [
-        measure.cost(page, before=refresh(stage, page), runs=runs if page.timed else 0, known=known)
-        for page in pages(stage)
-    ]
 
 
 def vacuum() -> None:
