@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0007_api_key_refused'),
-        ('lessons', '0008_long_lists'),
+        ('lessons', '0009_what_is_due'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
