@@ -207,6 +207,18 @@ def test_lessons_are_filtered_by_ones_own_desks_alone(desk: Desk, lesson: Lesson
     assert "LESSON" not in client.get(lists, {"case__desk__id__exact": str(strange.pk)}).content.decode()
 
 
+@pytest.mark.parametrize("name", ["case", "lesson"])
+def test_a_list_is_filtered_by_a_mistake(desk: Desk, approver: User, name: str) -> None:
+    chased = LessonFactory(desk=desk, product="BTC-USD", tags=(NO_STOP, REVENGE))
+    LessonFactory(desk=desk, product="ETH-USD", tags=(NO_STOP,))
+    client, url = client_of(approver), reverse(f"admin:lessons_{name}_changelist")
+    found = {
+        tag: client.get(url, {"tag": tag}).context_data["cl"].queryset for tag in ("revenge", "no_stop", "carry_cost")
+    }
+    assert [len(rows) for rows in found.values()] == [1, 2, 0]
+    assert found["revenge"][0].pk == (chased.case_id if name == "case" else chased.pk)
+
+
 def test_ten_times_the_rows_cost_as_many_queries_as_written_down(desk: Desk, approver: User) -> None:
     def grow(cases: int) -> Lesson:
         for _ in range(cases):

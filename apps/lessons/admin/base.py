@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from django.contrib.admin import ModelAdmin, RelatedFieldListFilter
+from django.contrib.admin import ModelAdmin, RelatedFieldListFilter, SimpleListFilter
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -16,6 +16,7 @@ from apps.accounts.selectors import desks_shown_to, page_desks_of
 from apps.common import words
 from apps.common.admin import ReadOnlyAdmin
 from apps.common.decimals import decimal_text
+from apps.lessons.types import MistakeTag
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -42,6 +43,27 @@ class OwnDesksFilter(RelatedFieldListFilter):
     def field_choices(self, field: Any, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[Any]:
         desks = desks_shown_to(cast("User", request.user)).order_by("name")
         return [(str(desk.pk), str(desk)) for desk in desks]
+
+
+class MistakeFilter(SimpleListFilter):
+    """Cases with a mistake. A case has each of them once, so that no row is found twice: to be sure of that, Django
+    would compare whole rows, and read all of them."""
+
+    title = "mistake"
+    parameter_name = "tag"
+    case_path = ""
+
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
+        return [(tag.value, tag.value) for tag in MistakeTag]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**{f"{self.case_path}tags__tag": self.value()}) if self.value() else queryset
+
+
+class CaseMistakeFilter(MistakeFilter):
+    """Lessons of cases with a mistake."""
+
+    case_path = "case__"
 
 
 def link(model: str, pk: object, text: str) -> SafeString:

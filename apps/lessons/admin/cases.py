@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from apps.common import words
 from apps.common.lists import SeenRelatedFilter
-from apps.lessons.admin.base import NOT_KNOWN, DeskLedgerAdmin, exact, held, link, multiple
+from apps.lessons.admin.base import NOT_KNOWN, DeskLedgerAdmin, MistakeFilter, exact, held, link, multiple
 from apps.lessons.models import Case
 
 
@@ -23,7 +23,7 @@ class CaseAdmin(DeskLedgerAdmin[Case]):
         "verdict",
         "counts",
         "source",
-        "tags__tag",
+        MistakeFilter,
         ("desk", SeenRelatedFilter),
     )
     list_select_related = ("lesson",)

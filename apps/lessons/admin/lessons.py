@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.common import words
 from apps.lessons.admin import reviewing
-from apps.lessons.admin.base import NOT_KNOWN, DeskLedgerAdmin, OwnDesksFilter, held, multiple
+from apps.lessons.admin.base import NOT_KNOWN, CaseMistakeFilter, DeskLedgerAdmin, OwnDesksFilter, held, multiple
 from apps.lessons.models import Lesson
 from apps.lessons.selectors.lesson_page import lesson_page, tag_words
 from apps.lessons.selectors.reviewing import alike, lesson_of_desk, taking_out_request
@@ -53,7 +53,7 @@ class LessonAdmin(DeskLedgerAdmin[Lesson]):
         "state",
         ("rests_since", admin.EmptyFieldListFilter),
         "case__verdict",
-        "case__tags__tag",
+        CaseMistakeFilter,
         ("case__desk", OwnDesksFilter),
     )
     list_select_related = ("case",)
