@@ -24,7 +24,8 @@ def read_only(case: Case) -> Finding | None:
 
 def terms(case: Case, keys: tuple[str, ...]) -> Finding:
     """The ask is whole: see price.check_terms."""
-    return case.passed(case.terms.order_type)
+    order_type = case.terms.order_type
+    return case.passed(order_type) if case.wordy else PASSED
 
 
 def trading_state(case: Case, keys: tuple[str, ...]) -> Finding:
@@ -34,7 +35,7 @@ def trading_state(case: Case, keys: tuple[str, ...]) -> Finding:
     """
     state, _, quantity = case.state, case.position, case.priced.quantity
     if state is State.ACTIVE:
-        return case.passed("ACTIVE", "=", "ACTIVE")
+        return case.passed("ACTIVE", "=", "ACTIVE") if case.wordy else PASSED
     if state is State.HALTED:
         return Finding(LineVerdict.FAIL, ReasonCode.TRADING_HALTED, "HALTED", "=", "ACTIVE")
     return case.at_most(quantity, reducible(case), case.ask.base_currency, ReasonCode.ONLY_REDUCING)
@@ -71,7 +72,9 @@ def tradable(case: Case, keys: tuple[str, ...]) -> Finding:
         code = ReasonCode.INSTRUMENT_POST_ONLY
     elif instrument.limit_only and ask.limit_price is None:
         code = ReasonCode.INSTRUMENT_LIMIT_ONLY
-    return case.passed(ask.instrument) if code is None else Finding(LineVerdict.FAIL, code, ask.instrument)
+    if code is not None:
+        return Finding(LineVerdict.FAIL, code, ask.instrument)
+    return case.passed(ask.instrument) if case.wordy else PASSED
 
 
 def price_increment(case: Case, keys: tuple[str, ...]) -> Finding:
@@ -80,6 +83,8 @@ def price_increment(case: Case, keys: tuple[str, ...]) -> Finding:
     for price in (ask.limit_price, ask.stop_price):
         if price is not None and price % increment:
             return _off_grid(price, increment, ask.quote_currency, ReasonCode.PRICE_OFF_INCREMENT)
+    if not case.wordy:
+        return PASSED
     shown = "" if ask.limit_price is None else ask.limit_price
     return case.passed(shown, "multiple of", increment, ask.quote_currency)
 
@@ -93,7 +98,7 @@ def quantity_increment(case: Case, keys: tuple[str, ...]) -> Finding:
         size, increment, unit = ask.quote_quantity or ZERO, instrument.quote_increment, ask.quote_currency
     if size % increment:
         return _off_grid(size, increment, unit, ReasonCode.QUANTITY_OFF_INCREMENT)
-    return case.passed(size, "multiple of", increment, unit)
+    return case.passed(size, "multiple of", increment, unit) if case.wordy else PASSED
 
 
 def venue_quantity(case: Case, keys: tuple[str, ...]) -> Finding:

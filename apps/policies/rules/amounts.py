@@ -111,7 +111,10 @@ def max_gross_exposure(params: Params) -> Built:
         bound = amount(fact, "bound", key) if "bound" in fact.values else ZERO
         buys = ask.side == "BUY"
         held = position.exposed * case.touch.middle * case.fx
-        observed = max(others + held, bound) + (priced.notional if buys else ZERO)
+        standing = others + held
+        if bound > standing:
+            standing = bound
+        observed = standing + priced.notional if buys else standing
         return _unless_reducing(
             buys, case.at_most(observed, limit, ask.reporting_currency, ReasonCode.MAX_GROSS_EXPOSURE)
         )

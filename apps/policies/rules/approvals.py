@@ -22,11 +22,15 @@ def approvals_required(params: Params) -> Built:
     """
     bounded, unbounded = read_tiers(params)
     top = bounded[-1][0] if bounded else None
+    # What a case that is not to be told in words hears.
+    asked = {up_to: Finding(LineVerdict.REQUIRE, ReasonCode.APPROVAL_REQUIRED, tier=tier) for up_to, tier in bounded}
 
     def check(case: Case, keys: tuple[str, ...]) -> Finding:
         notional, unit = case.priced.notional, case.ask.reporting_currency
         for up_to, tier in bounded:
             if notional <= up_to:
+                if not case.wordy:
+                    return asked[up_to]
                 return Finding(LineVerdict.REQUIRE, ReasonCode.APPROVAL_REQUIRED, notional, "<=", up_to, unit, "", tier)
         if unbounded is not None:
             return Finding(LineVerdict.REQUIRE, ReasonCode.APPROVAL_REQUIRED, notional, "", "", unit, "", unbounded)

@@ -16,7 +16,8 @@ from apps.policies.types import Ask, ReasonCode, RuleKind, RuleRow, VersionRules
 _VERSIONS_MAX = 64
 _SCOPES_MAX = 512
 
-ALWAYS_CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = tuple((check, ()) for _, _, check in ALWAYS)
+Bound = tuple[Check, tuple[str, ...]]
+ALWAYS_CHECKS: tuple[Bound, ...] = tuple((check, ()) for _, _, check in ALWAYS)
 
 
 class Rule(NamedTuple):
@@ -47,10 +48,14 @@ class Rule(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """What judges the asks of one scope: the checks that always run, every rule, those out of scope standing aside,
-    and what the scope has."""
+    """What judges the asks of one scope, and what the scope has.
 
-    checks: tuple[tuple[Check, tuple[str, ...]], ...]
+    `told` are the checks that always run and every rule, those out of scope standing aside: each has its line.
+    `checks` are those of them that can decide anything, each once.
+    """
+
+    told: tuple[Bound, ...]
+    checks: tuple[Bound, ...]
     has_size_limit: bool
     has_approvals: bool
     market_slippage_bps: Decimal | None
@@ -79,6 +84,7 @@ class Compiled(NamedTuple):
         bounds = [rule.market_slippage_bps for rule in here if rule.market_slippage_bps is not None]
         return Selection(
             ALWAYS_CHECKS + tuple(rule.bound(ask) for rule in self.rules),
+            tuple(dict.fromkeys(ALWAYS_CHECKS + tuple(rule.bound(ask) for rule in here))),
             RuleKind.MAX_ORDER_NOTIONAL in kinds,
             RuleKind.APPROVALS_REQUIRED in kinds,
             max(bounds, default=None),

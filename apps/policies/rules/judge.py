@@ -1,15 +1,13 @@
 """The decision itself: every rule consulted, none short-circuits another, the most severe answer wins."""
 
-from contextlib import suppress
 from dataclasses import replace
 from decimal import localcontext
 from typing import NamedTuple
 
 from apps.policies.rules.always import ALWAYS, APPROVAL_KEY, POLICY_KEY, READ_ONLY_KEY, SIZE_LIMIT_KEY, read_only
 from apps.policies.rules.approvals import together
-from apps.policies.rules.built import Check
 from apps.policies.rules.case import Case
-from apps.policies.rules.compiled import ALWAYS_CHECKS, Compiled, Selection
+from apps.policies.rules.compiled import ALWAYS_CHECKS, Bound, Compiled, Selection
 from apps.policies.rules.finding import PASSED, Doubt, Finding
 from apps.policies.rules.reading import EXACT
 from apps.policies.rules.similar import asks_another
@@ -45,8 +43,7 @@ def judge(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -
     """Consult everything about one case, with exact arithmetic whatever the thread's context is."""
     with localcontext(EXACT):
         if not case.is_read:
-            with suppress(Exception):  # what is in doubt is left to the rules, each of which meets it and denies
-                case.read()
+            _read(case)
         reads_only = read_only(case)
         first = [] if reads_only is None else [reads_only]
         if compiled is None:
@@ -54,11 +51,11 @@ def judge(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -
             findings.append(NO_POLICY)
             return Judgement(Verdict.DENY, findings, _codes(findings), None)
         selection = compiled.select(case.ask)
-        findings = first + _consult(selection.checks, case)
-    findings.append(PASSED if selection.has_size_limit else _NO_LIMIT)
+        findings = first + _consult(selection.told if case.wordy else selection.checks, case)
+    _add(findings, PASSED if selection.has_size_limit else _NO_LIMIT, case)
     tiers = [found.tier for found in findings if found.tier is not None]
     tier, finding = _approval(selection, case, tiers, approval_may_be_waived, another=asks_another(findings))
-    findings.append(finding)
+    _add(findings, finding, case)
     codes = _codes(findings)
     if codes:
         return Judgement(Verdict.DENY, findings, codes, tier)
@@ -79,7 +76,19 @@ def answers(compiled: Compiled | None, case: Case, approval_may_be_waived: bool)
     return [Answered(key, kind, finding) for (key, kind), finding in zip(names, findings, strict=True)]
 
 
-def _consult(checks: tuple[tuple[Check, tuple[str, ...]], ...], case: Case) -> list[Finding]:
+def _read(case: Case) -> None:
+    try:
+        case.read()
+    except Exception:  # noqa: BLE001  what is in doubt is left to the rules, each of which meets it and denies
+        return
+
+
+def _add(findings: list[Finding], finding: Finding, case: Case) -> None:
+    if finding is not PASSED or case.wordy:
+        findings.append(finding)
+
+
+def _consult(checks: tuple[Bound, ...], case: Case) -> list[Finding]:
     findings, wordy = [], case.wordy
     for check, keys in checks:
         try:
@@ -88,7 +97,7 @@ def _consult(checks: tuple[tuple[Check, tuple[str, ...]], ...], case: Case) -> l
             finding = doubt.finding
         except Exception as error:  # noqa: BLE001  a rule that breaks down must deny, whatever broke it
             finding = Doubt(ReasonCode.RULE_FAILED, type(error).__name__).finding
-        if wordy or finding is not PASSED:
+        if finding is not PASSED or wordy:
             findings.append(finding)
     return findings
 
@@ -115,4 +124,4 @@ def _approval(
 
 
 def _codes(findings: list[Finding]) -> tuple[ReasonCode, ...]:
-    return tuple(dict.fromkeys(finding.code for finding in findings if finding.verdict in _DENYING))
+    return tuple(dict.fromkeys([finding.code for finding in findings if finding.verdict in _DENYING]))

@@ -2,7 +2,7 @@
 
 from apps.policies.rules.built import Built
 from apps.policies.rules.case import Case
-from apps.policies.rules.finding import Finding
+from apps.policies.rules.finding import PASSED, Finding
 from apps.policies.rules.params import Params
 from apps.policies.types import LineVerdict, ReasonCode
 
@@ -17,7 +17,7 @@ def allowed_instrument(params: Params) -> Built:
     def check(case: Case, keys: tuple[str, ...]) -> Finding:
         code = case.ask.instrument
         if code in instruments:
-            return case.passed(code, "in", shown)
+            return case.passed(code, "in", shown) if case.wordy else PASSED
         return Finding(LineVerdict.FAIL, ReasonCode.INSTRUMENT_NOT_ALLOWED, code, "in", shown)
 
     return Built(check)
@@ -30,7 +30,7 @@ def restricted_list(params: Params) -> Built:
     def check(case: Case, keys: tuple[str, ...]) -> Finding:
         code = case.ask.instrument
         if code not in instruments:
-            return case.passed(code, "not in", shown)
+            return case.passed(code, "not in", shown) if case.wordy else PASSED
         return Finding(LineVerdict.FAIL, ReasonCode.INSTRUMENT_RESTRICTED, code, "not in", shown)
 
     return Built(check)
@@ -49,6 +49,6 @@ def allowed_order_types(params: Params) -> Built:
             return Finding(
                 LineVerdict.FAIL, ReasonCode.ORDER_TYPE_NOT_ALLOWED, str(ask.time_in_force), "in", shown_times
             )
-        return case.passed(str(ask.order_type), "in", shown_types)
+        return case.passed(str(ask.order_type), "in", shown_types) if case.wordy else PASSED
 
     return Built(check)

@@ -130,6 +130,14 @@ def number(text: str) -> Decimal:
     return parse_decimal(text, field="fact")
 
 
+@lru_cache(maxsize=8192)
+def _unsigned(text: str) -> Decimal:
+    value = number(text)
+    if value < ZERO:
+        raise Doubt(ReasonCode.FACT_MALFORMED)
+    return value
+
+
 def micros(span: timedelta) -> int:
     """Whole microseconds of a span."""
     return span // _MICROSECOND
@@ -166,12 +174,10 @@ def signed(fact: Fact, name: str, key: str) -> Decimal:
 def amount(fact: Fact, name: str, key: str) -> Decimal:
     """A finite number, zero or above."""
     try:
-        value = number(fact.values[name])
-    except (KeyError, Invalid, TypeError):
-        value = signed(fact, name, key)  # it says in whose words
-    if value < ZERO:
-        raise Doubt(ReasonCode.FACT_MALFORMED, f"{key} {name}")
-    return value
+        return _unsigned(fact.values[name])
+    except (KeyError, Invalid, TypeError, Doubt):
+        signed(fact, name, key)  # it says in whose words
+        raise Doubt(ReasonCode.FACT_MALFORMED, f"{key} {name}") from None
 
 
 def positive(fact: Fact, name: str, key: str) -> Decimal:

@@ -86,7 +86,7 @@ def read_thresholds(params: Params) -> Thresholds:
 
 def asks_another(findings: Iterable[Finding]) -> bool:
     """Whether one of them asks for an approver more. Several of them ask for one."""
-    return any(one.code is ReasonCode.SIMILAR_LOSSES and one.verdict is LineVerdict.REQUIRE for one in findings)
+    return ReasonCode.SIMILAR_LOSSES in [one.code for one in findings if one.verdict is LineVerdict.REQUIRE]
 
 
 def cases_held(facts: Facts, evaluation: Evaluation) -> tuple[UUID, ...]:
