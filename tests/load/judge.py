@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Final
 
@@ -28,8 +29,10 @@ HELD_BY_KILLED: Final = 6
 RECOVERED_S_MAX: Final = 90.0
 # Part of a fault's time: what was under way when it began, and what it leaves behind, may still be told for so long.
 AROUND_S: Final = (1.0, 60.0)
-# Success comes at least so often, in seconds, while nothing is wrong: what is shorter is no interruption.
+# What is shorter, in seconds, is no interruption, nor is what was as long before the first fault (`ordinary`).
 ORDINARY_S: Final[Mapping[str, float]] = {"accepted": 6.0, "filled": 8.0, "fresh": 3.0}
+# What the end of a fault's time cuts off after so short a while is no interruption yet.
+CUT_SHORT_S: Final = 30.0
 WORDS: Final[Mapping[str, str]] = {
     "accepted": "proposals accepted again",
     "filled": "orders fill again",
@@ -236,7 +239,11 @@ def again_after(moments: Sequence[float], fault: Fault, *, until: float, ordinar
     inside = sorted(at for at in moments if fault.at < at <= until)
     ends = [*inside, until]
     starts = [fault.at, *inside]
-    late = [(start, end) for start, end in zip(starts, ends, strict=True) if end - start > ordinary]
+    late = [
+        (start, end)
+        for start, end in zip(starts, ends, strict=True)
+        if end - start > (max(ordinary, CUT_SHORT_S) if end == until else ordinary)
+    ]
     if not late:
         return 0.0
     return None if late[-1][1] == until else late[-1][1] - fault.at
@@ -246,13 +253,22 @@ def recoveries(
     moments: Mapping[str, Sequence[float]], faults: Sequence[Fault], *, until: float
 ) -> dict[str, dict[str, float | None]]:
     """By fault and stream, as `again_after`; a fault's time ends where the next one begins."""
+    usual = ordinary(moments, faults)
     return {
         fault.name: {
-            stream: again_after(moments.get(stream, ()), fault, until=end, ordinary=ordinary)
-            for stream, ordinary in ORDINARY_S.items()
+            stream: again_after(moments.get(stream, ()), fault, until=end, ordinary=usual[stream]) for stream in usual
         }
         for fault, end in in_turn(faults, until=until)
     }
+
+
+def ordinary(moments: Mapping[str, Sequence[float]], faults: Sequence[Fault]) -> dict[str, float]:
+    """By stream, the longest time without a success before the first fault: a slow pace is nobody's fault."""
+    found = {}
+    for stream, least in ORDINARY_S.items():
+        before = sorted(at for at in moments.get(stream, ()) if faults and at < faults[0].at)
+        found[stream] = max([least, *(after - at for at, after in pairwise(before))])
+    return found
 
 
 def in_turn(faults: Sequence[Fault], *, until: float) -> list[tuple[Fault, float]]:

@@ -203,8 +203,18 @@ def test_how_long_until_it_works_again() -> None:
     assert after(steady) == 0.0
     assert after(gone) == pytest.approx(40.0)
     assert after([at for at in steady if at < 305]) is None
+    assert after([at for at in steady if at < 600 - judge.CUT_SHORT_S]) is None
+    assert after([at for at in steady if at < 600 - judge.CUT_SHORT_S + 2]) == 0.0
     # It came back, and went away once more before the end: that counts to its end.
     assert after([at for at in gone if not 400 < at < 430]) == pytest.approx(130.0)
+
+
+def test_a_slow_pace_from_before_is_no_interruption() -> None:
+    slow = {name: [float(at) for at in range(0, 600, 20)] for name in judge.ORDINARY_S}
+    kept = judge.recoveries(slow, [FAULT], until=600.0)
+    assert set(kept[FAULT.name].values()) == {0.0}
+    slow["filled"] = [at for at in slow["filled"] if not 300 < at < 360]
+    assert judge.recoveries(slow, [FAULT], until=600.0)[FAULT.name]["filled"] == 60.0
 
 
 def test_what_does_not_come_back_in_time_is_found() -> None:
