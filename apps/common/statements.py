@@ -2,8 +2,8 @@
 
 Django writes its SQL anew for every query. Where the same is asked of every proposal, that costs more than the answer
 does. A `Select` keeps what Django wrote for a queryset and fills in the parameters; `ask` puts many such questions to
-the database at once, and `store` inserts the rows of one transaction the same way. On PostgreSQL the questions are one
-prepared statement that answers in JSON, and the rows travel in one pipeline; SQLite runs all of them one by one.
+the database at once; `inserts` stores rows the same way. On PostgreSQL the questions are one prepared statement that
+answers in JSON; SQLite runs them one by one.
 """
 
 import re
@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache, partial
 from itertools import count
-from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
@@ -34,10 +34,11 @@ _PLACE: Final = re.compile("%[s%]")
 
 
 class Statement(NamedTuple):
-    """SQL and what its places hold, as the database driver takes it."""
+    """SQL and what its places hold, as the database driver takes it. One that `comes_again` is worth preparing."""
 
     sql: str
     params: list[Any]
+    comes_again: bool = True
 
 
 @dataclass
@@ -164,38 +165,9 @@ class Figure(Select[R]):
     """A `Select` of exactly one row and column. Those asked together travel as one statement."""
 
 
-class Insert:
-    """Inserting rows of one model, written once."""
-
-    _made: ClassVar[dict[type[models.Model], "Insert"]] = {}
-
-    def __init__(self, model: type[models.Model]) -> None:
-        # An id that the database gives is left to it.
-        self._fields = [one for one in model._meta.local_concrete_fields if not isinstance(one, models.AutoField)]
-        columns = ", ".join(f'"{one.column}"' for one in self._fields)
-        places = ", ".join(["%s"] * len(self._fields))
-        # Names of the model's own table and columns: no input of anybody reaches this text.
-        self._sql = f'INSERT INTO "{model._meta.db_table}" ({columns}) VALUES ({places})'  # noqa: S608  see above
-
-    @classmethod
-    def of(cls, model: type[models.Model]) -> "Insert":
-        """The insert of a model."""
-        found = cls._made.get(model)
-        if found is None:
-            found = cls._made[model] = cls(model)
-        return found
-
-    def row(self, row: models.Model) -> Statement:
-        """The statement that inserts this row; the row counts as stored from now on."""
-        connection = _connection()
-        values = [one.get_db_prep_save(one.pre_save(row, add=True), connection) for one in self._fields]
-        row._state.adding, row._state.db = False, connection.alias
-        return Statement(self._sql, values)
-
-
 def ask(*questions: Question[Any]) -> None:
     """Put the questions to the database together and keep each answer in its question."""
-    connection = _connection()
+    connection = database()
     if len(questions) > 1 and connection.vendor == POSTGRESQL:
         return _ask_at_once(connection, questions)
     figures = [one for one in questions if isinstance(one.select, Figure)]
@@ -203,7 +175,7 @@ def ask(*questions: Question[Any]) -> None:
     statements = [one.statement(connection) for one in others]
     if figures:
         statements.append(_together([one.statement(connection) for one in figures]))
-    answers = _run(connection, statements, fetch=True)
+    answers = run(connection, statements, fetch=True)
     if figures:
         (row,) = answers.pop()
         answers += [[(value,)] for value in row]
@@ -243,7 +215,7 @@ def _ask_at_once(connection: BaseDatabaseWrapper, questions: Sequence[Question[A
     params: list[Any] = []
     for one, question in zip(written, questions, strict=True):
         params += one.statement(connection, question.params).params
-    ((*answers,),) = _run(connection, [Statement(_at_once(written), params)], fetch=True)[0]
+    ((*answers,),) = run(connection, [Statement(_at_once(written), params)], fetch=True)[0]
     for one, question, rows in zip(written, questions, answers, strict=True):
         readers = one.from_text
         question.take(
@@ -269,36 +241,26 @@ def _at_once(written: tuple[_Written, ...]) -> str:
     return f"SELECT {', '.join(parts)}"
 
 
-def store(*rows: models.Model | Statement) -> None:
-    """Insert rows in this order, inside the caller's transaction. A `Statement` stands for a row made elsewhere.
-
-    Raises IntegrityError where the database refuses any of them: then none is stored, and the transaction must end.
-    """
-    connection = _connection()
-    if not connection.in_atomic_block:
-        raise TypeError("Rows that belong together are stored in one transaction.")
-    statements = [row if isinstance(row, Statement) else Insert.of(type(row)).row(row) for row in rows]
-    _run(connection, statements, fetch=False)
-
-
 def first_row(statement: Statement) -> tuple[Any, ...] | None:
     """The first row that a statement answers, as the database driver gives it; None where it answers none."""
-    rows = _run(_connection(), [statement], fetch=True)[0]
+    rows = run(database(), [statement], fetch=True)[0]
     return rows[0] if rows else None
 
 
-def _connection() -> BaseDatabaseWrapper:
+def database() -> BaseDatabaseWrapper:
+    """The connection of this thread to the database."""
     return connections[DEFAULT_DB_ALIAS]
 
 
-def _run(connection: BaseDatabaseWrapper, statements: Sequence[Statement], *, fetch: bool) -> list[list[Any]]:
+def run(connection: BaseDatabaseWrapper, statements: Sequence[Statement], *, fetch: bool) -> list[list[Any]]:
+    """Run them in this order, on PostgreSQL in one round trip; the rows of each, where they are fetched."""
     connection.validate_no_broken_transaction()
     connection.ensure_connection()
     if connection.vendor == POSTGRESQL:
         return _run_in_pipeline(connection, statements, fetch)
     rows: list[list[Any]] = []
     with connection.cursor() as cursor:
-        for sql, params in statements:
+        for sql, params, _ in statements:
             cursor.execute(sql, params)
             rows.append(cursor.fetchall() if fetch else [])
     return rows
@@ -319,7 +281,7 @@ def _execute(connection: Any, statement: Statement) -> Any:
     """A cursor of psycopg's own that has run it. Unlike Django's, it leaves the parameters to the server, without which
     no statement can be prepared, and takes SQL as PostgreSQL writes it, so that nothing is parsed again."""
     cursor = RawCursor(connection.connection)
-    send: Callable[..., None] = _send
+    send: Callable[..., None] = partial(_send, prepare=None if statement.comes_again else False)
     for wrapper in reversed(connection.execute_wrappers):  # as Django's own cursor asks them
         send = partial(wrapper, send)
     send(statement.sql, statement.params, False, {"connection": connection, "cursor": cursor})
@@ -329,8 +291,8 @@ def _execute(connection: Any, statement: Statement) -> Any:
     return cursor
 
 
-def _send(sql: str, params: Any, many: bool, context: Any) -> None:
-    context["cursor"].execute(_numbered(sql), params)
+def _send(sql: str, params: Any, many: bool, context: Any, *, prepare: bool | None) -> None:
+    context["cursor"].execute(_numbered(sql), params, prepare=prepare)
 
 
 @lru_cache(maxsize=1024)

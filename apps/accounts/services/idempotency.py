@@ -23,7 +23,8 @@ from django.db import IntegrityError, connection, transaction
 
 from apps.accounts.models import IdempotencyRecord
 from apps.common.errors import Conflict, Denied, Invalid, Misconfigured
-from apps.common.statements import Question, Select, store
+from apps.common.inserts import store
+from apps.common.statements import Question, Select
 
 KEY_LENGTH_MAX = 255
 KEEP_MIN = timedelta(days=7)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from django.db import connection
 
@@ -18,6 +19,7 @@ from apps.audit.models import (
 )
 from apps.audit.types import Actor
 from apps.common.errors import Misconfigured
+from apps.common.inserts import Follower, Row, Table
 from apps.common.statements import Statement, first_row
 
 _INSERT_EVENT = (
@@ -32,9 +34,12 @@ _BEGIN = (
     f"WITH added AS ({_INSERT_EVENT} ON CONFLICT (stream, seq) DO NOTHING RETURNING id) "  # noqa: S608  constants
     f"{_INSERT_HEAD} SELECT %s, %s, %s, id FROM added RETURNING last_id"
 )
-# Both rows of a stream that nobody else can begin; on SQLite one after the other.
-_OPEN = f"WITH added AS ({_INSERT_EVENT} RETURNING id) {_INSERT_HEAD} SELECT %s, %s, %s, id FROM added"  # noqa: S608  constants only
-_OPEN_HEAD = f"{_INSERT_HEAD} VALUES (%s, %s, %s, last_insert_rowid())"
+# Both rows of a stream that nobody else can begin.
+_OPENED: Final = Table(
+    "audit_event",
+    ("stream", "seq", "kind", "actor_kind", "actor_id", "subject", "body", "prev_hash", "hash", "recorded_at"),
+    Follower(_INSERT_HEAD, "stream, seq, hash, id"),
+)
 _CONTINUE = (
     f"WITH added AS ({_INSERT_EVENT} RETURNING id) "  # noqa: S608  constants only
     "UPDATE audit_streamhead SET seq = %s, hash = %s, last_id = added.id FROM added WHERE stream = %s RETURNING last_id"
@@ -73,9 +78,7 @@ def record(
             raise Misconfigured("AUDIT_HEAD_MISSING", "The stream has events and no head.", fix="Run audit_verify.")
 
 
-def opening(
-    *, stream: str, kind: str, actor: Actor, subject: str, payload: Mapping[str, object], now: datetime
-) -> tuple[Statement, ...]:
+def opening(*, stream: str, kind: str, actor: Actor, subject: str, payload: Mapping[str, object], now: datetime) -> Row:
     """The first fact of a stream that begins with the caller's own rows, to be stored among them: see `record`.
 
     Nobody else can know of such a stream yet, so nobody is waited for. Where it was begun all the same, storing raises
@@ -84,10 +87,7 @@ def opening(
     _check(stream=stream, kind=kind, actor=actor, subject=subject, payload=payload)
     body = _body(kind=kind, actor=actor, subject=subject, payload=payload, previous_id=0, now=now)
     event = _event(stream=stream, seq=1, prev_hash=GENESIS, kind=kind, actor=actor, subject=subject, body=body, now=now)
-    head: list[_Value] = [stream, event.seq, event.hash]
-    if connection.vendor == "postgresql":
-        return (Statement(_OPEN, [*_values(event), *head]),)
-    return Statement(_INSERT_EVENT, _values(event)), Statement(_OPEN_HEAD, head)
+    return Row(_OPENED, _values(event))
 
 
 @dataclass(frozen=True)

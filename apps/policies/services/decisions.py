@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from apps.common import canonical
-from apps.common.statements import store
+from apps.common.inserts import store
 from apps.policies.models import Decision
 from apps.policies.rules import EVALUATOR_VERSION, inputs_bytes, results_bytes
 from apps.policies.types import Ask, Evaluation, Facts, Gate, VersionRules

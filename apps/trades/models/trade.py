@@ -103,6 +103,7 @@ class Proposal(models.Model):
             models.Index(fields=("state", "expires_at"), name="proposal_state_expiry"),
             models.Index(fields=("proposer", "-created_at"), name="proposal_proposer_recent"),
             models.Index(fields=("connection", "-created_at"), name="proposal_connection_recent"),
+            models.Index(fields=("connection", "state", "-created_at"), name="proposal_state_recent"),
             models.Index(fields=["created_at", "id"], name="proposal_recent"),
             models.Index(fields=["ended_at"], name="proposal_ended"),
             models.Index(fields=["order_type", "created_at"], name="proposal_type_recent"),

@@ -23,7 +23,8 @@ from apps.accounts.types import Principal
 from apps.common import fault_places as places
 from apps.common import faults, tallies
 from apps.common.errors import AikaError, Conflict, Unavailable
-from apps.common.statements import Question, ask, store
+from apps.common.inserts import store_each
+from apps.common.statements import Question, ask
 from apps.connectors.selectors import connection_question, instrument_at, locked_connection
 from apps.connectors.types import InstrumentSpec
 from apps.lessons.recall_types import RecallAnswer
@@ -310,7 +311,7 @@ class _Run:
         """Store what is pending, in order."""
         waiting, self.pending = self.pending, []
         if waiting:
-            store(*(row for made, beside in waiting for row in (*made.rows, *beside)))
+            store_each([(*made.rows, *beside) for made, beside in waiting])
         for made, _ in waiting:
             made.follow_up()
 

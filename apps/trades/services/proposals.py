@@ -15,7 +15,7 @@ from apps.audit.services import events
 from apps.common import canonical, faults, tallies, tracing
 from apps.common import fault_places as places
 from apps.common.errors import Conflict, NotFound
-from apps.common.statements import Statement, store
+from apps.common.inserts import Row, store
 from apps.connectors.services import venue
 from apps.lessons.types import Plan
 from apps.policies.errors import BudgetExhausted
@@ -141,11 +141,11 @@ def _judged_as(judged: Judged, judgement: approval.Judgement) -> Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A proposal before it is stored: all its rows, in the order they are to be stored in."""
+    """A proposal before it is stored: all its rows."""
 
     proposal: Proposal
     judged: Judged
-    rows: tuple[Model | Statement, ...]
+    rows: tuple[Model | Row, ...]
 
     @property
     def changes_what_is_known(self) -> bool:
@@ -213,7 +213,7 @@ class Maker:
             ended_at=now if denied else None,
         )
         opened = _opened(proposal, evaluation, self.principal, now)
-        return Made(proposal=proposal, judged=judged, rows=(decision, proposal, *_frozen(proposal, judged), *opened))
+        return Made(proposal=proposal, judged=judged, rows=(decision, proposal, *_frozen(proposal, judged), opened))
 
     def beside(self, proposal: Proposal) -> tuple[Model, ...]:
         """The caller's own rows."""
@@ -258,7 +258,7 @@ def _judged_columns(judged: Judged) -> dict[str, object]:
     }
 
 
-def _opened(proposal: Proposal, evaluation: Evaluation, principal: Principal, now: datetime) -> tuple[Statement, ...]:
+def _opened(proposal: Proposal, evaluation: Evaluation, principal: Principal, now: datetime) -> Row:
     return events.opening(
         stream=stream_of(proposal.pk),
         kind="proposal.denied" if evaluation.outcome is Verdict.DENY else "proposal.proposed",
