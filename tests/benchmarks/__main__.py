@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 DATABASE_URL = os.environ.get("BENCH_DATABASE_URL", "postgres://root@127.0.0.1/aika_bench")
 REDIS_URL = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/7")
-NAMES = ("policy", "feed", "fan_out", "audit", "intake", "approve", "backfill")
+NAMES = ("policy", "feed", "fan_out", "audit", "intake", "approve", "backfill", "recall")
 PACKAGES = (
     "django",
     "djangorestframework",
@@ -145,6 +145,10 @@ def run(name: str) -> object:
         # In a process of its own, whose Django has neither PostgreSQL nor Redis: only the feed's own work counts.
         with get_context("spawn").Pool(1) as pool:
             return pool.apply(found)
+    if name == "recall":
+        from tests.benchmarks import recall
+
+        return recall.measure()
     if name == "fan_out":
         from tests.benchmarks import fan_out
 
@@ -165,7 +169,7 @@ def main(names: list[str]) -> int:
     # The last three set Django up on PostgreSQL for the rest of the process.
     order = [
         name
-        for name in ("policy", "feed", "fan_out", "approve", "audit", "backfill", "intake")
+        for name in ("policy", "feed", "fan_out", "recall", "approve", "audit", "backfill", "intake")
         if not names or name in names
     ]
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.benchmarks.settings")

@@ -1,11 +1,22 @@
 """Fixtures of the runs in processes of their own."""
 
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios.commands import Manage, managing
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+UP_S_MAX = 120
 
 
 @pytest.fixture
@@ -24,3 +35,34 @@ def manage(home: Path, variables: dict[str, str]) -> Iterator[Manage]:
     """Start a management command on a data folder of its own."""
     with managing(home, variables) as begin:
         yield begin
+
+
+@pytest.fixture
+def demo_desk(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The desk of the README's first command, without the demo agent: the variables of its folder, and its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    # Not the variables that .ci/run sets for the tests: whoever reads the page has none.
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path),
+        "AIKA_DATA_DIR": str(tmp_path / "var"),
+    }  # fmt: skip
+    log = (tmp_path / "run.log").open("w")
+    process = subprocess.Popen(
+        [*RUN.split(), f"PORT={port}", "AGENT=no"], cwd=ROOT, env=variables, stdout=log, stderr=log,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + UP_S_MAX
+    while time.monotonic() < deadline and process.poll() is None:
+        if f"http://localhost:{port}" in (tmp_path / "run.log").read_text(encoding="utf-8"):
+            break
+        time.sleep(0.2)
+    yield {**variables, "ADDRESS": f"http://localhost:{port}"}
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(30)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        log.close()

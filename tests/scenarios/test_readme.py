@@ -1,23 +1,16 @@
 """README.md: every command in it, run as it stands there, and every link."""
 
 import json
-import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
-RUN, CURL, TEST, PRODUCTION = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
-UP_S_MAX = 120
+_, CURL, TEST, PRODUCTION = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_every_link_leads_somewhere() -> None:
@@ -35,49 +28,18 @@ def test_one_screen() -> None:
     assert len(PAGE.splitlines()) <= 80
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The desk of `make run`, without the demo agent: the variables of its folder, and its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    # Not the variables that .ci/run sets for the tests: whoever reads the page has none.
-    variables = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path),
-        "AIKA_DATA_DIR": str(tmp_path / "var"),
-    }  # fmt: skip
-    log = (tmp_path / "run.log").open("w")
-    process = subprocess.Popen(
-        [*RUN.split(), f"PORT={port}", "AGENT=no"], cwd=ROOT, env=variables, stdout=log, stderr=log,
-        start_new_session=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + UP_S_MAX
-    while time.monotonic() < deadline and process.poll() is None:
-        if f"http://localhost:{port}" in (tmp_path / "run.log").read_text(encoding="utf-8"):
-            break
-        time.sleep(0.2)
-    yield {**variables, "ADDRESS": f"http://localhost:{port}"}
-    os.killpg(process.pid, signal.SIGINT)
-    try:
-        process.wait(30)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        log.close()
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("make")), reason="needs curl and make")
-def test_a_stranger_follows_the_page(desk: dict[str, str], tmp_path: Path) -> None:
+def test_a_stranger_follows_the_page(demo_desk: dict[str, str], tmp_path: Path) -> None:
     def follow(script: str, **more: str) -> str:
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=desk | more, capture_output=True, text=True,
-            timeout=120, check=False,
+            ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=demo_desk | more, capture_output=True,
+            text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    answer = json.loads(follow(CURL.replace("http://localhost:8000", desk["ADDRESS"])))
+    answer = json.loads(follow(CURL.replace("http://localhost:8000", demo_desk["ADDRESS"])))
     assert answer["state"] == "AWAITING_APPROVAL"
 
     # What docker compose would start is started by test_server_profile.py, command for command.
