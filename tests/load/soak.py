@@ -36,6 +36,7 @@ ORDERS = """
 OPEN = """
     SELECT (SELECT count(*) FROM trades_proposal WHERE state = 'AWAITING_APPROVAL')
     + (SELECT count(*) FROM trades_order WHERE state NOT IN ('FILLED', 'CANCELED', 'REJECTED', 'EXPIRED', 'DENIED'))
+    + (SELECT count(*) FROM lessons_indexentry WHERE state = 'PENDING')
     + (SELECT count(*) FROM audit_alarm WHERE cleared_at IS NULL)"""
 FILLED_AT = "SELECT extract(epoch FROM recorded_at) FROM trades_fill WHERE recorded_at >= to_timestamp(%s) ORDER BY 1"
 # From the last vote to what was booked: a desk's own clock on both ends.
