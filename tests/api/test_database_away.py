@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import OperationalError, connection
-from django.test import Client
+from django.test import AsyncClient, Client
 
 from tests.factories.accounts import UserFactory
 
@@ -37,6 +38,22 @@ def test_a_page_and_the_api_say_that_the_database_is_away(browser: Client) -> No
     assert "Try again in a few seconds" in page.content.decode()
     assert (told.status_code, told.json()["code"]) == (503, "DATABASE_UNAVAILABLE")
     assert browser.get("/admin/").status_code == 200
+
+
+@pytest.mark.django_db
+def test_so_they_do_at_the_asynchronous_door(browser: Client) -> None:
+    """`make run` and the sockets' server come in there."""
+    there = AsyncClient(raise_request_exception=False)
+    there.cookies = browser.cookies
+    with connection.execute_wrapper(away):
+        page = async_to_sync(there.get)("/admin/")
+        told = async_to_sync(there.get)("/api/v1/approvals")
+
+    assert (page.status_code, page["Retry-After"]) == (503, told["Retry-After"])
+    assert "Try again in a few seconds" in page.content.decode()
+    assert (told.status_code, told.json()["code"]) == (503, "DATABASE_UNAVAILABLE")
+    with connection.execute_wrapper(defective):
+        assert async_to_sync(there.get)("/admin/").status_code == 500
 
 
 @pytest.mark.django_db

@@ -19,6 +19,7 @@ from apps.connectors.types import Side
 from apps.dashboard.services.demo_policy import INSTRUMENTS
 from apps.policies.errors import BudgetExhausted
 from apps.policies.models import Decision
+from apps.policies.types import Gate
 from apps.quotes.services import quotes
 from apps.trades.models import Authority, Order, Proposal
 from apps.trades.services import market, withdrawals
@@ -26,7 +27,17 @@ from apps.trades.types import OrderState, ProposalState
 from tests.factories.accounts import UserFactory, issue_key
 from tests.factories.desk import BTC, PaperDesk
 from tests.factories.tampering import tamper
-from tests.factories.trading import TWO_NEEDED, change_policy, halt, kinds, move, rules_with, sent
+from tests.factories.trading import (
+    TWO_NEEDED,
+    change_policy,
+    halt,
+    kinds,
+    learn_meanwhile,
+    move,
+    replayed,
+    rules_with,
+    sent,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -125,6 +136,23 @@ def test_a_proposal_that_ended_meanwhile(paper: PaperDesk, waiting: Proposal, ve
     with pytest.raises(Conflict, match="PROPOSAL_NOT_WAITING"):
         approve(paper, waiting, seen)
     assert not Order.objects.exists()
+
+
+@pytest.mark.parametrize(("late_s", "passes"), [(4, True), (1, False), (0, False)])
+def test_what_was_learned_while_the_vote_waited_for_its_turn(
+    paper: PaperDesk, waiting: Proposal, monkeypatch: pytest.MonkeyPatch, late_s: int, passes: bool
+) -> None:
+    """Prices and balances of four seconds later are of the moment where it is as late here; else a clock is wrong."""
+    seen, now = paper.seen(waiting), market.make_fresh(paper.connection, [BTC], now=timezone.now())
+    late = now + timedelta(seconds=late_s)
+    learn_meanwhile(paper, monkeypatch, at=now + timedelta(seconds=4))
+    if passes:
+        approve(paper, waiting, seen, now=now, clock=lambda: late)
+        assert Decision.objects.get(gate=Gate.APPROVAL).decided_at == late
+        assert replayed()
+    else:
+        error = refused(paper, waiting, seen, now=now, clock=lambda: late)
+        assert (type(error), error.code) == (Denied, "FACT_FROM_FUTURE")
 
 
 @pytest.mark.parametrize(("early", "passes"), [(1, True), (0, False), (-1, False)])

@@ -105,8 +105,7 @@ def test_three_proposals_wait_a_plain_one_one_near_a_limit_and_one_like_past_los
     assert Proposal.objects.filter(state=ProposalState.AWAITING_APPROVAL).count() == 3
 
     plain, near, like = (
-        judge_again(tagged(tag), now=timezone.now(), lock=False)
-        for tag in ("demo-plain", "demo-near-limit", "demo-like-a-loss")
+        judge_again(tagged(tag), now=timezone.now()) for tag in ("demo-plain", "demo-near-limit", "demo-like-a-loss")
     )
     closest = {
         name: max(Decimal(line.used_fraction) for line in judged.evaluation.lines if line.used_fraction)

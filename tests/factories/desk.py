@@ -89,7 +89,7 @@ class PaperDesk:
     def seen(self, proposal: Proposal, **changes: str) -> Seen:
         """What the decision page would carry now."""
         live = quotes.refresh(self.connection, [proposal.instrument])[proposal.instrument]
-        judged = judge_again(Proposal.objects.get(pk=proposal.pk), now=timezone.now(), lock=False)
+        judged = judge_again(Proposal.objects.get(pk=proposal.pk), now=timezone.now())
         tier = judged.tier
         values = {
             "digest": proposal.digest,

@@ -1,11 +1,14 @@
 """What tests of the trade path do with a `PaperDesk` besides proposing and approving."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from io import StringIO
 from typing import Any
 
+import pytest
 from django.core.management import call_command
 from django.db.models import Sum
 from django.utils import timezone
@@ -13,13 +16,15 @@ from django.utils import timezone
 from apps.accounts.services import people
 from apps.audit.models import Event
 from apps.audit.selectors import facts_of
-from apps.connectors.services import venue
-from apps.dashboard.services.demo_policy import DEMO_RULES
+from apps.connectors.models import Connection
+from apps.connectors.services import sync, venue
+from apps.dashboard.services.demo_policy import DEMO_RULES, INSTRUMENTS
 from apps.policies.models import PolicyVersion
 from apps.policies.services import trading_state
 from apps.policies.types import RuleRow
 from apps.quotes.services import quotes
 from apps.trades.models import Order, Proposal
+from apps.trades.services import market
 from tests.factories.desk import BTC, PaperDesk, activate_policy
 from tests.factories.tampering import tamper
 
@@ -52,6 +57,20 @@ def rules_with(**changes: dict[str, Any] | None) -> tuple[RuleRow, ...]:
 def change_policy(paper: PaperDesk, rules: Sequence[RuleRow] = DEMO_RULES) -> PolicyVersion:
     """Another version becomes active, as two people do it."""
     return activate_policy(paper.desk, paper.risk, paper.approver, rules, timezone.now())
+
+
+def learn_meanwhile(paper: PaperDesk, monkeypatch: pytest.MonkeyPatch, *, at: datetime) -> None:
+    """From now on another process writes prices and balances of `at`, whenever one decides and has what it needs."""
+    fresh = market.make_fresh
+
+    def then_others(connection: Connection, codes: Iterable[str], *, now: datetime) -> datetime:
+        found = fresh(connection, codes, now=now)
+        held = quotes.latest_of(paper.connection.pk, INSTRUMENTS).values()
+        quotes.keep(paper.connection.pk, [replace(quote, occurred_at=at, received_at=at) for quote in held])
+        sync.refresh_balances(Connection.objects.get(pk=paper.connection.pk), now=at)
+        return found
+
+    monkeypatch.setattr(market, "make_fresh", then_others)
 
 
 def move(paper: PaperDesk, mid: str | Decimal, instrument: str = BTC) -> None:

@@ -206,7 +206,7 @@ class TestGivenBack:
         self, desk: PaperDesk, proposal: Proposal
     ) -> None:
         before = all_rows()
-        claim = orders._claim(desk.order_of(proposal).pk, timezone.now())
+        claim = orders._claim(desk.order_of(proposal).pk, timezone.now(), timezone.now)
         assert claim is not None
         orders._give_back(claim, timezone.now(), code="TEST", reason="Nothing was sent.")
         assert all_rows() == before

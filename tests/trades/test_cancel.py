@@ -207,7 +207,7 @@ def test_asked_while_it_is_being_sent(paper: PaperDesk, approved: Proposal, monk
     """The answer comes after the wish: what was taken is canceled, what was not sent never is."""
     order, published = paper.order_of(approved), []
     monkeypatch.setattr(orders, "publish", lambda name, **ids: published.append(name))
-    claim = orders._claim(order.pk, timezone.now())
+    claim = orders._claim(order.pk, timezone.now(), timezone.now)
     assert claim is not None
     assert ask(paper, approved).answer is CancelAnswer.REMEMBERED
     assert orders._send(claim, timezone.now) == OrderState.ACCEPTED
@@ -218,7 +218,7 @@ def test_asked_while_it_is_being_sent(paper: PaperDesk, approved: Proposal, monk
 
 def test_asked_while_it_could_not_be_sent(paper: PaperDesk, approved: Proposal) -> None:
     order = paper.order_of(approved)
-    claim = orders._claim(order.pk, timezone.now())
+    claim = orders._claim(order.pk, timezone.now(), timezone.now)
     assert claim is not None
     ask(paper, approved)
     assert orders._give_back(claim, timezone.now(), code="X", reason="x") == OrderState.INITIALIZED

@@ -38,6 +38,7 @@ from tests.factories.trading import (
     halt,
     kinds,
     last_state,
+    learn_meanwhile,
     move,
     rules_with,
     sent,
@@ -164,8 +165,8 @@ class TestVoid:
         """Halted in the last instant: the order goes back, and the next claim ends it."""
         claim = orders._claim
 
-        def halted_after(order_id: object, now: datetime) -> object:
-            found = claim(order_id, now)  # type: ignore[arg-type]
+        def halted_after(*args: object) -> object:
+            found = claim(*args)  # type: ignore[arg-type]
             halt(paper)
             return found
 
@@ -286,6 +287,19 @@ class TestOnce:
         assert paper.execute(approved) == OrderState.ACCEPTED
         assert len(sent(paper)) == 1
 
+    @pytest.mark.parametrize("late_s", [4, 0])
+    def test_what_was_learned_while_it_waited_for_its_turn(
+        self, paper: PaperDesk, approved: Proposal, monkeypatch: pytest.MonkeyPatch, late_s: int
+    ) -> None:
+        """Prices and balances of four seconds later: of the moment where it is as late here, else of the future."""
+        now = market.make_fresh(paper.connection, [BTC], now=timezone.now())
+        learn_meanwhile(paper, monkeypatch, at=now + timedelta(seconds=4))
+        moments = iter([now])
+        order = paper.order_of(approved)
+        state = orders.execute(order_id=order.pk, clock=lambda: next(moments, now + timedelta(seconds=late_s)))
+        assert state == (OrderState.ACCEPTED if late_s else OrderState.CANCELED)
+        assert len(sent(paper)) == (1 if late_s else 0)
+
     def test_an_order_that_is_not_there(self, paper: PaperDesk) -> None:
         assert orders.execute(order_id=uuid4(), clock=timezone.now) == "MISSING"
 
@@ -297,7 +311,7 @@ class TestAnswers:
         address = paper.connection.api_base
         change_connection(paper, api_base="http://127.0.0.1:9")
         order = paper.order_of(approved)
-        claim = orders._claim(order.pk, timezone.now())
+        claim = orders._claim(order.pk, timezone.now(), timezone.now)
         assert claim is not None
         assert orders._send(claim, timezone.now) == OrderState.INITIALIZED
         order.refresh_from_db()
@@ -376,10 +390,10 @@ class TestAnswers:
 
     def test_a_worker_that_slept_on_its_claim_does_not_send(self, paper: PaperDesk, approved: Proposal) -> None:
         order = paper.order_of(approved)
-        claim = orders._claim(order.pk, timezone.now())
+        claim = orders._claim(order.pk, timezone.now(), timezone.now)
         assert claim is not None
         assert orders._send(claim, lambda: claim.lease_until) == OrderState.INITIALIZED
-        claim = orders._claim(order.pk, timezone.now())
+        claim = orders._claim(order.pk, timezone.now(), timezone.now)
         assert claim is not None
         assert sweeps.resolve_lapsed_claims(now=claim.lease_until + timedelta(seconds=1)) == 1
         assert orders._send(claim, lambda: claim.lease_until) == OrderState.UNKNOWN
@@ -388,7 +402,7 @@ class TestAnswers:
     def test_a_late_answer_does_not_overrule(self, paper: PaperDesk, approved: Proposal) -> None:
         """The sweep called it unknown while the answer was under way: it stays so, for a person or reconciliation."""
         order = paper.order_of(approved)
-        claim = orders._claim(order.pk, timezone.now())
+        claim = orders._claim(order.pk, timezone.now(), timezone.now)
         assert claim is not None
         sweeps.resolve_lapsed_claims(now=claim.lease_until + timedelta(seconds=1))
         assert orders._send(claim, timezone.now) == OrderState.UNKNOWN
@@ -409,7 +423,7 @@ class TestAnswers:
 def known(paper: PaperDesk, proposal: Proposal) -> dict[str, str]:
     """What another proposal on the connection would be judged on."""
     connection = Connection.objects.select_related("desk").get(pk=paper.connection.pk)
-    judgement = judge_again(proposal, now=timezone.now(), lock=False)
+    judgement = judge_again(proposal, now=timezone.now())
     specs = {spec.kind.value: spec for spec in policy.facts_needed(judgement.version, judgement.ask)}
     now = timezone.now()
     gathering = Gathering(connection=connection, ask=judgement.ask, now=now, asked_at=now)

@@ -84,7 +84,7 @@ def test_a_late_request_is_refused_and_does_not_rest(paper: PaperDesk) -> None:
     move(paper, "64000")
     proposal = paper.propose(limit_price=REST)
     paper.approve(proposal)
-    claim = orders._claim(paper.order_of(proposal).pk, timezone.now())
+    claim = orders._claim(paper.order_of(proposal).pk, timezone.now(), timezone.now)
     assert claim is not None
     pass_the_end(paper, proposal)
     assert orders._send(claim, timezone.now) == OrderState.REJECTED

@@ -134,7 +134,7 @@ def test_it_is_not_over_while_an_order_may_still_turn_up(paper: PaperDesk, clock
     move(paper, "64000")
     proposal = paper.propose(limit_price=REST)
     paper.approve(proposal)
-    claim = orders._claim(paper.order_of(proposal).pk, timezone.now())
+    claim = orders._claim(paper.order_of(proposal).pk, timezone.now(), timezone.now)
     assert claim is not None
     halt(paper)
     for _ in range(4):

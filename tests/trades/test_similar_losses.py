@@ -102,7 +102,7 @@ def test_what_was_said_when_it_was_proposed_stays(paper: PaperDesk) -> None:
     for case in cases:
         reviews.dispute(lesson_id=case.lesson.pk, reviewer=paper.risk, version=1, note="No.", now=timezone.now())
         confirmed(case.lesson, paper.approver, timezone.now())
-    later = approval.judge_again(proposal, now=timezone.now(), lock=False)
+    later = approval.judge_again(proposal, now=timezone.now())
     assert later.tier is not None
     assert (later.tier.needed, later.tier.difference) == (2, True)
     values = later.facts[KEY].values
@@ -114,7 +114,7 @@ def test_what_came_to_light_since_it_was_proposed_counts_too(paper: PaperDesk) -
     proposal = proposed(paper)
     assert proposal.needed == 1
     lost(paper)
-    later = approval.judge_again(proposal, now=timezone.now(), lock=False)
+    later = approval.judge_again(proposal, now=timezone.now())
     assert later.tier is not None
     assert (later.tier.needed, later.tier.difference) == (2, True)
 
@@ -125,7 +125,7 @@ def test_what_was_known_is_what_it_is_held_against(paper: PaperDesk) -> None:
     lost(paper)
     with guards_lifted("trades_proposalfacts"):
         ProposalFacts.objects.filter(proposal=proposal).delete()
-    values = approval.judge_again(proposal, now=timezone.now(), lock=False).facts[KEY].values
+    values = approval.judge_again(proposal, now=timezone.now()).facts[KEY].values
     assert values["violated"] == "0"
     assert {"has_planned_stop", "size_of_limit"} <= set(values["unknown"].split(" "))
 

@@ -63,7 +63,7 @@ def test_an_approval_publishes_after_it_commits(
 def test_a_worker_that_died_on_its_claim(paper: PaperDesk, approved: Proposal) -> None:
     """Nobody can tell whether it sent: unknown, said aloud, and never sent by anybody else."""
     order = paper.order_of(approved)
-    claim = orders._claim(order.pk, timezone.now())
+    claim = orders._claim(order.pk, timezone.now(), timezone.now)
     assert claim is not None
     assert sweeps.resolve_lapsed_claims(now=claim.lease_until) == 0
     assert paper.execute(approved) == OrderState.SUBMITTED

@@ -47,7 +47,7 @@ def test_a_claimed_one_does_not_end(paper: PaperDesk) -> None:
     proposal = paper.propose()
     paper.approve(proposal)
     order = paper.order_of(proposal)
-    assert orders._claim(order.pk, timezone.now()) is not None
+    assert orders._claim(order.pk, timezone.now(), timezone.now) is not None
     before = kinds(proposal)
     with pytest.raises(Conflict, match="ORDER_ALREADY_CLAIMED"):
         void(proposal)

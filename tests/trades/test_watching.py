@@ -77,7 +77,7 @@ class TestOrders:
 
     def test_claimed_and_never_heard_of_again(self, paper: PaperDesk, approved: Proposal, settings: Any) -> None:
         order = paper.order_of(approved)
-        claim = orders._claim(order.pk, timezone.now())
+        claim = orders._claim(order.pk, timezone.now(), timezone.now)
         order.refresh_from_db()
         assert claim is not None and order.submitted_at is not None
         subject, bound = f"order:{order.pk}", settings.ALARM_ORDER_IN_FLIGHT_S

@@ -59,7 +59,7 @@ def test_approved_and_not_gone_it_is_void(paper: PaperDesk) -> None:
 def test_after_the_claim_it_is_only_asked_to_cancel(paper: PaperDesk) -> None:
     proposal = paper.propose()
     paper.approve(proposal)
-    assert orders._claim(paper.order_of(proposal).pk, timezone.now()) is not None
+    assert orders._claim(paper.order_of(proposal).pk, timezone.now(), timezone.now) is not None
     done = withdraw(paper, proposal)
     proposal.refresh_from_db()
     assert (done.answer, done.order and done.order.state) == (WithdrawAnswer.ASKED_TO_CANCEL, OrderState.SUBMITTED)

@@ -100,6 +100,7 @@ class ApproveView(ApiView):
             seen=Seen(**{name: values[name] for name in ("digest", "signed_quote", "policy_version", "tier")}),
             comment=values["comment"],
             now=timezone.now(),
+            clock=timezone.now,
             proof=Proof(code=values["code"], assertion=values["assertion"]),
             difference=values["difference"],
         )

@@ -109,7 +109,7 @@ def gather(*, proposal_id: UUID, viewer: "User", now: datetime) -> Gathered:
 
 
 def _judged_now(rows: PageRows, now: datetime) -> Standing:
-    judged = judge_again(rows.proposal, now=now, lock=False)
+    judged = judge_again(rows.proposal, now=now)
     version = judged.version
     return Standing(
         evaluation=judged.evaluation,

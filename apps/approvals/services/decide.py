@@ -28,6 +28,7 @@ from apps.trades.rules.drift import drift_bps
 from apps.trades.selectors import desk_of_one
 from apps.trades.selectors.proposals import locked_proposal, proposal_with_connection
 from apps.trades.services import approval, endings, latches, market
+from apps.trades.services.approval import Clock
 from apps.trades.types import ProposalState
 
 if TYPE_CHECKING:
@@ -56,11 +57,14 @@ def approve(
     seen: Seen,
     comment: str,
     now: datetime,
+    clock: Clock | None = None,
     proof: Proof = NO_PROOF,
     difference: str = "",
 ) -> VoteResult:
     """Count one approval; the one that completes the quorum writes the authority and the order.
 
+    `clock` says how late it is once it is this vote's turn on the connection: what was learned of the market while it
+    waited is not of the future. Without one it is still `now`.
     `difference` is what is different this time, where similar trades lost and the tier therefore asks for it: Invalid
     DIFFERENCE_REQUIRED without it. Raises Forbidden for who may not (SECOND_FACTOR_* where the tier asks for one, shown
     for this very digest), Conflict for what moved since the page was drawn (state, digest, policy version, tier,
@@ -71,23 +75,25 @@ def approve(
     proposal = found(proposal_id, approver)
     now = market.make_fresh(proposal.connection, [proposal.instrument], now=now)
     with faults.commit(places.VOTE):
-        outcome = _approve(proposal_id, approver, seen, Written(comment, difference), proof, now)
+        outcome = _approve(
+            proposal_id, approver, seen, Written(comment, difference), proof, now, clock or (lambda: now)
+        )
     if isinstance(outcome, Refused):
         raise outcome.error
     return outcome
 
 
 def _approve(
-    proposal_id: UUID, approver: "User", seen: Seen, written: Written, proof: Proof, now: datetime
+    proposal_id: UUID, approver: "User", seen: Seen, written: Written, proof: Proof, now: datetime, clock: Clock
 ) -> VoteResult | Refused:
     proposal = _waiting(proposal_id, approver, now)
     _same_digest(proposal, seen.digest)
     quote = signed_quotes.read(seen.signed_quote, proposal_id=proposal.pk)
-    judgement = approval.judge_again(proposal, now=now, lock=True)
+    judgement = approval.judge_held(proposal, now=now, clock=clock)
     tier, version = judgement.tier, judgement.version
     if judgement.evaluation.outcome is Verdict.DENY or tier is None or version is None:
-        approval.keep_judgement(proposal, judgement, gate=Gate.APPROVAL, now=now)
-        latches.keep_losses(proposal.connection_id, judgement.evaluation, now)
+        approval.keep_judgement(proposal, judgement, gate=Gate.APPROVAL)
+        latches.keep_losses(proposal.connection_id, judgement.evaluation, judgement.at)
         return Refused(error=_denied(proposal, judgement))
     if str(version.version_id) != seen.policy_version:
         raise _moved("POLICY_CHANGED", "Another policy version has become active since this page was drawn.")
@@ -104,7 +110,7 @@ def _approve(
         with transaction.atomic():
             return _count(proposal, approver, judgement, tier, quote, shown, written, now)
     except BudgetExhausted as exhausted:
-        return _no_room(proposal, exhausted, now)
+        return _no_room(proposal, exhausted, now, clock)
 
 
 def _count(
@@ -143,12 +149,12 @@ def _count(
     )
 
 
-def _no_room(proposal: "Proposal", exhausted: BudgetExhausted, now: datetime) -> Refused:
+def _no_room(proposal: "Proposal", exhausted: BudgetExhausted, now: datetime, clock: Clock) -> Refused:
     """Somebody took the room since it was judged: what policy says now is kept, and the proposal goes on waiting."""
-    judgement = approval.judge_again(proposal, now=now, lock=True)
+    judgement = approval.judge_held(proposal, now=now, clock=clock)
     if judgement.evaluation.outcome is not Verdict.DENY:
         raise _moved(exhausted.code, f"{exhausted.message} The policy has changed meanwhile.") from exhausted
-    approval.keep_judgement(proposal, judgement, gate=Gate.APPROVAL, now=now)
+    approval.keep_judgement(proposal, judgement, gate=Gate.APPROVAL)
     return Refused(error=_denied(proposal, judgement))
 
 

@@ -98,6 +98,7 @@ def approve(request: HttpRequest, proposal_id: UUID) -> HttpResponse:
             seen=form.seen(),
             comment=form.cleaned_data["comment"],
             now=timezone.now(),
+            clock=timezone.now,
             proof=form.proof(),
             difference=form.cleaned_data["difference"],
         )

@@ -87,7 +87,7 @@ def begin(connection: "Connection", principal: Principal, approver: "User", *, c
 def fill_one(connection: "Connection", principal: Principal, approver: "User", *, clock: Clock) -> None:
     """One proposal the whole way: asked, approved by a person's vote, sent, filled, booked."""
     proposal = ask(FILLED, connection, principal, clock=clock)
-    judgement = approval.judge_again(proposal, now=clock(), lock=False)
+    judgement = approval.judge_again(proposal, now=clock())
     if judgement.tier is None or judgement.version is None or judgement.quote is None:
         return
     seen = Seen(
@@ -97,7 +97,12 @@ def fill_one(connection: "Connection", principal: Principal, approver: "User", *
         tier=tier_text(judgement.tier),
     )
     decide.approve(
-        proposal_id=proposal.pk, approver=approver, seen=seen, comment="Small, and with the trend.", now=clock()
+        proposal_id=proposal.pk,
+        approver=approver,
+        seen=seen,
+        comment="Small, and with the trend.",
+        now=clock(),
+        clock=clock,
     )
     order = order_of(proposal.pk)
     if order is None:

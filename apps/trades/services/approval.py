@@ -1,6 +1,6 @@
 """The transaction side of an approval: fresh judgement under a lock, and the right to send one order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -42,11 +42,14 @@ if TYPE_CHECKING:
 _SMALLEST: Final = Decimal(1).scaleb(-18)
 POLICY: Final = Actor.system("policy")
 
+Clock = Callable[[], datetime]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What policy says of a stored proposal now, from its frozen bytes and fresh facts."""
+    """What policy says of a stored proposal at a moment (`at`), from its frozen bytes and fresh facts."""
 
+    at: datetime
     connection: "Connection"
     terms: Terms
     ask: Ask
@@ -62,12 +65,27 @@ class Judgement:
         return tier if tier is None or tier.needed else replace(tier, needed=1)
 
 
-def judge_again(proposal: Proposal, *, now: datetime, lock: bool, order_id: UUID | None = None) -> Judgement:
-    """Evaluate a stored proposal afresh. With `lock`, its connection is held until the transaction ends, so that two
-    approvals on one connection are judged one after the other and each sees what the other has reserved. What the
-    proposal's own order `order_id` has reserved does not count against it."""
+def judge_again(proposal: Proposal, *, now: datetime) -> Judgement:
+    """Evaluate a stored proposal afresh, for somebody to look at."""
+    return _judged_again(proposal, read_terms(bytes(proposal.terms)), proposal.connection, now)
+
+
+def judge_held(proposal: Proposal, *, now: datetime, clock: Clock, order_id: UUID | None = None) -> Judgement:
+    """As `judge_again`, with its connection held until the transaction ends, so that two approvals on one connection
+    are judged one after the other and each sees what the other has reserved. What the proposal's own order `order_id`
+    has reserved does not count against it.
+
+    Judged when the connection is held, by `clock`, and not before `now`: others write prices and balances while this
+    waits for its turn, and those are not of the future.
+    """
     terms = read_terms(bytes(proposal.terms))
-    connection = locked_connection(terms.connection_id) if lock else proposal.connection
+    connection = locked_connection(terms.connection_id)
+    return _judged_again(proposal, terms, connection, max(now, clock()), order_id)
+
+
+def _judged_again(
+    proposal: Proposal, terms: Terms, connection: "Connection", now: datetime, order_id: UUID | None = None
+) -> Judgement:
     ask = facts.ask_of(terms, proposer_id=proposal.proposer_id, reporting_currency=connection.desk.reporting_currency)
     gathering = Gathering(
         connection=connection,
@@ -92,6 +110,7 @@ def _judged(terms: Terms, gathering: Gathering) -> Judgement:
     known = facts.gather(policy.facts_needed(version, ask), gathering)
     evaluation = policy.evaluate(version, ask, known, now, approval_may_be_waived=not settings.POLICY_REQUIRE_APPROVAL)
     return Judgement(
+        at=now,
         connection=connection,
         terms=terms,
         ask=ask,
@@ -102,9 +121,11 @@ def _judged(terms: Terms, gathering: Gathering) -> Judgement:
     )
 
 
-def keep_judgement(proposal: Proposal, judgement: Judgement, *, gate: Gate, now: datetime) -> "Decision":
+def keep_judgement(proposal: Proposal, judgement: Judgement, *, gate: Gate) -> "Decision":
     """Store a judgement with its inputs, so that it can be replayed, and the lost trades it counted against it."""
-    similar.hold(proposal, judgement.facts, judgement.evaluation, desk_id=judgement.connection.desk_id, now=now)
+    similar.hold(
+        proposal, judgement.facts, judgement.evaluation, desk_id=judgement.connection.desk_id, now=judgement.at
+    )
     return decisions.record(
         gate=gate,
         subject=str(proposal.pk),
@@ -112,7 +133,7 @@ def keep_judgement(proposal: Proposal, judgement: Judgement, *, gate: Gate, now:
         ask=judgement.ask,
         facts=judgement.facts,
         evaluation=judgement.evaluation,
-        now=now,
+        now=judgement.at,
     )
 
 
@@ -135,7 +156,7 @@ def approve(
     approver saw on the side that would trade, in quote currency. Raises BudgetExhausted where a limit that orders share
     has no room any more: the caller undoes what it wrote.
     """
-    decision = keep_judgement(proposal, judgement, gate=Gate.APPROVAL, now=now)
+    decision = keep_judgement(proposal, judgement, gate=Gate.APPROVAL)
     version, quote = judgement.version, judgement.quote
     if version is None or quote is None:
         raise Misconfigured("APPROVED_ON_NOTHING", "An approval needs an active policy and a live price.")

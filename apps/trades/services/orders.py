@@ -28,7 +28,7 @@ from apps.trades.models import Order
 from apps.trades.selectors.proposals import locked_proposal
 from apps.trades.selectors.reconciliation import reconciled_since
 from apps.trades.services import budgeting, differences, endings, grounds, latches, market
-from apps.trades.services.approval import judge_again, keep_judgement
+from apps.trades.services.approval import judge_held, keep_judgement
 from apps.trades.types import DifferenceKind, OrderState
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def execute(*, order_id: UUID, clock: Clock, reconciled_from: datetime | None = 
             now = market.make_fresh(order.connection, [order.instrument], now=now)
         except AikaError as error:
             return _postpone(order, error, now)
-    claim = _claim(order.pk, now)
+    claim = _claim(order.pk, now, clock)
     if claim is None:
         return Order.objects.values_list("state", flat=True).get(pk=order.pk)
     return _send(claim, clock)
@@ -108,7 +108,7 @@ def _put_off(order: Order, now: datetime, *, code: str, reason: str) -> None:
     )
 
 
-def _claim(order_id: UUID, now: datetime) -> Claim | None:
+def _claim(order_id: UUID, now: datetime, clock: Clock) -> Claim | None:
     with faults.commit(places.CLAIM):
         proposal_id = Order.objects.values_list("proposal_id", flat=True).get(pk=order_id)
         proposal = locked_proposal(proposal_id)
@@ -117,8 +117,9 @@ def _claim(order_id: UUID, now: datetime) -> Claim | None:
             return None
         try:
             grounds.check_rows(proposal, order, order.authority, now=now)
-            judgement = judge_again(proposal, now=now, lock=True, order_id=order_id)
-            keep_judgement(proposal, judgement, gate=Gate.CLAIM, now=now)
+            judgement = judge_held(proposal, now=now, clock=clock, order_id=order_id)
+            now = judgement.at
+            keep_judgement(proposal, judgement, gate=Gate.CLAIM)
             latches.keep_losses(judgement.connection.pk, judgement.evaluation, now)
             grounds.check_judgement(order.authority, judgement)
         except grounds.Unfounded as reason:

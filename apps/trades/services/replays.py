@@ -25,7 +25,7 @@ from apps.trades.models import Order
 from apps.trades.selectors.proposals import locked_proposal
 from apps.trades.selectors.reconciliation import reconciled_since, replays_of
 from apps.trades.services import grounds, latches, lookups, market
-from apps.trades.services.approval import judge_again, keep_judgement
+from apps.trades.services.approval import judge_held, keep_judgement
 from apps.trades.services.differences import RECONCILIATION
 from apps.trades.services.endings import stream_of
 from apps.trades.services.lookups import Clock, Look, Turn
@@ -79,7 +79,7 @@ def _claim(turn: Turn, seen: Look, clock: Clock, reconciled_from: datetime | Non
     except AikaError as error:
         raise Held(error.code, error.message) from error
     with faults.commit(places.REPLAY_CLAIM):
-        return _claim_locked(turn, seen, now)
+        return _claim_locked(turn, seen, now, clock)
 
 
 def _check_worth(order: Order, turn: Turn, now: datetime, reconciled_from: datetime | None) -> None:
@@ -99,7 +99,7 @@ def _check_worth(order: Order, turn: Turn, now: datetime, reconciled_from: datet
         raise Held("RECONCILING", "Nothing leaves before the connection was compared with the venue.")
 
 
-def _claim_locked(turn: Turn, seen: Look, now: datetime) -> Replay:
+def _claim_locked(turn: Turn, seen: Look, now: datetime, clock: Clock) -> Replay:
     proposal = locked_proposal(turn.proposal_id)
     order = Order.objects.select_related("authority").get(pk=turn.order_id)
     mine = order.state == OrderState.UNKNOWN and order.fence == turn.fence
@@ -107,8 +107,9 @@ def _claim_locked(turn: Turn, seen: Look, now: datetime) -> Replay:
         raise Held("TURN_LOST", "Somebody else asks about this order now.")
     try:
         grounds.check_rows(proposal, order, order.authority, now=now)
-        judgement = judge_again(proposal, now=now, lock=True, order_id=turn.order_id)
-        keep_judgement(proposal, judgement, gate=Gate.CLAIM, now=now)
+        judgement = judge_held(proposal, now=now, clock=clock, order_id=turn.order_id)
+        now = judgement.at
+        keep_judgement(proposal, judgement, gate=Gate.CLAIM)
         latches.keep_losses(judgement.connection.pk, judgement.evaluation, now)
         grounds.check_judgement(order.authority, judgement)
     except grounds.Unfounded as reason:
