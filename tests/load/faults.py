@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.load.diary import Diary
-from tests.load.stores import Postgres, Redis
+from tests.load.stores import Postgres, Qdrant, Redis
 from tests.scenarios.server_profile import Server
 
 # What `restart: unless-stopped` and systemd's RestartSec come to, more or less.
@@ -25,6 +25,7 @@ class Installation:
     server: Server
     postgres: Postgres
     redis: Redis
+    qdrant: Qdrant
 
 
 def restart_postgres(all_of: Installation) -> None:

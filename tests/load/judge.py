@@ -39,7 +39,7 @@ WORDS: Final[Mapping[str, str]] = {
     "fresh": "prices fresh again",
 }
 # The stand-in for the venue keeps every order and request, so that it can be asked; the stores keep pages in memory.
-NOT_OURS: Final = ("simulator", "postgres", "redis")
+NOT_OURS: Final = ("simulator", "postgres", "redis", "qdrant")
 FINAL: Final = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "DENIED"})
 # The answers that are neither errors nor refusals nobody expected: a person or a program was faster.
 EXPECTED: Final = frozenset(

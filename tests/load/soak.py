@@ -18,7 +18,7 @@ from tests.load.faults import Installation, Manager, break_apart
 from tests.load.judge import DRAINED_LOOKS
 from tests.load.sampling import Sampler
 from tests.load.seen import Ledger, Plan, Seen
-from tests.load.stores import Postgres, Redis
+from tests.load.stores import Postgres, Qdrant, Redis
 from tests.load.watchers import Watchers, seats
 from tests.scenarios.callers import Person, eventually
 from tests.scenarios.server_profile import Server
@@ -37,13 +37,13 @@ OPEN = """
     SELECT (SELECT count(*) FROM trades_proposal WHERE state = 'AWAITING_APPROVAL')
     + (SELECT count(*) FROM trades_order WHERE state NOT IN ('FILLED', 'CANCELED', 'REJECTED', 'EXPIRED', 'DENIED'))
     + (SELECT count(*) FROM lessons_indexentry WHERE state = 'PENDING')
-    + (SELECT count(*) FROM audit_alarm WHERE cleared_at IS NULL)"""
+    + (SELECT count(*) FROM audit_alarm WHERE cleared_at IS NULL)
+    + (SELECT (SELECT count(*) FROM audit_event) - coalesce(max(last_seq), 0) FROM audit_checkpoint)"""
 FILLED_AT = "SELECT extract(epoch FROM recorded_at) FROM trades_fill WHERE recorded_at >= to_timestamp(%s) ORDER BY 1"
 # From the last vote to what was booked: a desk's own clock on both ends.
 TOOK = """
     SELECT extract(epoch FROM max(f.recorded_at) - o.created_at) FROM trades_fill f
     JOIN trades_order o ON o.id = f.order_id WHERE f.recorded_at >= to_timestamp(%s) GROUP BY o.id, o.created_at"""
-PROOFS = ("audit_verify", "check_reservations", "replay_decisions")
 
 
 Say = Callable[[str], None]
@@ -53,16 +53,16 @@ Say = Callable[[str], None]
 def installation() -> Iterator[Installation]:
     """Stores, simulator and processes, all of this run's own."""
     with ExitStack() as over:
-        postgres, redis = Postgres(), Redis()
-        over.callback(postgres.stop)
-        over.callback(redis.stop)
-        postgres.start()
-        redis.start()
-        server = Server(postgres.url, redis.url).start()
+        postgres, redis, qdrant = Postgres(), Redis(), Qdrant()
+        for store in (postgres, redis, qdrant):
+            over.callback(store.stop)
+            store.start()
+        qdrant.wait_until_ready()
+        server = Server(postgres.url, redis.url, qdrant_url=qdrant.url).start()
         over.callback(server.stop)
         # Compose has it too; the scenarios ask nothing of it.
         server.start_service("alarms")
-        yield Installation(server, postgres, redis)
+        yield Installation(server, postgres, redis, qdrant)
 
 
 def run(plan: Plan, say: Say) -> Seen:
@@ -90,6 +90,7 @@ class Run:
         wanted = seats(self.plan.sockets, keys, cookies, f"http://{self.server.live}")
         watchers = Watchers(self.server.live, wanted, self.diary)
         stores = {"postgres": self.all_of.postgres.pid, "redis": self.all_of.redis.pid}
+        stores["qdrant"] = self.all_of.qdrant.pid
         stores["simulator"] = self.server.simulator.pid
         sampler = Sampler(self.server, watchers, stores, self.diary, self.plan.sample_s)
         manager = Manager(self.server, self.diary)
@@ -116,10 +117,17 @@ class Run:
         return self.seen
 
     def _keys(self) -> list[str]:
-        file = self.server.home / "keys.json"
-        words = f"from tests.load.stage import seat; seat({self.plan.agents}, {str(file)!r})"
+        return [row["key"] for row in self._inside(f"seat({self.plan.agents})")]
+
+    def _inside(self, call: str) -> Any:
+        """What a function of tests.load.stage says, run inside the installation."""
+        file = self.server.home / "stage.json"
+        words = (
+            "import json, pathlib; from tests.load import stage; "
+            f"pathlib.Path({str(file)!r}).write_text(json.dumps(stage.{call}))"
+        )
         assert self.server.manage("shell", "-c", words) == 0, self.server.managed[-3000:]
-        return [row["key"] for row in json.loads(file.read_text(encoding="utf-8"))]
+        return json.loads(file.read_text(encoding="utf-8"))
 
     def settle_the_seeded(self, approver: Person) -> None:
         """What the demo desk left waiting is declined: all that waits from now on is the soak's."""
@@ -172,15 +180,16 @@ class Run:
             (str(order["client_order_id"]), f"{Decimal(str(order['filled_size'])).normalize():f}")
             for order in self.server.simulator.orders()
         ]
+        proved = self._inside("prove()")
         seen.ledger = Ledger(
             approved=dict(diary.approved),
             orders=orders,
             # The seeded desk's own orders went before.
             at_venue=[row for row in at_venue if row[0] in orders or row[0] not in self._earlier(since)],
-            proofs={name: self.server.manage(name) for name in PROOFS},
+            proofs=proved["proofs"],
             alarms=[f"{code} {subject}" for code, subject in self.server.rows(ALARMS)],
             cleared=dict(self.server.rows(CLEARED, since)),
-            trading_state=self._trading_state(),
+            trading_state=proved["trading_state"],
         )  # fmt: skip
         diary.moments["filled"] = [float(at) - diary.wall for (at,) in self.server.rows(FILLED_AT, wall)]
         seen.took_s = sorted(float(took) for (took,) in self.server.rows(TOOK, wall))
@@ -195,11 +204,6 @@ class Run:
     def _earlier(self, since: str) -> set[str]:
         found = self.server.rows("SELECT client_order_id FROM trades_proposal WHERE created_at < %s", since)
         return {str(name) for (name,) in found}
-
-    def _trading_state(self) -> str:
-        words = "from apps.policies.selectors import trading_state; print('state:', trading_state(None))"
-        assert self.server.manage("shell", "-c", words) == 0, self.server.managed[-3000:]
-        return self.server.managed.rpartition("state: ")[2].split()[0]
 
     def _versions(self) -> dict[str, str]:
         ((postgres,),) = self.server.rows("SHOW server_version")

@@ -1,15 +1,15 @@
-"""Who asks at the demo desk under load: traders with a key each, and limits that so many orders stay within.
+"""Who asks at the demo desk under load: traders with a key each, and limits that so many orders stay within; and what
+the installation says of itself in the end.
 
 Run inside the installation (`manage.py shell`), through the services that people use.
 """
 
-import json
 import secrets
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from apps.accounts.models import Desk, User
@@ -22,9 +22,11 @@ from apps.dashboard.services.demo import CONNECTIONS, POLICY_SLUG
 from apps.dashboard.services.demo_people import DESK_SLUG
 from apps.dashboard.services.demo_policy import DEMO_RULES
 from apps.policies.models import PolicySet
+from apps.policies.selectors import trading_state
 from apps.policies.services import versions
 from apps.policies.types import RuleRow
 
+PROOFS: Final = ("audit_verify", "check_reservations", "replay_decisions")
 SEATING: Final = Actor.system("load")
 # What an ordinary desk never reaches, and one order a second does. All else is the demo's policy as it is.
 WIDER: Final[dict[str, dict[str, object]]] = {
@@ -45,12 +47,12 @@ def rules() -> list[RuleRow]:
     ]
 
 
-def seat(agents: int, file: str) -> None:
-    """Write the keys of so many new traders to `file`, as JSON."""
+def seat(agents: int) -> list[dict[str, str]]:
+    """So many new traders: a name and a key each."""
     now, desk = timezone.now(), Desk.objects.get(slug=DESK_SLUG)
     connection = connection_by_slug(CONNECTIONS[0][0])
     assert connection is not None
-    keys: list[dict[str, Any]] = []
+    keys: list[dict[str, str]] = []
     for number in range(agents):
         name = f"load-{number:02d}"
         owner = seating.seat_person(
@@ -69,4 +71,19 @@ def seat(agents: int, file: str) -> None:
     request = versions.request_activation(version_id=draft.pk, requester=author, now=now)
     second_person.second(request_id=request.pk, seconder=second, now=now)
     versions.activate(version_id=draft.pk, person=author, now=now)
-    Path(file).write_text(json.dumps(keys), encoding="utf-8")
+    return keys
+
+
+def prove() -> dict[str, Any]:
+    """The exit codes of the commands that prove something, and the state trading is in."""
+    return {"proofs": {name: _exit_code(name) for name in PROOFS}, "trading_state": str(trading_state(None))}
+
+
+def _exit_code(command: str) -> int:
+    try:
+        call_command(command)
+    except CommandError as refused:
+        return refused.returncode
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
+    return 0

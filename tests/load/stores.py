@@ -1,15 +1,17 @@
-"""A PostgreSQL cluster and a Redis of their own: what is restarted and emptied here is nobody else's."""
+"""A PostgreSQL cluster, a Redis and a vector index of their own: what is restarted or emptied here is nobody else's."""
 
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
+import httpx
 import redis
 
-from tests.scenarios.server_profile import SERVICES, free_port
+from tests.scenarios.server_profile import ROOT, SERVICES, free_port
 
 BINARIES = "/usr/lib/postgresql/*/bin/initdb"
 START_S_MAX = 60
@@ -118,6 +120,46 @@ class Redis:
             self._process.terminate()
             self._process.wait(START_S_MAX)
         shutil.rmtree(self.home, ignore_errors=True)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+
+class Qdrant:
+    """The tests' stand-in for a Qdrant server: with a folder instead, one process would have the index for itself, and
+    where that is a web server what waits would never be indexed."""
+
+    def __init__(self) -> None:
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self._command = [sys.executable, "-m", "tests.lessons.index.qdrant_server", str(port)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Qdrant":
+        """Does not wait: the processes of the installation take longer."""
+        self._process = subprocess.Popen(
+            self._command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        return self
+
+    def wait_until_ready(self) -> None:
+        """Raises httpx.ConnectError where it did not come up."""
+        deadline = time.monotonic() + START_S_MAX
+        while True:
+            try:
+                httpx.get(f"{self.url}/collections").raise_for_status()
+                return
+            except httpx.ConnectError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it; what it held goes with it."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(START_S_MAX)
 
     @property
     def pid(self) -> int:

@@ -16,7 +16,7 @@ TIMES = "recovery"
 
 @pytest.mark.slow
 def test_a_short_soak_keeps_every_promise_and_a_double_order_would_be_found() -> None:
-    plan = Plan(minutes=0.25, agents=4, sockets=12, every_s=1.5, sample_s=1.0, faults=(FAULT,))
+    plan = Plan(minutes=0.1, agents=3, sockets=12, every_s=1.0, sample_s=0.5, faults=(FAULT,))
     seen = soak.run(plan, lambda _words: None)
 
     assert [item for item in judge.verdict(seen) if item.kind != TIMES] == []

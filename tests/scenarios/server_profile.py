@@ -87,9 +87,13 @@ class Service:
 
 
 class Server:
-    """A database, a part of Redis, a simulator and the processes, from `start` to `stop`."""
+    """A database, a part of Redis, a simulator and the processes, from `start` to `stop`.
 
-    def __init__(self, database_url: str, redis_url: str) -> None:
+    Without a Qdrant server the index is a folder, and whichever process asks first has it for itself.
+    """
+
+    def __init__(self, database_url: str, redis_url: str, *, qdrant_url: str = "") -> None:
+        self._qdrant_url = qdrant_url
         self._maintenance = database_url
         self._mark = uuid4().hex[:10]
         self._database = f"aika_scenario_{self._mark}"
@@ -125,6 +129,7 @@ class Server:
             "DATABASE_URL": self.database_url,
             "AUDIT_SEAL_PUBLIC_KEYS": self._seal_key.public_key().public_bytes_raw().hex(),
             "REDIS_URL": self.redis_url,
+            "QDRANT_URL": self._qdrant_url,
             "AIKA_SCENARIO": self.prefix,
             "AIKA_DATA_DIR": str(self.home),
         }
