@@ -48,8 +48,8 @@ def measure() -> Found:
         work=(
             f"`POST /api/v1/trades/lessons/query` with a text, at {LESSONS:,} closed trades of one desk that lost "
             f"(beside {round(LESSONS / LOST_SHARE) - LESSONS:,} that won), `static`, SQLite; {QUESTIONS} questions, "
-            "each another text, with key, throttle, embedding, search, ranking and the stored recall. Where two figures are given they are "
-            "the median and the 95th percentile."
+            "each another text, with key, throttle, embedding, search, ranking and the stored recall. Where two "
+            "figures are given they are the median and the 95th percentile."
         ),
         rows=rows,
         notes=[f"{way}: load of the machine {figures['load']:.1f}" for way, figures in said.items()],

@@ -91,7 +91,8 @@ def posterior(tagger: Tagger, meaning: Rows, words: Rows | None) -> Scores:
 
 def weighed(weights: Scores) -> Weighed:
     """What `posterior` found, strongest first."""
-    return {TAGS[place]: weights[place].item() for place in np.argsort(-weights, kind="stable")}
+    order = np.argsort(-weights, kind="stable")
+    return {TAGS[place]: weight for place, weight in zip(order.tolist(), weights[order].tolist(), strict=True)}
 
 
 def overlap(first: Mapping[str, float], second: Mapping[str, float]) -> float:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.lessons.models import Case, CaseTag, CaseViolation
 from apps.lessons.recall_types import Question
@@ -84,7 +84,8 @@ def alike(desk_id: UUID, tags: Collection[str], facts: Collection[str], now: dat
 
 def rows_of(cases: QuerySet[Case], ids: Collection[UUID]) -> list[Row]:
     """These of the cases."""
-    return _read(cases.filter(pk__in=ids)) if ids else []
+    # Asked of each by its id: SQLite would read all of the desk's instead.
+    return _read(Case.objects.filter(Exists(cases.filter(pk=OuterRef("pk"))), pk__in=ids).order_by()) if ids else []
 
 
 def newest(cases: QuerySet[Case], words: Iterable[str]) -> list[Row]:
