@@ -18,6 +18,9 @@ class IndexSpace(models.Model):
     dim = models.PositiveIntegerField()
     fingerprint = models.CharField(max_length=64, help_text="SHA-256 of what the provider says it is.")
     state = models.CharField(max_length=8, choices=[(one.value, one.value) for one in SpaceState])
+    weighed_by = models.CharField(
+        max_length=64, blank=True, default="", help_text="SHA-256 of how the mistakes of its texts were found."
+    )
     created_at = models.DateTimeField()
     activated_at = models.DateTimeField(null=True)
     retired_at = models.DateTimeField(null=True)
@@ -37,7 +40,8 @@ class IndexEntry(models.Model):
     """A case or chunk on its way into one space: the outbox. `subject` is the id of the row it stands for.
 
     `content_hash` is of what is to be indexed. Whoever works on it has it until `claimed_until`: a worker that died
-    holds it no longer than that. GONE has no point in the index, since there is no text or no row any more.
+    holds it no longer than that. GONE has no point in the index, since there is no text or no row any more. `weights`
+    say how much a case with this content speaks of each mistake (`services.weighing`); None until they are found.
     """
 
     kind = models.CharField(max_length=5, choices=[(one.value, one.value) for one in EntryKind])
@@ -53,6 +57,7 @@ class IndexEntry(models.Model):
     indexed_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=300, blank=True)
     queued_at = models.DateTimeField(help_text="When its text was last handed over.")
+    weights = models.BinaryField(null=True)
 
     class Meta:
         default_permissions = ("view",)
@@ -64,6 +69,9 @@ class IndexEntry(models.Model):
             models.Index(fields=["subject"], name="index_entry_subject"),
             models.Index(fields=["state", "queued_at"], name="index_entry_state_recent"),
             models.Index(fields=["kind", "queued_at"], name="index_entry_kind_recent"),
+            models.Index(
+                fields=["space", "kind", "state", "id"], condition=Q(weights=None), name="index_entry_unweighed"
+            ),
         ]
 
     def __str__(self) -> str:

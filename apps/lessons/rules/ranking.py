@@ -171,4 +171,5 @@ def varied(losses: Sequence[Ranked], weights: Weights, limit: int) -> list[Ranke
 
 def in_common(first: frozenset[str], second: frozenset[str]) -> float:
     """The share of words that two texts have in common; two without words have none."""
-    return len(first & second) / len(first | second) if first and second else 0.0
+    common = len(first & second)
+    return common / (len(first) + len(second) - common) if common else 0.0

@@ -31,6 +31,9 @@ RULES_OUT = re.compile(
     re.IGNORECASE,
 )
 
+# Names the way of finding: another sentence, number or step gives other weights. Count on where a step changes.
+FORM = (1, *TAGS, WIDTH, WORDS_WEIGHT, RIDGE, SHARPNESS, NO_MISTAKE_SCORE, SENTENCE_END.pattern, RULES_OUT.pattern)
+
 Rows = NDArray[np.float32]
 Scores = NDArray[np.float64]
 Weighed = dict[str, float]  # by tag, from 0 to 1; together 1 at most

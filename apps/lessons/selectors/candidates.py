@@ -1,6 +1,6 @@
 """Cases that may be similar, read lean for ranking: always from the database, whatever an index said."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -8,9 +8,9 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from apps.lessons.models import Case, CaseTag, CaseViolation
+from apps.lessons.models import Case, CaseTag, CaseViolation, IndexEntry
 from apps.lessons.recall_types import Question
-from apps.lessons.types import Result, ReviewState
+from apps.lessons.types import EntryKind, Result, ReviewState
 
 # So many of the newest cases are looked through where there is no index to ask.
 NEWEST: Final = 1_000
@@ -29,6 +29,7 @@ _COLUMNS: Final = (
     "closed_at",
     "thesis_text",
     "narrative_text",
+    "content_hash",
 )
 
 
@@ -46,6 +47,7 @@ class Row(NamedTuple):
     closed_at: datetime
     thesis: str
     narrative: str
+    content_hash: str
 
 
 def shown_cases(desk_id: UUID, question: Question) -> QuerySet[Case]:
@@ -110,6 +112,13 @@ def tags_of(ids: Collection[UUID]) -> dict[UUID, dict[str, float]]:
     for case, tag, counts, confidence in rows.values_list("case_id", "tag", "counts", "confidence"):
         found.setdefault(case, {})[tag] = 1.0 if counts else int(confidence * 1_000) / 1_000
     return found
+
+
+def weights_of(space_id: int, rows: Mapping[UUID, Row]) -> dict[UUID, bytes]:
+    """What is kept of the mistakes that cases speak of in a space, where it was found in their present texts."""
+    entries = IndexEntry.objects.filter(space=space_id, kind=EntryKind.CASE, subject__in=rows, weights__isnull=False)
+    found = entries.order_by().values_list("subject", "content_hash", "weights")
+    return {case: bytes(weights or b"") for case, content, weights in found if rows[case].content_hash == content}
 
 
 def violations_of(ids: Collection[UUID]) -> dict[UUID, frozenset[str]]:

@@ -171,7 +171,7 @@ def _pages(store: "VectorStore", collection: str) -> Iterator[list[Standing]]:
 
 
 def _entries_of(space: IndexSpace, kind: EntryKind, page: list[Standing]) -> dict[UUID, IndexEntry]:
-    known = IndexEntry.objects.filter(space=space, kind=kind).exclude(state=EntryState.GONE)
+    known = IndexEntry.objects.filter(space=space, kind=kind).exclude(state=EntryState.GONE).defer("weights")
     return {
         entry.subject: entry for entry in known.filter(subject__in=[point.subject for point in page if point.subject])
     }

@@ -18,7 +18,7 @@ from apps.lessons.embeddings.base import EmbeddingProvider
 from apps.lessons.index.values import Point, collection_of, point_id
 from apps.lessons.models import IndexEntry, IndexSpace
 from apps.lessons.selectors.index import spaces_in_use
-from apps.lessons.services import outbox, spaces
+from apps.lessons.services import outbox, spaces, weighing
 from apps.lessons.services.points import points_of
 from apps.lessons.types import EntryKind, EntryState
 
@@ -68,6 +68,7 @@ def _turn(space: IndexSpace, clock: Callable[[], datetime], batch: int, until: d
         turn = drain(space=space, clock=clock, batch=batch, until=until)
         if not turn.stopped:
             spaces.activate_if_complete(space, now=clock())
+            weighing.catch_up(space=space, provider=spaces.provider_of(space), clock=clock, until=until)
     except Unavailable as away:
         logger.warning("What waits for the index goes on waiting: %s", away)
         return Turn(stopped=away.code)

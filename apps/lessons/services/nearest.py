@@ -20,7 +20,7 @@ from apps.lessons.index.values import WORDS, Where, collection_of
 from apps.lessons.recall_types import IndexState, Question
 from apps.lessons.selectors.index import active_space
 from apps.lessons.selectors.spaces import waiting_for
-from apps.lessons.services import searching, spaces
+from apps.lessons.services import searching, spaces, tagging
 from apps.lessons.services.searching import Embedded
 from apps.lessons.types import EntryKind, Filters, Result, TextKind
 
@@ -38,10 +38,11 @@ _running: dict[int, float] = {}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Near:
     """Cosines of cases to the question, by text; none where `state` is degraded. `provider` where embeddings can be
-    used."""
+    used; `weighed_in` names the space that keeps the mistakes its texts speak of, where they hold."""
 
     state: IndexState
     provider: EmbeddingProvider | None = None
+    weighed_in: int | None = None
     thesis: Mapping[UUID, float] = field(default_factory=dict)
     narrative: Mapping[UUID, float] = field(default_factory=dict)
 
@@ -64,7 +65,8 @@ def nearest(*, desk: UUID, question: Question, limit: int, bound_s: float | None
     except Misconfigured as error:
         logger.error("Recalled without vectors: %s", error)
         return Near(state=_degraded(state, error.code))
-    near = Near(state=state, provider=provider)
+    weighed_in = space.pk if space.weighed_by == tagging.maker(provider) else None
+    near = Near(state=state, provider=provider, weighed_in=weighed_in)
     embedded = Embedded(space.name, provider.embed_query(question.text[:TEXT_CHARS_MAX]))
     if not embedded.vector.any():
         return near

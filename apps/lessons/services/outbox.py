@@ -57,7 +57,7 @@ def _queue(*, space: IndexSpace, kind: EntryKind, content_hashes: Mapping[UUID, 
         batch_size=500,
         update_conflicts=True,
         unique_fields=["kind", "subject", "space"],
-        update_fields=["content_hash", "state", "attempts", "next_try_at", "error", "queued_at"],
+        update_fields=["content_hash", "state", "attempts", "next_try_at", "error", "queued_at", "weights"],
     )
 
 
@@ -117,7 +117,9 @@ def claim(*, space: IndexSpace, limit: int, now: datetime) -> list[IndexEntry]:
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     due = IndexEntry.objects.filter(free, state=EntryState.PENDING, space=space, next_try_at__lte=now)
     with faults.commit(places.INDEX_CLAIM):
-        claimed = list(due.order_by("next_try_at").select_for_update(skip_locked=True, no_key=True)[:limit])
+        claimed = list(
+            due.order_by("next_try_at").defer("weights").select_for_update(skip_locked=True, no_key=True)[:limit]
+        )
         mine = IndexEntry.objects.filter(pk__in=[entry.pk for entry in claimed])
         mine.update(claimed_until=until, attempts=F("attempts") + 1)
     for entry in claimed:
@@ -136,6 +138,7 @@ def settle(*, claimed: Collection[IndexEntry], written: Mapping[int, str], now: 
             entry.pk: entry
             for entry in IndexEntry.objects.select_for_update(no_key=True)
             .filter(pk__in=list(written), state=EntryState.PENDING)
+            .defer("weights")
             .order_by("pk")
         }
         taken = {entry.pk: entry for entry in claimed}

@@ -99,6 +99,7 @@ def rebuild(
             break
         # Other workers have the rest, or had it and died: then it is free a minute after they took it.
         time.sleep(WAIT_S)
+    publish("lessons.embed_pending")  # what its texts speak of is found afterwards
     activated = not turn.stopped and spaces.activate_if_complete(space, now=clock())
     return Rebuilt(
         space=space.name,

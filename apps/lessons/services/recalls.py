@@ -102,6 +102,7 @@ def _ranked(
     if question.counted_only:
         rows = {case: row for case, row in rows.items() if case in counted.case_ids or row.result == Result.WON}
     tags, violated = candidates.tags_of(rows), candidates.violations_of(rows)
+    weighed = {} if near.weighed_in is None else candidates.weights_of(near.weighed_in, rows)
     found = [
         RankCandidate(
             id=row.id,
@@ -109,7 +110,7 @@ def _ranked(
             product=row.product,
             asset_class=row.asset_class,
             side=row.side,
-            tags=_tags_found(row, tags.get(row.id, {}), near),
+            tags=_tags_found(row, tags.get(row.id, {}), weighed.get(row.id), near),
             facts=violated.get(row.id, frozenset()),
             thesis=_likeness(row.id, row.thesis, near.thesis, words, near),
             narrative=_likeness(row.id, row.narrative, near.narrative, words, near),
@@ -137,9 +138,15 @@ def _tags_asked(question: Question, near: nearest.Near) -> dict[str, float]:
     )
 
 
-def _tags_found(row: candidates.Row, kept: Mapping[str, float], near: nearest.Near) -> dict[str, float]:
-    said = dict(tagging.tags_of(row.narrative or row.thesis, near.provider)) if near.provider else {}
-    return {tag: max(said.get(tag, 0.0), kept.get(tag, 0.0)) for tag in {*said, *kept}}
+def _tags_found(
+    row: candidates.Row, kept: Mapping[str, float], weighed: bytes | None, near: nearest.Near
+) -> dict[str, float]:
+    """The tags it has, and those its text speaks of: as it was `weighed`, or read here and now."""
+    said: Mapping[str, float] = {}
+    if near.provider is not None:
+        text = tagging.text_of(row.thesis, row.narrative)
+        said = tagging.tags_of(text, near.provider) if weighed is None else tagging.tags_kept(weighed)
+    return {tag: max(said.get(tag, 0.0), kept.get(tag, 0.0)) for tag in dict.fromkeys((*said, *kept))}
 
 
 def _likeness(case: UUID, text: str, cosines: Mapping[UUID, float], asked: frozenset[str], near: nearest.Near) -> float:

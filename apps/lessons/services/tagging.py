@@ -4,6 +4,7 @@ ranking. They never count as evidence."""
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache, lru_cache
+from hashlib import sha256
 
 import numpy as np
 from django.conf import settings
@@ -17,11 +18,35 @@ from apps.lessons.types import MistakeTag, TagFound, TagSource
 SUGGESTED_FROM = 0.15  # weight from which a tag is worth a reviewer's look
 QUICK = frozenset({"hash", "static"})  # below 1 ms a text
 TEXTS_KEPT = 50_000  # about 40 MB
+_KEPT = np.dtype("<f8")
 
 
 def tags_of(text: str, provider: EmbeddingProvider | None = None) -> tagging.Weighed:
     """How much a text speaks of each mistake, strongest first; empty where it says nothing. Remembered per text."""
     return tagging.weighed(_weights_of(text, provider or embeddings.provider()))
+
+
+def text_of(thesis: str, narrative: str) -> str:
+    """Of a case's texts the one that speaks of its mistakes: what was said afterwards, where anything was."""
+    return narrative or thesis
+
+
+def weigh(text: str, provider: EmbeddingProvider) -> bytes:
+    """What `tags_of` finds in a text, to be kept."""
+    return _weights_of(text, provider).astype(_KEPT).tobytes()
+
+
+def tags_kept(weights: bytes) -> tagging.Weighed:
+    """What `tags_of` says of the text that was weighed."""
+    return tagging.weighed(np.frombuffer(weights, dtype=_KEPT)) if weights else {}
+
+
+@cache
+def maker(provider: EmbeddingProvider) -> str:
+    """SHA-256 of all that what is found depends on besides the text: kept weights of another maker do not hold."""
+    words = embeddings.provider_named("hash")
+    said = (embeddings.fingerprint(provider), embeddings.fingerprint(words), tagging.FORM, prototypes())
+    return sha256(repr(said).encode()).hexdigest()
 
 
 def suggest(text: str) -> tuple[TagFound, ...]:
