@@ -85,7 +85,7 @@ def test_a_text_that_changed_is_weighed_again_and_meanwhile_read(
     desk: Desk, now: datetime, fill: Fill, cases: list[Case]
 ) -> None:
     fill(cases)
-    case, asked = cases[1], [texts("queries", "thesis")[1]]
+    case, asked = cases[1], [cases[1].narrative_text]
     before = IndexEntry.objects.get(subject=case.pk).weights
     tell(case, "The stop was moved further away as it fell.", "I moved the stop, twice, and lost three times as much.")
 
