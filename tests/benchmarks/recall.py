@@ -100,7 +100,7 @@ def _measured() -> dict[str, Any]:
     from django.utils import timezone
 
     from apps.lessons import index
-    from apps.lessons.services import rebuilding, spaces
+    from apps.lessons.services import indexing, rebuilding, spaces
     from tests.factories.desk import paper_desk
     from tests.venues.simulator_process import SimulatorProcess
 
@@ -115,6 +115,7 @@ def _measured() -> dict[str, Any]:
     space = spaces.ensure(now=timezone.now())
     rebuilt = rebuilding.rebuild(space=space, resume=False, batch=256, clock=timezone.now)
     assert rebuilt.done and not rebuilt.waiting, rebuilt
+    indexing.embed_pending(clock=timezone.now, seconds=SINGLE_S_MAX)  # the worker's next turn: it weighs the texts
     try:
         ways = {"a text": {}, "with filters": {"filters": {"product": "BTC-USD", "side": "BUY"}}}
         return {
