@@ -106,6 +106,8 @@ def test_a_dump_brings_them_back_to_their_rows(approver: User, tmp_path: Any) ->
     assert in_with(approver, code_of(THEIRS))
 
 
+# Threads share SQLite's test database in memory, where a locked table is an error at once and never waited for.
+@pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_while_the_key_is_rotated_everybody_gets_in_and_none_is_lost(approver: User, trader: User) -> None:
     with override_settings(TOKEN_ENCRYPTION_KEYS=(OLD,)):

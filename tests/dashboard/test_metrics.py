@@ -123,7 +123,7 @@ class TestWhat:
         paper.approve(approved)
         order, sent_at = paper.order_of(approved), timezone.now()
         assert of(scraped(scraper), "aika_outbox", owed="execute") == 1
-        claim = orders._claim(order.pk, sent_at)
+        claim = orders._claim(order.pk, sent_at, lambda: sent_at)
         assert claim is not None
         orders._record(claim, orders.OrderState.UNKNOWN, sent_at, code="NO_ANSWER")
         pulses.beat(pulses.prices(paper.connection.pk), now=timezone.now() - timedelta(seconds=42))
