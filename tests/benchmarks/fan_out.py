@@ -54,7 +54,6 @@ AS_SENT = (Load(clients=100, ticks_per_s=8), Load(clients=500, ticks_per_s=8))
 AS_TICKED = (
     Load(clients=100, ticks_per_s=50, instruments=3),
     Load(clients=100, ticks_per_s=100, instruments=3),
-    Load(clients=500, ticks_per_s=50, instruments=3),
 )
 SECONDS = 8.0
 RUNS = 3
