@@ -1,33 +1,27 @@
-"""An answer's bytes: the shortest JSON in UTF-8, and only of what JSON says without a doubt."""
+"""An answer's bytes: the shortest JSON in UTF-8, and only of what was worded before."""
 
-import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from apps.common.api.views import to_json
 from apps.connectors.types import Side
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXTS | st.sampled_from(Side),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
-    max_leaves=20,
+
+def test_it_is_short_and_in_utf_8() -> None:
+    assert (
+        to_json({"side": Side.BUY, "items": [1, None, True, "ü"]})
+        == '{"side":"BUY","items":[1,null,true,"ü"]}'.encode()
+    )
+
+
+@pytest.mark.parametrize(
+    "value", [Decimal("1.5"), datetime(2026, 1, 1, tzinfo=UTC), b"bytes", UUID(int=1), float("nan"), "\ud800"]
 )
-
-
-@given(value=VALUES)
-def test_it_is_what_the_standard_library_writes(value: Any) -> None:
-    """Stored answers are given again byte by byte, whoever wrote them."""
-    assert to_json(value) == json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-@pytest.mark.parametrize("value", [Decimal("1.5"), datetime(2026, 1, 1, tzinfo=UTC), b"bytes", {1: "x"}, "\ud800"])
 def test_what_is_not_worded_yet_is_refused(value: Any) -> None:
     assert to_json({"value": "worded"}) == b'{"value":"worded"}'
-    with pytest.raises(TypeError):
+    with pytest.raises((TypeError, ValueError)):
         to_json({"value": value})

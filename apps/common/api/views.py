@@ -1,10 +1,10 @@
 """The base of every API view: who may, how much, how often; JSON in and JSON out, and nothing on the way."""
 
+import json
 from collections.abc import Mapping
 from email.message import Message
 from typing import Any, ClassVar, Final
 
-import orjson
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated, UnsupportedMediaType
@@ -22,8 +22,6 @@ from apps.common.api.schema import IDEMPOTENCY_KEY
 from apps.common.errors import AikaError, Invalid
 
 JSON_TYPE: Final = "application/json"
-# A time or an object of ours is worded by whoever answers, and never here.
-_AS_IT_IS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 Headers = Mapping[str, str]
 
 
@@ -127,7 +125,7 @@ def read_body(request: Request, body: type[bodies.Body]) -> dict[str, Any]:
 
 def to_json(value: object) -> bytes:
     """An answer as bytes. Everything in it is text, small integers, flags, lists and objects already."""
-    return orjson.dumps(value, option=_AS_IT_IS)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def answer(value: object, *, status: int = 200, headers: Headers | None = None) -> HttpResponse:
