@@ -204,28 +204,24 @@ def _differences(now: datetime) -> Iterator[Standing]:
 def _hooks(now: datetime) -> Iterator[Standing]:
     """One of each kind for a hook, however many of its calls were refused."""
     for found in hooks.used_elsewhere(now):
-        yield _of_hook(
-            "HOOK_USED_ELSEWHERE",
-            found,
-            f"The secret of the hook {found.name} came from {found.last} at {clock(found.last_at)}, which is "
+        yield Standing(
+            code="HOOK_USED_ELSEWHERE",
+            subject=f"hook:{found.hook_id}",
+            message=f"The secret of the hook {found.name} came from {found.last} at {clock(found.last_at)}, which is "
             f"in none of its networks. Refused within a day: {found.calls}.",
+            since=found.last_at,
+            bound_s=0,
+            extent=found.calls,
+            by_us=False,
         )
     for found in hooks.often_refused(now):
-        yield _of_hook(
-            "HOOK_CALLS_REFUSED",
-            found,
-            f"{found.calls} calls of the hook {found.name} were refused within "
+        yield Standing(
+            code="HOOK_CALLS_REFUSED",
+            subject=f"hook:{found.hook_id}",
+            message=f"{found.calls} calls of the hook {found.name} were refused within "
             f"{hooks.REFUSED_WITHIN.seconds // 60} minutes, the last at {clock(found.last_at)}: {found.last}.",
+            since=found.last_at,
+            bound_s=0,
+            extent=found.calls,
+            by_us=False,
         )
-
-
-def _of_hook(code: str, found: hooks.Refused, message: str) -> Standing:
-    return Standing(
-        code=code,
-        subject=f"hook:{found.hook_id}",
-        message=message,
-        since=found.last_at,
-        bound_s=0,
-        extent=found.calls,
-        by_us=False,
-    )
