@@ -346,9 +346,11 @@ class Membership:
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _ended(*parts)
-            with suppress(RedisError, OSError, asyncio.CancelledError):
-                await layer.group_discard(GROUP, name)
+            try:
+                await _ended(*parts)
+            finally:
+                with suppress(RedisError, OSError, asyncio.CancelledError):
+                    await layer.group_discard(GROUP, name)
         for part in parts:
             if not part.cancelled():
                 part.result()
@@ -373,13 +375,20 @@ class Membership:
 
 
 async def _ended(*tasks: "asyncio.Task[None]") -> None:
-    """Cancel these until they have ended.
+    """Cancel these until they have ended, then be cancelled oneself if that was asked for meanwhile.
 
     Once is not enough: `asyncio.wait_for` of Python 3.11, which redis-py writes to its socket under, loses a
     cancellation that comes when what it waits for is just done (CPython issue 86296); the process would stay in the
-    group for good.
+    group for good. Nor may a second cancellation end the waiting: a loop that closes cancels every task once, and
+    waits for ever for a task that lost it.
     """
+    asked: asyncio.CancelledError | None = None
     while waiting := {task for task in tasks if not task.done()}:
         for task in waiting:
             task.cancel()
-        await asyncio.wait(waiting, timeout=END_AGAIN_S)
+        try:
+            await asyncio.wait(waiting, timeout=END_AGAIN_S)
+        except asyncio.CancelledError as again:
+            asked = again
+    if asked is not None:
+        raise asked
