@@ -72,9 +72,9 @@ def seeded(manage: Manage, simulator: SimulatorProcess) -> None:
     )
 
 
-def wait_until(happened: Callable[[], bool], *, while_running: Process | None = None) -> None:
-    """Look again and again, as long as the process runs where one is named."""
-    deadline = time.monotonic() + PATIENCE_S
+def wait_until(happened: Callable[[], bool], *, while_running: Process | None = None, times: int = 1) -> None:
+    """Look again and again, as long as the process runs where one is named; `times` as long where more is due."""
+    deadline = time.monotonic() + PATIENCE_S * times
     while not happened():
         assert while_running is None or while_running.poll() is None, "the process has ended"
         assert time.monotonic() < deadline, "it did not happen"

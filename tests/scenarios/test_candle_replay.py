@@ -98,7 +98,7 @@ def test_the_candles_that_come_out_are_those_that_went_in(manage: Manage, home: 
     minutes, first, last = len(went_in), went_in[0][0], went_in[-1][0]
 
     feed = manage("stream_quotes")
-    wait_until(lambda: len(stored(home, 60, FEED)) >= minutes, while_running=feed)
+    wait_until(lambda: len(stored(home, 60, FEED)) >= minutes, while_running=feed, times=max(1, minutes // 10_000))
     feed.terminate()
     done(feed)
 
