@@ -78,8 +78,8 @@ _ORDERS: Final = (
     ),
     _noticed(
         "CANCEL_REFUSED",
-        "The venue refuses to cancel an order, which goes on working.",
-        "Read the venue's reason on the alarm, and cancel it on the venue's own pages if it still works there.",
+        "The venue refuses to cancel an order that was read since and works there, or cannot be asked over its key.",
+        "Read the reason on the alarm, and cancel the order on the venue's own pages if it still works there.",
     ),
     _noticed(
         "FILLS_DIFFER",

@@ -11,11 +11,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.accounts.types import Principal
-from apps.audit.models import Alarm
 from apps.audit.types import Actor
 from apps.common.errors import Conflict, Forbidden, NotFound, OutcomeUnknown
 from apps.connectors.services import venue
-from apps.connectors.types import CancelResult, TradeType, VenueOrderState
+from apps.connectors.types import TradeType, VenueOrderState
 from apps.quotes.services import quotes
 from apps.trades.models import Order, Position, Proposal
 from apps.trades.services import cancels, fills, orders, sweeps
@@ -133,24 +132,6 @@ def test_what_was_not_asked_is_asked_again(
     assert sweeps.publish_cancels(now=later(3)()) == 1
     send(paper, resting, later(3))
     assert paper.poll(resting) == OrderState.CANCELED
-
-
-def test_a_refusal_is_an_alarm_and_is_tried_again(
-    paper: PaperDesk, resting: Proposal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ask(paper, resting)
-    order = paper.order_of(resting)
-    connector = venue.connect(paper.connection)
-    refusal = CancelResult(venue_order_id=order.venue_order_id, requested=False, reason="NOT_ALLOWED_TO_CANCEL")
-    with monkeypatch.context() as patch:
-        patch.setattr(connector, "cancel_orders", lambda ids: (refusal,))
-        assert send(paper, resting) == OrderState.CANCEL_REQUESTED
-    alarm = Alarm.objects.get(code="CANCEL_REFUSED")
-    assert "NOT_ALLOWED_TO_CANCEL" in alarm.message
-    send(paper, resting, later(120))
-    assert paper.poll(resting) == OrderState.CANCELED
-    alarm.refresh_from_db()
-    assert alarm.cleared_at is not None
 
 
 def test_a_worker_that_dies_after_its_turn_is_followed(

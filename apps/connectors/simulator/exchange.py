@@ -227,7 +227,7 @@ class Exchange:
         if order is None:
             return "UNKNOWN_CANCEL_ORDER"
         if order.is_terminal:
-            return "INVALID_CANCEL_REQUEST"
+            return "ORDER_IS_FULLY_FILLED" if order.status == "FILLED" else "INVALID_CANCEL_REQUEST"
         if order.status == "CANCEL_QUEUED":
             return "DUPLICATE_CANCEL_REQUEST"
         if self.options.cancel_ms:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from apps.accounts.types import Principal
+from apps.audit.selectors import events_of, facts_of, open_alarms
 from apps.audit.services import alarms, events
 from apps.audit.types import Actor
 from apps.common import fault_places as places
@@ -21,7 +22,7 @@ from apps.common import faults, tracing
 from apps.common.errors import AikaError, Conflict, Forbidden, Misconfigured, NotFound, OutcomeUnknown
 from apps.common.tasks import publish
 from apps.connectors.services import venue
-from apps.connectors.types import CancelResult
+from apps.connectors.types import CancelResult, VenueOrder, VenueOrderState
 from apps.trades.models import Order, Proposal
 from apps.trades.selectors.orders import may_cancel, order_for
 from apps.trades.selectors.proposals import locked_proposal
@@ -38,6 +39,8 @@ ASK_AGAIN: Final = timedelta(seconds=10)
 RETRY_AFTER: Final = timedelta(seconds=2)
 RETRY_AFTER_MAX: Final = timedelta(seconds=60)
 CANCELING: Final = Actor.system("canceling")
+TOLD: Final = "order.cancel_told"
+_WORKS: Final = frozenset({VenueOrderState.PENDING, VenueOrderState.OPEN})
 
 Clock = Callable[[], datetime]
 
@@ -45,11 +48,15 @@ logger = logging.getLogger(__name__)
 
 
 class Told(StrEnum):
-    """What came back from asking. None of it is an end: the order is read to know that."""
+    """What came back from asking. None of it is an end: the order is read to know that.
+
+    REFUSED is about the order, which may just have ended; BARRED is about us: over this key nothing can be canceled.
+    """
 
     TAKEN = "TAKEN"
     READ_ORDER = "READ_ORDER"
     REFUSED = "REFUSED"
+    BARRED = "BARRED"
     UNKNOWN = "UNKNOWN"
     NOT_ASKED = "NOT_ASKED"
 
@@ -213,8 +220,8 @@ def _ask(connection: "Connection", venue_order_ids: Sequence[str]) -> dict[str, 
             results = connector.cancel_orders(venue_order_ids)
     except OutcomeUnknown as unknown:
         return all_of(Told.UNKNOWN, unknown.code)
-    except Misconfigured as refused:
-        return all_of(Told.REFUSED, f"{refused.code}: {refused.message}")
+    except Misconfigured as barred:
+        return all_of(Told.BARRED, f"{barred.code}: {barred.message}")
     except AikaError as unsent:
         return all_of(Told.NOT_ASKED, unsent.code)
     except Exception as error:
@@ -240,7 +247,7 @@ def _record(turn: _Turn, told: tuple[Told, str], now: datetime) -> None:
         if answer is not Told.NOT_ASKED:
             events.record(
                 stream=endings.stream_of(turn.proposal_id),
-                kind="order.cancel_told",
+                kind=TOLD,
                 actor=CANCELING,
                 subject=str(turn.order_id),
                 payload={
@@ -252,19 +259,35 @@ def _record(turn: _Turn, told: tuple[Told, str], now: datetime) -> None:
                 now=now,
             )
             publish("trades.poll_order", order_id=turn.order_id)
-        if answer is Told.REFUSED:
-            alarms.raise_alarm(
-                code="CANCEL_REFUSED",
-                subject=f"order:{turn.order_id}",
-                message=f"The venue refuses to cancel an order, which goes on working there: {reason}",
-                now=now,
-            )
+        if answer is Told.BARRED:
+            _alarm(turn.order_id, f"An order is to be canceled, and the venue cannot be asked: {reason}", now)
+
+
+def watch_refusal(order: Order, told: VenueOrder, *, asked_at: datetime, now: datetime) -> None:
+    """An alarm where the venue, asked about an order at `asked_at`, says that it works, and had refused to cancel it
+    before that. In the transaction that books what it said, on an order that is to be canceled.
+
+    A refusal alone says nothing: what has just been filled cannot be canceled either.
+    """
+    if told.state not in _WORKS or told.cancel_pending:
+        return
+    last = events_of(str(order.pk)).filter(kind=TOLD).last()
+    said = facts_of(last)["payload"] if last is not None and last.recorded_at < asked_at else None
+    if isinstance(said, dict) and said["answer"] == Told.REFUSED:
+        _alarm(order.pk, f"The venue refuses to cancel an order, which goes on working there: {said['reason']}", now)
+
+
+def _alarm(order_id: UUID, message: str, now: datetime) -> None:
+    subject = f"order:{order_id}"
+    # Looked for first: every further reading and every further refusal would else be an insert that fails.
+    if not open_alarms().filter(code="CANCEL_REFUSED", subject=subject).exists():
+        alarms.raise_alarm(code="CANCEL_REFUSED", subject=subject, message=message, now=now)
 
 
 def _pause(answer: Told, attempt: int) -> timedelta:
     if answer in {Told.TAKEN, Told.READ_ORDER}:
         return ASK_AGAIN
-    if answer is Told.REFUSED:
+    if answer in {Told.REFUSED, Told.BARRED}:
         return min(RETRY_AFTER * (1 << min(attempt, 10)), RETRY_AFTER_MAX)
     return RETRY_AFTER
 

@@ -22,7 +22,7 @@ from apps.connectors.types import Side, TradeType, VenueFill, VenueOrder, VenueO
 from apps.trades.models import Fill, Order, Outcome, Position, ReconciliationRun
 from apps.trades.rules import positions
 from apps.trades.selectors.proposals import locked_proposal
-from apps.trades.services import attaching, budgeting, remembering, run_leases
+from apps.trades.services import attaching, budgeting, cancels, remembering, run_leases
 from apps.trades.services.endings import stream_of
 from apps.trades.types import IN_FLIGHT_STATES, WORKING_STATES, Closing, Execution, Lot, OrderState
 
@@ -62,7 +62,7 @@ def poll_order(*, order_id: UUID, now: datetime) -> str:
     if told.filled_quantity or order.filled_quantity:
         with faults.call(places.READ_FILLS):
             fills = connector.fills(venue_order_id=order.venue_order_id)
-    return book(order_id=order_id, told=told, fills=fills, now=now)
+    return book(order_id=order_id, told=told, fills=fills, now=now, asked_at=now)
 
 
 def book(
@@ -71,6 +71,7 @@ def book(
     told: VenueOrder,
     fills: Sequence[VenueFill],
     now: datetime,
+    asked_at: datetime | None = None,
     identified: bool = False,
     run: ReconciliationRun | None = None,
 ) -> str:
@@ -79,8 +80,8 @@ def book(
     The one door for what a venue says of an order, whoever heard it: an order that was not known to be at the venue is
     attached first (see `attaching`), by our name or, where the venue tells none, because people `identified` it. An
     order ends only once the fills booked add up to what the venue says was filled: the list of fills may lag. What the
-    venue tells of another order than ours is not booked, and stops the connection. `run`: the comparison that found it;
-    raises Conflict RUN_TAKEN_OVER where that is over.
+    venue tells of another order than ours is not booked, and stops the connection. `asked_at`: when the venue was asked
+    for this very order. `run`: the comparison that found it; raises Conflict RUN_TAKEN_OVER where that is over.
     """
     with faults.commit(places.BOOK):
         run_leases.renew(run, now=now)
@@ -100,6 +101,8 @@ def book(
         if new:
             _book_positions(order, new, now)
         _book_state(order, told, now)
+        if asked_at is not None and order.state == OrderState.CANCEL_REQUESTED:
+            cancels.watch_refusal(order, told, asked_at=asked_at, now=now)
         if new or order.state != before:
             budgeting.follow(order_id=order.pk, now=now)
         return order.state

@@ -143,6 +143,7 @@ def test_a_queued_cancel_can_lose_the_race(make_venue: MakeClient) -> None:
     assert venue.cancel(order_id)[0]["failure_reason"] == "DUPLICATE_CANCEL_REQUEST"
     venue.pin("58990")
     assert venue.order(order_id)["status"] == "FILLED"
+    assert venue.cancel(order_id)[0]["failure_reason"] == "ORDER_IS_FULLY_FILLED"
 
 
 def test_a_pending_order_holds_funds_and_is_not_open(make_venue: MakeClient) -> None:
