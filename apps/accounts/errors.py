@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from apps.common.errors import AikaError
+from apps.common.errors import AikaError, Forbidden
 
 
 class Unauthenticated(AikaError):
@@ -12,3 +12,7 @@ class Unauthenticated(AikaError):
     """
 
     http_status: ClassVar[int] = 401
+
+
+class FactorUnreadable(Forbidden):
+    """What is kept of this person's second factor does not open, so no code of theirs counts (HTTP 403)."""

@@ -2,7 +2,6 @@
 key alone, no device that is trusted without its second factor."""
 
 from allauth.account import views
-from allauth.mfa.recovery_codes import views as recovery_codes
 from allauth.socialaccount import views as social
 from django.urls import path, re_path
 
@@ -36,9 +35,9 @@ urlpatterns = [
     path("2fa/reauthenticate/", second_factor.reauthenticate, name="mfa_reauthenticate"),
     path("2fa/app/add/", second_factor.add_app, name="mfa_activate_totp"),
     path("2fa/app/remove/", second_factor.remove_app, name="mfa_deactivate_totp"),
-    path("2fa/codes/", recovery_codes.view_recovery_codes, name="mfa_view_recovery_codes"),
+    path("2fa/codes/", second_factor.codes, name="mfa_view_recovery_codes"),
     path("2fa/codes/renew/", second_factor.renew_codes, name="mfa_generate_recovery_codes"),
-    path("2fa/codes/download/", recovery_codes.download_recovery_codes, name="mfa_download_recovery_codes"),
+    path("2fa/codes/download/", second_factor.download_codes, name="mfa_download_recovery_codes"),
     path("2fa/keys/", second_factor.keys, name="mfa_list_webauthn"),
     path("2fa/keys/add/", second_factor.add_key, name="mfa_add_webauthn"),
     path("2fa/keys/reauthenticate/", second_factor.reauthenticate_by_key, name="mfa_reauthenticate_webauthn"),

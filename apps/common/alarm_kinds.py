@@ -123,6 +123,14 @@ _PEOPLE: Final = (
         "The counter of somebody's security key did not go up since its last answer: there may be a copy of the key.",
         "Ask its owner. They or an administrator take the key away, which ends the alarm, and add another one.",
     ),
+    _noticed(
+        "SECOND_FACTOR_UNREADABLE",
+        "What is kept of somebody's authenticator app or recovery codes does not open in their row: it was changed or "
+        "copied, or its key is gone. No code signs them in.",
+        "manage.py doctor names every such row. SECRET_UNREADABLE of many: put the key back into TOKEN_ENCRYPTION_KEY. "
+        "Else find out who writes in the table, and take their second factors away under Sign-in on the person's page "
+        "once you have spoken with them. It is over then, or when the row opens again at a sign-in.",
+    ),
     _swept(
         "KEY_USED_ELSEWHERE",
         AT_ONCE,

@@ -32,7 +32,9 @@ SECOND_FACTOR_REQUIRED = env.flag("SECOND_FACTOR_REQUIRED", default=False)
 MFA_ADAPTER = "apps.accounts.second_factor.SecondFactorAdapter"
 MFA_FORMS = {
     "activate_totp": "apps.accounts.second_factor.ActivateCodesForm",
+    "authenticate": "apps.accounts.views.code_forms.SignInByCodeForm",
     "authenticate_webauthn": "apps.accounts.views.key_forms.SignInByKeyForm",
+    "reauthenticate": "apps.accounts.views.code_forms.ReauthenticateByCodeForm",
     "reauthenticate_webauthn": "apps.accounts.views.key_forms.ReauthenticateByKeyForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

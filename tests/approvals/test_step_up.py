@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from allauth.mfa.models import Authenticator
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
@@ -19,6 +20,7 @@ from apps.accounts.types import NO_PROOF, Proof
 from apps.approvals.models import Vote
 from apps.approvals.services import challenges, decide
 from apps.audit.models import Alarm, Event
+from apps.audit.selectors import facts_of
 from apps.common.errors import AikaError, Forbidden
 from apps.connectors.types import OrderType, TimeInForce
 from apps.trades.models import Order, Proposal
@@ -214,6 +216,21 @@ def test_guessing_codes_ends(one_period: None, strict: PaperDesk, waiting: Propo
         assert refused(strict, waiting, Proof(code=wrong)) == "SECOND_FACTOR_REFUSED"
     assert refused(strict, waiting, Proof(code=code_of(secret))) == "SECOND_FACTOR_LOCKED"
     cache.delete(f"step-up:failures:{strict.approver.pk}")
+    approve(strict, waiting, Proof(code=code_of(secret)))
+
+
+def test_a_code_with_nothing_to_be_compared_with_is_refused_and_told(
+    one_period: None, strict: PaperDesk, waiting: Proposal
+) -> None:
+    secret = app_for(strict.approver)
+    app = Authenticator.objects.filter(user=strict.approver)
+    whole = app.get().data
+    app.update(data={"secret": "sealed:junk"})
+    assert refused(strict, waiting, Proof(code=code_of(secret))) == "SECOND_FACTOR_UNREADABLE"
+    assert Alarm.objects.filter(code="SECOND_FACTOR_UNREADABLE", cleared_at=None).exists()
+    event: Any = facts_of(Event.objects.get(kind="vote.second_factor_refused"))
+    assert event["payload"]["code"] == "SECOND_FACTOR_UNREADABLE"
+    app.update(data=whole)
     approve(strict, waiting, Proof(code=code_of(secret)))
 
 

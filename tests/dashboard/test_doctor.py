@@ -97,6 +97,7 @@ def test_all_is_well() -> None:
         ("broker", "fail", {"broker_embedded": True}),
         ("broker", "ok", {"broker_embedded": True, "production": False}),
         ("encryption key", "fail", {"encryption_trouble": "TOKEN_ENCRYPTION_KEY is empty."}),
+        ("second factors", "fail", {"closed_factors": ("authenticator app of ana (SECRET_MOVED)",)}),
         ("sealing key", "fail", {"process": Process.WEB, "seal_key_told": True}),
         ("sealing key", "ok", {"process": Process.WEB}),
         ("sealing key", "fail", {"process": Process.WORKER}),

@@ -21,7 +21,7 @@ from apps.accounts import selectors
 from apps.accounts.admin.base import AuditedAdmin, person_of
 from apps.accounts.forms import PersonCreationForm
 from apps.accounts.models import User
-from apps.accounts.services import browser_sessions, lockouts, people, second_factors
+from apps.accounts.services import browser_sessions, factor_secrets, lockouts, people, second_factors
 
 if TYPE_CHECKING:
     DjangoUserAdmin = UserAdmin[User]
@@ -107,6 +107,7 @@ class PersonAdmin(AuditedAdmin, DjangoUserAdmin):
             "opts": self.opts,
             "person": person,
             "factors": sorted(selectors.second_factors_of(person)),
+            "closed": factor_secrets.closed_of(person),
             "is_required": second_factors.is_required_of(person),
             "session_count": browser_sessions.sessions_of(person, now=now).count(),
             "locked": lockouts.locked_from(person),

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from apps.accounts import selectors
 from apps.accounts.models import User
-from apps.accounts.services import key_counters
+from apps.accounts.services import factor_secrets, key_counters
 from apps.accounts.services.people import actor_of
 from apps.accounts.types import Role
 from apps.audit.services import events
@@ -77,6 +77,7 @@ def remove_all(*, person: User, actor: Actor, now: datetime) -> int:
     types = sorted(rows.values_list("type", flat=True))
     key_counters.forget(list(rows.values_list("pk", flat=True)), now)
     rows.delete()
+    factor_secrets.settle(person=person, now=now)
     if types:
         _event("user.second_factor_removed", person, {"username": person.username, "types": types}, actor, now)
     return len(types)

@@ -25,7 +25,7 @@ from fido2.webauthn import (
 
 from apps.accounts.models import User
 from apps.accounts.selectors import second_factors_of
-from apps.accounts.services import key_counters
+from apps.accounts.services import factor_secrets, key_counters
 from apps.accounts.types import Proof, Shown
 from apps.common.encryption import fingerprint
 from apps.common.errors import Forbidden
@@ -59,7 +59,8 @@ def show(*, person: User, subject: str, digest: str, proof: Proof, now: datetime
     """The second factor, if `proof` is one of this person's for this act and digest. It counts once.
 
     Raises Forbidden: SECOND_FACTOR_REQUIRED without one, SECOND_FACTOR_MISSING for who has none, SECOND_FACTOR_REFUSED
-    for one that is wrong, old, used or of something else, SECOND_FACTOR_LOCKED after too many of those.
+    for one that is wrong, old, used or of something else, SECOND_FACTOR_LOCKED after too many of those,
+    SECOND_FACTOR_UNREADABLE (with its alarm) for a code where there is nothing that it could be compared with.
     """
     if not proof.is_given:
         if not second_factors_of(person):
@@ -69,6 +70,8 @@ def show(*, person: User, subject: str, digest: str, proof: Proof, now: datetime
             "An order of this worth needs your second factor, for this decision alone.",
             fix="Send a code of your authenticator app, or what your security key answers for this proposal.",
         )
+    if not proof.assertion:
+        factor_secrets.require_open(person=person, now=now)
     failures = f"step-up:failures:{person.pk}"
     cache.add(failures, 0, FAILURES_WITHIN_S)
     if cache.incr(failures) > FAILURES_MAX:

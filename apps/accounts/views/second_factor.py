@@ -8,19 +8,21 @@ from allauth.account.internal.flows.login import record_authentication
 from allauth.account.views import reauthenticate as by_password
 from allauth.mfa.base import views as base
 from allauth.mfa.models import Authenticator
-from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView
+from allauth.mfa.recovery_codes import views as recovery_codes
 from allauth.mfa.totp.views import ActivateTOTPView, DeactivateTOTPView
 from allauth.mfa.webauthn import views as webauthn
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.accounts.errors import FactorUnreadable
 from apps.accounts.models import User
-from apps.accounts.services import key_counters, second_factors
+from apps.accounts.services import factor_secrets, key_counters, second_factors
 
 _KEY, _APP, _CODES = Authenticator.Type.WEBAUTHN, Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES
 
@@ -44,7 +46,31 @@ def _with_options(context: dict[str, Any], name: str) -> dict[str, Any]:
     return context
 
 
-class AuthenticateView(base.AuthenticateView):  # type: ignore[misc]  # allauth is not typed
+class _Refusing:
+    """Where what is kept of a second factor does not open, a page says so and what to do, instead of breaking."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """The view's answer, or that page."""
+        try:
+            self._before(request)
+            response: HttpResponseBase = super().dispatch(request, *args, **kwargs)  # type: ignore[misc]  # a view's
+        except FactorUnreadable as error:
+            return render(request, "mfa/unreadable.html", {"error": error}, status=error.http_status)
+        return response
+
+    def _before(self, request: HttpRequest) -> None:
+        """Forms ask for themselves."""
+
+
+class _Opening(_Refusing):
+    """A page that opens what is kept as soon as it is shown."""
+
+    def _before(self, request: HttpRequest) -> None:
+        if request.user.is_authenticated:
+            factor_secrets.require_open(person=_person(request), now=timezone.now())
+
+
+class AuthenticateView(_Refusing, base.AuthenticateView):  # type: ignore[misc]  # allauth is not typed
     """The second step of signing in."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -52,6 +78,10 @@ class AuthenticateView(base.AuthenticateView):  # type: ignore[misc]  # allauth 
         context = _with_options(super().get_context_data(**kwargs), "request_options")
         context["has_key"] = Authenticator.objects.filter(user=self.stage.login.user, type=_KEY).exists()
         return context
+
+
+class ReauthenticateView(_Refusing, base.ReauthenticateView):  # type: ignore[misc]  # as above
+    """A code, shown again before factors are changed."""
 
 
 class ReauthenticateByKeyView(webauthn.ReauthenticateWebAuthnView):  # type: ignore[misc]  # as above
@@ -62,7 +92,7 @@ class ReauthenticateByKeyView(webauthn.ReauthenticateWebAuthnView):  # type: ign
         return _with_options(super().get_context_data(**kwargs), "request_options")
 
 
-class IndexView(base.IndexView):  # type: ignore[misc]  # as above
+class IndexView(_Opening, base.IndexView):  # type: ignore[misc]  # as above
     """What one has, and what can be added."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -92,10 +122,11 @@ class RemoveAppView(DeactivateTOTPView):  # type: ignore[misc]  # as above
         with transaction.atomic():
             response: HttpResponse = super().form_valid(form)
             _record(self.request, "removed", _APP)
+            factor_secrets.settle(person=_person(self.request), now=timezone.now())
         return response
 
 
-class RenewCodesView(GenerateRecoveryCodesView):  # type: ignore[misc]  # as above
+class RenewCodesView(_Opening, recovery_codes.GenerateRecoveryCodesView):  # type: ignore[misc]  # as above
     """New recovery codes; the old ones stop."""
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -104,6 +135,14 @@ class RenewCodesView(GenerateRecoveryCodesView):  # type: ignore[misc]  # as abo
             response: HttpResponse = super().form_valid(form)
             _record(self.request, "renewed", _CODES)
         return response
+
+
+class CodesView(_Opening, recovery_codes.ViewRecoveryCodesView):  # type: ignore[misc]  # as above
+    """The recovery codes that are left."""
+
+
+class DownloadCodesView(_Opening, recovery_codes.DownloadRecoveryCodesView):  # type: ignore[misc]  # as above
+    """The same as a file."""
 
 
 class AddKeyView(webauthn.AddWebAuthnView):  # type: ignore[misc]  # as above
@@ -151,12 +190,14 @@ def _record(request: HttpRequest, what: str, kind: str) -> None:
 
 
 authenticate = AuthenticateView.as_view()
-reauthenticate = base.reauthenticate
+reauthenticate = ReauthenticateView.as_view()
 reauthenticate_by_key = ReauthenticateByKeyView.as_view()
 index = IndexView.as_view()
 add_app = AddAppView.as_view()
 remove_app = RemoveAppView.as_view()
 renew_codes = RenewCodesView.as_view()
+codes = CodesView.as_view()
+download_codes = DownloadCodesView.as_view()
 keys = webauthn.list_webauthn
 add_key = AddKeyView.as_view()
 remove_key = RemoveKeyView.as_view()

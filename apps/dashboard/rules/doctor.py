@@ -102,6 +102,7 @@ class Signs:
     database_ahead_s: Decimal | None = None
     life: tuple[LifeSign, ...] = ()
     encryption_trouble: str = ""
+    closed_factors: tuple[str, ...] = ()
     seal_key_told: bool = False
     seal_key_trouble: str = ""
     oldest_unsealed_at: datetime | None = None
@@ -139,6 +140,7 @@ def examine(signs: Signs) -> tuple[Line, ...]:
         lines += [_database_clock(signs), _role(signs), _guards(signs)]
     lines += [_broker(signs), *_redis(signs), _encryption(signs), _seal_key(signs)]
     if signs.readable:
+        lines.append(_second_factors(signs))
         lines += [_alive(signs, sign) for sign in signs.life]
         lines += [_checkpoints(signs), _verification(signs), _stop(signs), _state(signs), _alarms(signs)]
         for venue in signs.venues:
@@ -246,6 +248,16 @@ def _encryption(signs: Signs) -> Line:
         fix = "Set TOKEN_ENCRYPTION_KEY to the keys the secrets were written with, newest first."
         return Line("encryption key", Verdict.FAIL, signs.encryption_trouble, fix)
     return Line("encryption key", Verdict.OK, "usable, and every venue key opens with it")
+
+
+def _second_factors(signs: Signs) -> Line:
+    if signs.closed_factors:
+        many = len(signs.closed_factors) > 1
+        found = f"{_count(len(signs.closed_factors), 'row')} that {'do' if many else 'does'} not open: "
+        found += _some(signs.closed_factors)
+        fix = "What to do is said by the alarm SECOND_FACTOR_UNREADABLE: docs/alarms.md."
+        return Line("second factors", Verdict.FAIL, found, fix)
+    return Line("second factors", Verdict.OK, "what is kept of each opens in its own row")
 
 
 def _seal_key(signs: Signs) -> Line:

@@ -11,6 +11,7 @@ from django.core.checks import ERROR, WARNING, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connection
 
+from apps.accounts.services import factor_secrets
 from apps.audit.selectors import last_verification, open_alarms, unsealed
 from apps.audit.selectors import pulses as pulses_known
 from apps.audit.services import database_roles, keys, pulses
@@ -71,6 +72,7 @@ def _in_database(ask_venues: bool, clock: Callable[[], datetime]) -> dict[str, A
     waiting, verified = unsealed(now), _verified()
     lapsed, unknown = left_on_the_way(now)
     return {
+        "closed_factors": () if check_keys() else tuple(map(str, factor_secrets.closed())),
         "database_ahead_s": _database_ahead(clock),
         "life": tuple(_life()),
         "role": database_roles.current_role(),
