@@ -22,6 +22,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--bind", default=BIND, help="HOST:PORT")
     host, _, port = parser.parse_args(arguments).bind.rpartition(":")
 
+    # Not at the top: that sets Django up, which `--help` and a wrong argument need not wait for.
     from config.asgi import application
     from config.sockets import OPTIONS, SocketProtocol
 

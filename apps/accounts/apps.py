@@ -8,6 +8,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks; second factors are sealed to their rows."""
+        # Not at the top: this module is read before any model may be, and all of these reach models.
         from allauth.mfa.models import Authenticator
 
         from apps.accounts import checks  # noqa: F401  importing registers them

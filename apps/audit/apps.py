@@ -7,4 +7,5 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit"
 
     def ready(self) -> None:
-        from apps.audit import checks  # noqa: F401  registers the checks
+        # Not at the top: this module is read before any model may be, and the checks reach models.
+        from apps.audit import checks  # noqa: F401  importing registers them

@@ -7,4 +7,5 @@ class ConnectorsConfig(AppConfig):
     verbose_name = "Venues"
 
     def ready(self) -> None:
-        from apps.connectors import checks  # noqa: F401  registers them, and models must be loaded first
+        # Not at the top: this module is read before any model may be, and the checks reach models.
+        from apps.connectors import checks  # noqa: F401  importing registers them

@@ -8,4 +8,5 @@ class LessonsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks."""
+        # Not at the top: this module is read before any model may be, and the checks reach models.
         from apps.lessons import checks  # noqa: F401  importing registers them
