@@ -100,6 +100,26 @@ def test_nothing_happens_by_signal() -> None:
     ] == []
 
 
+def blind() -> Iterator[tuple[str, bool]]:
+    """(where, whether it says why) of every handler that takes whatever there is."""
+    for module in modules():
+        lines = module.text.splitlines()
+        for node in module.walk():
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            taken = {"BaseException"} if node.type is None else {dotted(part) for part in ast.walk(node.type)}
+            if taken & {"Exception", "BaseException"}:
+                # On its own line, or before the first thing that it does.
+                said = lines[node.lineno - 1 : node.body[0].lineno - 1]
+                yield f"{module.where}:{node.lineno}", any("#" in line for line in said)
+
+
+def test_who_takes_every_exception_says_why() -> None:
+    found = dict(blind())
+    assert any(where.startswith("apps/trades/services/orders.py:") for where in found), "they are found"
+    assert [where for where, is_explained in found.items() if not is_explained] == []
+
+
 def test_only_migrations_touch_guards() -> None:
     assert [
         module.where

@@ -68,6 +68,7 @@ def lessons_of(known: Gathered, recall: Recall) -> Lessons:
     try:
         return _worded(known, recall(known.proposal, known.is_open))
     except Exception:
+        # Whatever it was: this is advice, and the page on which a person decides is shown without it.
         logger.exception("Lessons on the page of %s were not recalled", known.proposal.pk)
         note = f"The lessons could not be read just now. {NO_CHANGE}"
         return Lessons(lead="The memory is away.", note=note, tile=_tile("Not known", f"The memory is away. {NO_SIGN}"))

@@ -21,6 +21,7 @@ def why_not_recording(*, now: datetime) -> str:
             events.record(stream="probe", kind="probe.recorded", actor=PROBE, subject="probe", payload={}, now=now)
             transaction.set_rollback(True)
     except Exception as error:
+        # Whatever stands in the way, nothing is put on record: the caller halts.
         logger.exception("AUDIT_TAKES_NO_ENTRY: an event could not be recorded.")
         return type(error).__name__
     return ""

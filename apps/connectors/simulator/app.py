@@ -192,6 +192,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except Exception:
+        # Nothing is swallowed: it goes on to whoever answers the request.
         traceback.print_exc()
         raise
 

@@ -93,6 +93,7 @@ class Store:
         try:
             yield
         except BaseException:
+            # An interruption, too: half a change is none.
             self._db.execute("ROLLBACK")
             self._changed.clear()
             raise

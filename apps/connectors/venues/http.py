@@ -272,6 +272,7 @@ class Http:
             status = reply.status
             return reply
         except Exception as error:
+            # Only to say its kind in the log; it goes on as it came.
             trouble = type(error).__name__
             raise
         finally:

@@ -48,6 +48,7 @@ class LocalStore(VectorStore):
         try:
             self._client = _opened(path)
         except BaseException:
+            # An interruption, too: a folder that is held and not used would be closed to every other process.
             self._let_go()
             raise
 

@@ -219,6 +219,7 @@ def _suggested(trade: ClosedTrade) -> tuple[TagFound, ...]:
     try:
         return tagging.suggest(f"{trade.plan.thesis}\n{trade.notes}")
     except Exception:
+        # A model's library may raise anything over a text, and a closed trade is remembered without a suggestion.
         logger.exception("Nothing is suggested for %s %s.", trade.source, trade.source_id)
         return ()
 

@@ -126,6 +126,7 @@ def _embed(
     except AikaError:
         raise
     except Exception as error:
+        # A model's library may raise anything over a text; one that it cannot take must not keep the others waiting.
         if len(entries) > 1:
             turns = [_embed(store, provider, space, [entry], clock) for entry in entries]
             return Turn(done=sum(turn.done for turn in turns), failed=sum(turn.failed for turn in turns))

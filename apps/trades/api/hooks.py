@@ -57,6 +57,7 @@ class HookView(View):
         try:
             return self._answer(request, str(kwargs["name"]))
         except Exception as error:
+            # All that the API has words for is told in them; the rest goes on to Django.
             problem = _problem(error)
             if problem is None:
                 raise
@@ -76,6 +77,7 @@ class HookView(View):
         try:
             return self._taken(request, call)
         except Exception as error:
+            # Whatever it was, the call came and is written down; then it goes on.
             told = _counted(call, error)
             _record(call, told)
             if told is error:

@@ -225,6 +225,7 @@ def _ask(connection: "Connection", venue_order_ids: Sequence[str]) -> dict[str, 
     except AikaError as unsent:
         return all_of(Told.NOT_ASKED, unsent.code)
     except Exception as error:
+        # Whatever broke after the call began: the venue may have been told, so it is read and not believed undone.
         logger.exception("Canceling on %s ended in an error of ours.", connection.slug)
         return all_of(Told.UNKNOWN, f"CALL_BROKE {type(error).__name__}")
     return all_of(Told.UNKNOWN, "NO_ANSWER") | {result.venue_order_id: _told(result) for result in results}

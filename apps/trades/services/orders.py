@@ -173,6 +173,7 @@ def _send(claim: Claim, clock: Clock) -> str:
     except (Unavailable, Misconfigured) as unsent:
         return _give_back(claim, clock(), code=unsent.code, reason=unsent.message)
     except Exception as error:
+        # Whatever broke after the call began: the order may have left. It is looked for, and never sent again.
         logger.exception("Order %s: the call ended in an error of ours.", claim.order_id)
         return _record(claim, OrderState.UNKNOWN, clock(), code="CALL_BROKE", reason=type(error).__name__)
     return _record(claim, OrderState.ACCEPTED, clock(), placement=placement)

@@ -169,6 +169,7 @@ def _unfailing(proposal_id: UUID, now: datetime, ask: Callable[[], T]) -> T | Re
     try:
         return ask()
     except Exception:
+        # Whatever it was: what is remembered is advice, and a proposal is judged without it.
         logger.exception("Lessons beside %s were not recalled", proposal_id)
         return RecallAnswer(
             id=None, asked_at=now, index=IndexState(degraded=True, reason="MEMORY_UNAVAILABLE"), is_known=False

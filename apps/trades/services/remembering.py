@@ -54,6 +54,7 @@ def _handed_over(outcome_id: UUID, now: datetime) -> bool:
             cases.remember(trade=trade_of(outcome), now=now)
             Outcome.objects.filter(pk=outcome_id).update(remembered_at=now)
     except Exception as error:
+        # Whatever one trade breaks on is an alarm; the books stay closed, and the sweep goes on to the next.
         logger.exception("Outcome %s could not be remembered.", outcome_id)
         Outcome.objects.filter(pk=outcome_id).update(remembered_at=None)
         alarms.raise_alarm(

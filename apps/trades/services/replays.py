@@ -158,6 +158,7 @@ def _send(replay: Replay, clock: Clock) -> str:
     except (Unavailable, Misconfigured) as unsent:
         return _answered(replay, InquiryAnswer.NOT_SENT, clock(), code=unsent.code, detail=unsent.message)
     except Exception as error:
+        # Whatever broke after the call began: the order may have left. It is looked for further.
         logger.exception("Order %s: the replay ended in an error of ours.", replay.turn.order_id)
         return _answered(replay, InquiryAnswer.UNCLEAR, clock(), code="CALL_BROKE", detail=type(error).__name__)
     _answered(replay, InquiryAnswer.ACCEPTED, clock(), code="ACCEPTED", detail=placement.venue_order_id, keep_turn=True)

@@ -60,6 +60,7 @@ def _guarded(connection: "Connection", now: datetime) -> None:
     try:
         check(connection, now=now)
     except Exception as error:
+        # Whatever breaks on one connection is an alarm; the others are still checked.
         logger.exception("SELF_CHECK_BROKE: the checks of %s did not end.", connection.slug)
         message = f"The self-checks of {connection.name} broke down ({type(error).__name__}): nothing trips by itself."
         alarms.raise_alarm(code="SELF_CHECK_BROKE", subject=subject, message=message, now=now)

@@ -79,6 +79,7 @@ def reconcile(
     except AikaError as error:
         outcome, code, reason = RunOutcome.INCOMPLETE, error.code, error.message
     except Exception as error:
+        # Whatever broke: a run that began is ended, as one that saw not everything.
         logger.exception("The comparison of %s ended in an error of ours.", connection.slug)
         outcome, code, reason = RunOutcome.INCOMPLETE, "RUN_BROKE", type(error).__name__
     _end(run, outcome, code, reason, comparison, clock())
