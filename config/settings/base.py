@@ -163,7 +163,10 @@ def database(url: str, data_dir: Path) -> dict[str, Any]:
         parsed["CONN_HEALTH_CHECKS"] = True
         parsed["OPTIONS"] = {
             **parsed.get("OPTIONS", {}),
-            "pool": {"min_size": 2, "max_size": 16, "timeout": 10},
+            # While nobody answers, a pool tries again after pauses that double: a database that was away for a minute
+            # was found again after two. After `reconnect_timeout` it gives up, and whoever asks next begins anew with
+            # the shortest pause.
+            "pool": {"min_size": 2, "max_size": 16, "timeout": 10, "reconnect_timeout": 10},
             # Only for the statements of apps/common/statements.py: Django's own cursor never prepares.
             "prepare_threshold": 0,
             # A statement or a lock that hangs would hold every later order behind it. 0 means no bound.
