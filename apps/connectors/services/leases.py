@@ -2,6 +2,8 @@
 
 The holder may sleep past its time and not know it. So a lease is for work that two may do at once without harm, and
 should not: what must happen once carries the fence into the row it writes.
+
+Whoever finds that the holder was a process of this machine and has ended does not wait for its time to be over.
 """
 
 import os
@@ -13,6 +15,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F, Q
 
+from apps.common import processes
 from apps.connectors.models import Lease
 
 
@@ -27,19 +30,29 @@ class Held:
 
 
 def new_holder() -> str:
-    """A name for one run of one program: machine, process, and a part that tells two runs apart."""
-    return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
+    """A name for one run of one program: machine, process, a part that tells two runs apart, and when it was born."""
+    return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}:{processes.birth()}"
 
 
 def take(*, name: str, holder: str, ttl: timedelta, now: datetime) -> Held | None:
-    """Take what is free or has run out. None where somebody else holds it; of many at once, one gets it."""
+    """Take what is free, has run out, or was held by a process that has ended. None where somebody else holds it; of
+    many at once, one gets it."""
     with transaction.atomic():
         Lease.objects.bulk_create([Lease(name=name, until=now)], ignore_conflicts=True)
-        free = Lease.objects.filter(Q(until__lte=now) | Q(holder=holder), name=name)
-        if free.update(holder=holder, until=now + ttl, fence=F("fence") + 1) != 1:
+        before, fence = Lease.objects.values_list("holder", "fence").get(name=name)
+        free = Q(until__lte=now) | Q(holder=holder)
+        if _has_ended(before):
+            free |= Q(holder=before, fence=fence)
+        if Lease.objects.filter(free, name=name).update(holder=holder, until=now + ttl, fence=F("fence") + 1) != 1:
             return None
         fence = Lease.objects.values_list("fence", flat=True).get(name=name)
         return Held(name, holder, fence, now + ttl)
+
+
+def _has_ended(holder: str) -> bool:
+    """Whether the process that gave itself this name is known to have ended."""
+    words = holder.split(":")
+    return len(words) == 4 and words[1].isdigit() and processes.has_ended(int(words[1]), words[3])
 
 
 def renew(*, held: Held, ttl: timedelta, now: datetime) -> Held | None:
