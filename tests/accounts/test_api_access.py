@@ -105,10 +105,10 @@ def test_a_key_is_never_a_person(admin_user: User, approver: User, now: datetime
 
 def test_a_request_with_a_key_asks_once(trader: User, now: datetime, django_assert_num_queries: object) -> None:
     _, header = issue_key(owner=trader, now=now, scopes=["propose"])
-    HasScope("propose")().has_permission(request_with(header), APIView())
+    assert HasScope("propose")().has_permission(request_with(header), APIView())
     asked = 1 if connection.vendor == "postgresql" else 2
     with django_assert_num_queries(asked):  # type: ignore[operator]
-        HasScope("propose")().has_permission(request_with(header), APIView())
+        assert HasScope("propose")().has_permission(request_with(header), APIView())
 
 
 def test_a_scope_that_does_not_exist_is_a_programming_error() -> None:

@@ -1,5 +1,6 @@
 """Where trades like one lost, each approver writes what is different this time, and one more of them is asked."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from apps.approvals.services import decide, written
 from apps.approvals.types import VoteResult, tier_text
 from apps.audit.models import Event
 from apps.audit.selectors import facts_of
-from apps.common.errors import AikaError
+from apps.common.errors import AikaError, Invalid
 from apps.policies.types import Tier
 from apps.trades.models import Authority, Order, Proposal
 from apps.trades.services import orders
@@ -43,10 +44,15 @@ def approve(paper: PaperDesk, proposal: Proposal, *, by: User | None = None, dif
 
 
 def test_what_may_be_written_reaches_to_its_bounds() -> None:
-    """Each of them is allowed; a character beyond is refused below, and with a comment in test_decline.py."""
-    written.check_comment("x" * 2_000)
-    written.check_difference("x" * 2_000)
-    written.check_difference("x" * 20, tier=Tier(1, ("approver",), difference=True))
+    asked = Tier(1, ("approver",), difference=True)
+    for check, allowed, beyond in (
+        (written.check_comment, 2_000, 2_001),
+        (written.check_difference, 2_000, 2_001),
+        (partial(written.check_difference, tier=asked), 20, 19),
+    ):
+        check("x" * allowed)
+        with pytest.raises(Invalid, match="TOO_LONG|REQUIRED"):
+            check("x" * beyond)
 
 
 @pytest.mark.parametrize(

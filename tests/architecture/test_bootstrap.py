@@ -43,7 +43,10 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[str]]:
 
 
 def test_an_old_python_can_read_it_far_enough_to_be_told() -> None:
-    ast.parse(SOURCE.read_text(encoding="utf-8"), feature_version=(3, 7))
+    old = (3, 7)
+    assert ast.parse(SOURCE.read_text(encoding="utf-8"), feature_version=old).body
+    with pytest.raises(SyntaxError):
+        ast.parse("(new := 1)", feature_version=old)
 
 
 def test_it_needs_nothing_that_is_not_in_every_python() -> None:

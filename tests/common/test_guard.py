@@ -32,7 +32,7 @@ def run(sql: str) -> None:
         cursor.execute(sql)
 
 
-def refused(sql: str, guard: str) -> None:
+def assert_refused(sql: str, guard: str) -> None:
     with pytest.raises(IntegrityError, match=f"guard {guard}: "):
         run(sql)
 
@@ -53,10 +53,10 @@ class TestAppendOnly:
         install("g_rule", [append_only()])
         run("INSERT INTO g_rule VALUES (1, 1, 'a', 1)")
         run("INSERT INTO g_rule VALUES (2, 1, 'b', 2)")
-        refused("UPDATE g_rule SET text = 'z'", "append_only")
-        refused("UPDATE g_rule SET text = 'z' WHERE id = 1", "append_only")
-        refused("DELETE FROM g_rule", "append_only")
-        refused("DELETE FROM g_rule WHERE id = 2", "append_only")
+        assert_refused("UPDATE g_rule SET text = 'z'", "append_only")
+        assert_refused("UPDATE g_rule SET text = 'z' WHERE id = 1", "append_only")
+        assert_refused("DELETE FROM g_rule", "append_only")
+        assert_refused("DELETE FROM g_rule WHERE id = 2", "append_only")
         run("UPDATE g_rule SET text = 'z' WHERE id = 9")  # touches no row
 
     def test_an_upsert_is_an_update(self, install: Install) -> None:
@@ -78,8 +78,8 @@ class TestAppendOnly:
     def test_no_row_is_replaced_whichever_key_is_in_the_way(self, install: Install, row: str) -> None:
         install("g_rule", [append_only()])
         run("INSERT INTO g_rule VALUES (1, 1, 'a', 1)")
-        refused(f"INSERT OR REPLACE INTO g_rule {row}", "replace")
-        refused(f"REPLACE INTO g_rule {row}", "replace")
+        assert_refused(f"INSERT OR REPLACE INTO g_rule {row}", "replace")
+        assert_refused(f"REPLACE INTO g_rule {row}", "replace")
         run("INSERT OR REPLACE INTO g_rule VALUES (2, 1, 'b', 2)")  # in nobody's way
 
     @on_sqlite
@@ -87,8 +87,8 @@ class TestAppendOnly:
         install("g_rule", [no_delete()])
         run("INSERT INTO g_rule VALUES (1, 1, 'a', 1)")
         run("INSERT INTO g_rule VALUES (2, 1, 'b', 2)")
-        refused("UPDATE OR REPLACE g_rule SET id = 1 WHERE id = 2", "replace")
-        refused("UPDATE OR REPLACE g_rule SET slot = 1 WHERE id = 2", "replace")
+        assert_refused("UPDATE OR REPLACE g_rule SET id = 1 WHERE id = 2", "replace")
+        assert_refused("UPDATE OR REPLACE g_rule SET slot = 1 WHERE id = 2", "replace")
         run("UPDATE g_rule SET text = 'c', slot = 5 WHERE id = 2")
 
     def test_a_partial_key_counts_only_where_it_holds(self, install: Install) -> None:
@@ -102,10 +102,10 @@ class TestAppendOnly:
     @on_postgres
     def test_truncate_is_refused(self, install: Install) -> None:
         install("g_rule", [append_only()])
-        refused("TRUNCATE g_rule", "append_only")
-        refused("TRUNCATE g_rule CASCADE", "append_only")
+        assert_refused("TRUNCATE g_rule", "append_only")
+        assert_refused("TRUNCATE g_rule CASCADE", "append_only")
         install("g_version", [no_delete()])
-        refused("TRUNCATE g_version", "no_delete")
+        assert_refused("TRUNCATE g_version", "no_delete")
 
     @pytest.mark.postgres
     @on_postgres
@@ -116,7 +116,7 @@ class TestAppendOnly:
                 pytest.skip("only a superuser may try this")
         install("g_rule", [append_only()])
         run("INSERT INTO g_rule VALUES (1, 1, 'a', 1)")
-        refused("SET LOCAL session_replication_role = replica; DELETE FROM g_rule", "append_only")
+        assert_refused("SET LOCAL session_replication_role = replica; DELETE FROM g_rule", "append_only")
 
 
 @pytest.mark.usefixtures("tables")
@@ -134,11 +134,11 @@ class TestFrozen:
         install("g_rule", [frozen_when(self.CONDITION)])
         run("UPDATE g_rule SET text = 'c' WHERE id = 1")
         run("UPDATE g_version SET state = 'ACTIVE' WHERE id = 1")
-        refused("UPDATE g_rule SET text = 'd' WHERE id = 1", "frozen")
-        refused("DELETE FROM g_rule WHERE id = 1", "frozen")
-        refused("UPDATE g_rule SET version_id = 2, slot = 3 WHERE id = 1", "frozen")
-        refused("UPDATE g_rule SET version_id = 1, slot = 3 WHERE id = 2", "frozen")
-        refused("INSERT INTO g_rule VALUES (5, 1, 'e', 5)", "frozen")
+        assert_refused("UPDATE g_rule SET text = 'd' WHERE id = 1", "frozen")
+        assert_refused("DELETE FROM g_rule WHERE id = 1", "frozen")
+        assert_refused("UPDATE g_rule SET version_id = 2, slot = 3 WHERE id = 1", "frozen")
+        assert_refused("UPDATE g_rule SET version_id = 1, slot = 3 WHERE id = 2", "frozen")
+        assert_refused("INSERT INTO g_rule VALUES (5, 1, 'e', 5)", "frozen")
         run("UPDATE g_rule SET text = 'd' WHERE id = 2")
         run("INSERT INTO g_rule VALUES (5, 2, 'e', 5)")
         run("DELETE FROM g_rule WHERE id = 2")
@@ -146,34 +146,34 @@ class TestFrozen:
     def test_a_condition_on_the_old_row_alone_lets_rows_in(self, install: Install) -> None:
         install("g_rule", [frozen_when("OLD.slot = 1")])
         run("INSERT INTO g_rule VALUES (5, 5, 'e', 1)")
-        refused("DELETE FROM g_rule WHERE id = 5", "frozen")
+        assert_refused("DELETE FROM g_rule WHERE id = 5", "frozen")
 
     def test_a_condition_without_an_answer_refuses(self, install: Install) -> None:
         install("g_version", [frozen_when("OLD.state <> 'DRAFT'")])
         run("UPDATE g_version SET note = 'n' WHERE id = 1")
         run("UPDATE g_version SET state = NULL WHERE id = 1")
-        refused("UPDATE g_version SET note = 'm' WHERE id = 1", "frozen")
+        assert_refused("UPDATE g_version SET note = 'm' WHERE id = 1", "frozen")
 
     def test_columns_stay_always_or_under_a_condition(self, install: Install) -> None:
         install("g_version", [frozen_columns("id"), frozen_columns("note", when="OLD.state <> 'DRAFT'", name="note")])
         run("UPDATE g_version SET note = 'x', id = 1 WHERE id = 1")
-        refused("UPDATE g_version SET id = 7 WHERE id = 1", "columns")
+        assert_refused("UPDATE g_version SET id = 7 WHERE id = 1", "columns")
         run("UPDATE g_version SET state = 'ACTIVE' WHERE id = 1")
-        refused("UPDATE g_version SET note = 'y' WHERE id = 1", "note")
-        refused("UPDATE g_version SET note = NULL WHERE id = 1", "note")
+        assert_refused("UPDATE g_version SET note = 'y' WHERE id = 1", "note")
+        assert_refused("UPDATE g_version SET note = NULL WHERE id = 1", "note")
         run("UPDATE g_version SET state = 'RETIRED' WHERE id = 1")
 
     def test_a_state_moves_along_its_pairs_only(self, install: Install) -> None:
         pairs = [("DRAFT", "ACTIVE"), ("ACTIVE", "RETIRED")]
         install("g_version", [transitions("state", pairs, initial=["DRAFT"]), no_delete()])
-        refused("INSERT INTO g_version VALUES (3, 'ACTIVE', 'c')", "state_moves")
-        refused("INSERT INTO g_version VALUES (3, NULL, 'c')", "state_moves")
-        refused("UPDATE g_version SET state = 'RETIRED' WHERE id = 1", "state_moves")
-        refused("UPDATE g_version SET state = NULL WHERE id = 1", "state_moves")
+        assert_refused("INSERT INTO g_version VALUES (3, 'ACTIVE', 'c')", "state_moves")
+        assert_refused("INSERT INTO g_version VALUES (3, NULL, 'c')", "state_moves")
+        assert_refused("UPDATE g_version SET state = 'RETIRED' WHERE id = 1", "state_moves")
+        assert_refused("UPDATE g_version SET state = NULL WHERE id = 1", "state_moves")
         run("UPDATE g_version SET state = 'ACTIVE' WHERE id = 1")
         run("UPDATE g_version SET note = 'n' WHERE id = 1")
-        refused("UPDATE g_version SET state = 'DRAFT' WHERE id = 1", "state_moves")
-        refused("DELETE FROM g_version", "no_delete")
+        assert_refused("UPDATE g_version SET state = 'DRAFT' WHERE id = 1", "state_moves")
+        assert_refused("DELETE FROM g_version", "no_delete")
         run("UPDATE g_version SET state = 'RETIRED' WHERE id = 1")
 
 
@@ -184,7 +184,7 @@ class TestInstalling:
         install("g_rule", [no_delete()])
         run("INSERT INTO g_rule VALUES (1, 1, 'a', 1)")
         run("UPDATE g_rule SET text = 'b'")
-        refused("DELETE FROM g_rule", "no_delete")
+        assert_refused("DELETE FROM g_rule", "no_delete")
         install("g_rule", [])
         run("DELETE FROM g_rule")
         assert guard_triggers.found(connection, "g_rule") == {}
@@ -327,7 +327,7 @@ class TestFlush:
     @pytest.mark.parametrize("round_", [1, 2])
     def test_a_flush_empties_guarded_tables_and_guards_them_again(self, round_: int) -> None:
         run("INSERT INTO audit_streamhead (stream, seq, hash, last_id) VALUES ('s', 0, '0', 0)")
-        refused("DELETE FROM audit_streamhead", "no_delete")
+        assert_refused("DELETE FROM audit_streamhead", "no_delete")
         call_command("flush", interactive=False, verbosity=0, inhibit_post_migrate=True)
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM audit_streamhead")

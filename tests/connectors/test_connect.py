@@ -73,7 +73,8 @@ def test_an_address_that_does_not_fit_the_word_is_refused(environment: str, api_
     ],
 )
 def test_an_address_that_fits_the_word(environment: str, api_base: str) -> None:
-    venue.connect(ConnectionFactory.build(environment=environment, api_base=api_base))
+    connection = ConnectionFactory.build(environment=environment, api_base=api_base)
+    assert venue.connect(connection) is venue.connect(connection)
 
 
 @pytest.mark.parametrize("fields", [{"key_name": ""}, {"secret": ""}, {"secret": "no key"}, {"venue": "another"}])

@@ -66,7 +66,7 @@ def test_what_policy_denies_is_created_denied(paper: PaperDesk, mode: str) -> No
     assert sender.codes == [("PROPOSED", said["decision"]["codes"][0])]
 
 
-def refused(sender: Sender, status: int, code: str, *, recorded: bool = True, **sent: Any) -> dict[str, Any]:
+def assert_refused(sender: Sender, status: int, code: str, *, recorded: bool = True, **sent: Any) -> dict[str, Any]:
     """The call comes to nothing but a row that says why."""
     before, kept = Proposal.objects.count(), HookCall.objects.count()
     got, said = sender.send(**sent)
@@ -93,7 +93,7 @@ def test_a_wrong_signature_is_refused(signing: Sender) -> None:
         "nonsense",
         "",
     ):
-        said = refused(signing, 401, "HOOK_NOT_AUTHENTIC", body=body, signature=signature)
+        said = assert_refused(signing, 401, "HOOK_NOT_AUTHENTIC", body=body, signature=signature)
         assert signing.last["WWW-Authenticate"] == "Aika-Signature"
         assert "secret" in said["fix"]
     reasons = {call.reason.partition(" of ")[0] for call in signing.calls}
@@ -106,12 +106,12 @@ def test_the_time_is_part_of_what_is_signed(signing: Sender) -> None:
     body = signing.body()
     old = signing.signed(body, at=time.time() - 400)
     moved = f"t={int(time.time())},{old.partition(',')[2]}"
-    refused(signing, 401, "HOOK_NOT_AUTHENTIC", body=body, signature=moved)
+    assert_refused(signing, 401, "HOOK_NOT_AUTHENTIC", body=body, signature=moved)
 
 
 @pytest.mark.parametrize("offset_s", [-310, 310])
 def test_an_old_timestamp_is_refused_and_a_younger_taken(signing: Sender, offset_s: int) -> None:
-    refused(signing, 401, "HOOK_TIMESTAMP_OLD", at=time.time() + offset_s)
+    assert_refused(signing, 401, "HOOK_TIMESTAMP_OLD", at=time.time() + offset_s)
     assert signing.send(at=time.time() + (290 if offset_s > 0 else -290))[0] == 201
 
 
@@ -120,14 +120,14 @@ def test_the_same_request_again_is_refused(signing: Sender) -> None:
     signature = signing.signed(body)
     assert signing.send(body, signature=signature)[0] == 201
     for delivery in ("", "another-name"):
-        refused(signing, 409, "HOOK_REPLAYED", body=body, signature=signature, delivery=delivery)
+        assert_refused(signing, 409, "HOOK_REPLAYED", body=body, signature=signature, delivery=delivery)
 
 
 def test_a_request_that_was_refused_for_what_it_says_is_used_up_too(signing: Sender) -> None:
     body = signing.body(ticker="NOPE")
     signature = signing.signed(body)
-    refused(signing, 422, "HOOK_VALUE_UNMAPPED", body=body, signature=signature)
-    refused(signing, 409, "HOOK_REPLAYED", body=body, signature=signature)
+    assert_refused(signing, 422, "HOOK_VALUE_UNMAPPED", body=body, signature=signature)
+    assert_refused(signing, 409, "HOOK_REPLAYED", body=body, signature=signature)
 
 
 def test_a_delivery_that_is_repeated_gets_the_first_answer(signing: Sender) -> None:
@@ -138,8 +138,8 @@ def test_a_delivery_that_is_repeated_gets_the_first_answer(signing: Sender) -> N
     assert (signing.last.content, signing.last["Idempotent-Replayed"]) == (answer, "true")
     assert [outcome for outcome, _ in signing.codes] == ["PROPOSED", "REPEATED"]
     assert {str(call.proposal_id) for call in signing.calls} == {first["id"]}
-    refused(signing, 422, "IDEMPOTENCY_KEY_REUSED", body=signing.body(alert="Other"), delivery="d-1")
-    refused(signing, 422, "HOOK_DELIVERY_MALFORMED", body=signing.body(alert="3"), delivery="no blanks")
+    assert_refused(signing, 422, "IDEMPOTENCY_KEY_REUSED", body=signing.body(alert="Other"), delivery="d-1")
+    assert_refused(signing, 422, "HOOK_DELIVERY_MALFORMED", body=signing.body(alert="3"), delivery="no blanks")
 
 
 def test_a_body_again_within_the_window_is_the_same_delivery_and_later_a_new_one(
@@ -159,36 +159,36 @@ def test_a_body_again_within_the_window_is_the_same_delivery_and_later_a_new_one
 
 def test_a_wrong_secret_in_the_body_is_refused(charting: Sender) -> None:
     for secret in ("wrong", "", None, 5, ["x"], charting.secret[:-1], charting.secret.upper()):
-        refused(charting, 401, "HOOK_NOT_AUTHENTIC", body=charting.body(secret=secret))
-    refused(charting, 401, "HOOK_NOT_AUTHENTIC", body=charting.body(secret=...))
+        assert_refused(charting, 401, "HOOK_NOT_AUTHENTIC", body=charting.body(secret=secret))
+    assert_refused(charting, 401, "HOOK_NOT_AUTHENTIC", body=charting.body(secret=...))
     assert charting.calls[-1].reason == "No secret stands in secret."
-    refused(charting, 401, "HOOK_NOT_AUTHENTIC", body=b'"text"')
+    assert_refused(charting, 401, "HOOK_NOT_AUTHENTIC", body=b'"text"')
     assert charting.send()[0] == 201
 
 
 def test_a_signature_does_not_open_a_hook_that_wants_its_secret_in_the_body(charting: Sender) -> None:
     body = charting.body(secret=...)
-    refused(charting, 401, "HOOK_NOT_AUTHENTIC", body=body, signature=charting.signed(body))
+    assert_refused(charting, 401, "HOOK_NOT_AUTHENTIC", body=body, signature=charting.signed(body))
 
 
 def test_a_secret_in_the_body_does_not_open_a_hook_that_wants_a_signature(signing: Sender) -> None:
-    refused(signing, 401, "HOOK_NOT_AUTHENTIC", body=signing.body(secret=signing.secret), signature="")
+    assert_refused(signing, 401, "HOOK_NOT_AUTHENTIC", body=signing.body(secret=signing.secret), signature="")
 
 
 def test_a_time_in_the_body_must_be_young_where_the_template_names_one(paper: PaperDesk) -> None:
     sender = make_sender(paper, "body_secret", template=TEMPLATE | {"sent_at": "{{ timenow }}"})
     now = timezone.now()
     for wrong in ("2020-01-01T00:00:00Z", (now - timedelta(seconds=330)).isoformat(), int(time.time()) - 400):
-        refused(sender, 401, "HOOK_TIMESTAMP_OLD", body=sender.body(timenow=wrong))
-    refused(sender, 422, "INSTANT_MALFORMED", body=sender.body(timenow="yesterday"))
-    refused(sender, 422, "HOOK_FIELD_MISSING", body=sender.body())
+        assert_refused(sender, 401, "HOOK_TIMESTAMP_OLD", body=sender.body(timenow=wrong))
+    assert_refused(sender, 422, "INSTANT_MALFORMED", body=sender.body(timenow="yesterday"))
+    assert_refused(sender, 422, "HOOK_FIELD_MISSING", body=sender.body())
     assert sender.send(sender.body(timenow=now.isoformat()))[0] == 201
     assert sender.send(sender.body(timenow=int(time.time()), alert="2"))[0] == 201
 
 
 def test_a_hook_nobody_has_is_refused_like_a_wrong_signature(signing: Sender) -> None:
     stranger = replace(signing, hook=type(signing.hook)(name="nobody", mode="signed"), last=None)
-    said = refused(stranger, 401, "HOOK_NOT_AUTHENTIC", recorded=False)
+    said = assert_refused(stranger, 401, "HOOK_NOT_AUTHENTIC", recorded=False)
     _, known = signing.send(signature="t=1,v1=" + "0" * 64)
     unlike = {"request_id"}
     assert {k: v for k, v in said.items() if k not in unlike} == {k: v for k, v in known.items() if k not in unlike}
@@ -197,12 +197,12 @@ def test_a_hook_nobody_has_is_refused_like_a_wrong_signature(signing: Sender) ->
 @BOTH
 def test_a_hook_that_is_off_says_so_only_to_its_sender(paper: PaperDesk, mode: str) -> None:
     sender = make_sender(paper, mode, enabled=False)
-    refused(sender, 403, "HOOK_DISABLED")
-    refused(sender, 401, "HOOK_NOT_AUTHENTIC", body=b'{"secret": "x"}', signature="t=1,v1=" + "0" * 64)
+    assert_refused(sender, 403, "HOOK_DISABLED")
+    assert_refused(sender, 401, "HOOK_NOT_AUTHENTIC", body=b'{"secret": "x"}', signature="t=1,v1=" + "0" * 64)
     hooks.enable(hook_id=sender.hook.pk, actor=actor_of(paper.risk), now=timezone.now())
     assert sender.send(sender.body(alert="on"))[0] == 201
     hooks.disable(hook_id=sender.hook.pk, actor=actor_of(paper.approver), now=timezone.now())
-    refused(sender, 403, "HOOK_DISABLED", body=sender.body(alert="off"))
+    assert_refused(sender, 403, "HOOK_DISABLED", body=sender.body(alert="off"))
 
 
 def test_what_ends_the_key_ends_the_hook(signing: Sender, paper: PaperDesk) -> None:
@@ -210,15 +210,15 @@ def test_what_ends_the_key_ends_the_hook(signing: Sender, paper: PaperDesk) -> N
     connections.revoke_grant(
         connection=paper.connection, api_key=signing.hook.api_key, actor=actor_of(paper.risk), now=now
     )
-    refused(signing, 403, "HOOK_CONNECTION_REFUSED")
+    assert_refused(signing, 403, "HOOK_CONNECTION_REFUSED")
     api_keys.revoke(key_id=signing.hook.api_key_id, actor=actor_of(paper.risk), now=now)
-    refused(signing, 403, "HOOK_KEY_ENDED", body=signing.body(alert="2"))
+    assert_refused(signing, 403, "HOOK_KEY_ENDED", body=signing.body(alert="2"))
 
 
 def test_a_hook_is_heard_from_its_networks_only(paper: PaperDesk) -> None:
     here = make_sender(paper, networks=["127.0.0.0/8"])
     assert here.send()[0] == 201
-    refused(make_sender(paper, networks=["203.0.113.0/24"]), 403, "HOOK_ADDRESS_REFUSED")
+    assert_refused(make_sender(paper, networks=["203.0.113.0/24"]), 403, "HOOK_ADDRESS_REFUSED")
     now = timezone.now()
     until = now + timedelta(days=9)
     hook, _ = hooks.rotate(hook_id=here.hook.pk, expires_at=until, actor=actor_of(paper.risk), now=now)
@@ -227,10 +227,10 @@ def test_a_hook_is_heard_from_its_networks_only(paper: PaperDesk) -> None:
 
 def test_an_owner_who_lost_the_role_has_no_hooks(signing: Sender, paper: PaperDesk) -> None:
     paper.trader.groups.clear()
-    refused(signing, 403, "HOOK_OWNER_REFUSED")
+    assert_refused(signing, 403, "HOOK_OWNER_REFUSED")
     paper.trader.is_active = False
     paper.trader.save()
-    refused(signing, 403, "HOOK_OWNER_REFUSED", body=signing.body(alert="2"))
+    assert_refused(signing, 403, "HOOK_OWNER_REFUSED", body=signing.body(alert="2"))
 
 
 def test_a_body_cannot_choose_another_connection(signing: Sender, paper: PaperDesk) -> None:
@@ -244,15 +244,15 @@ def test_old_secrets_stop_at_once(signing: Sender, paper: PaperDesk) -> None:
     _, secret = hooks.rotate(
         hook_id=signing.hook.pk, expires_at=now + timedelta(days=9), actor=actor_of(paper.risk), now=now
     )
-    refused(signing, 401, "HOOK_NOT_AUTHENTIC")
+    assert_refused(signing, 401, "HOOK_NOT_AUTHENTIC")
     assert replace(signing, secret=secret).send()[0] == 201
 
 
 def test_what_is_no_json_in_utf8_of_64_kib_is_refused(signing: Sender) -> None:
-    refused(signing, 415, "MEDIA_TYPE_UNSUPPORTED", content_type="text/plain")
-    refused(signing, 415, "MEDIA_TYPE_UNSUPPORTED", content_type="application/x-www-form-urlencoded")
+    assert_refused(signing, 415, "MEDIA_TYPE_UNSUPPORTED", content_type="text/plain")
+    assert_refused(signing, 415, "MEDIA_TYPE_UNSUPPORTED", content_type="application/x-www-form-urlencoded")
     for size in (64 * 1024 + 1, 1024 * 1024):
-        refused(signing, 413, "BODY_TOO_LARGE", body=b" " * size)
+        assert_refused(signing, 413, "BODY_TOO_LARGE", body=b" " * size)
     for raw, code in (
         (b" ", "JSON_MALFORMED"),
         (b"\xff", "JSON_MALFORMED"),
@@ -263,7 +263,7 @@ def test_what_is_no_json_in_utf8_of_64_kib_is_refused(signing: Sender) -> None:
         (b'{"a": "\x00"}', "TEXT_WITH_NUL"),
         (b"[]", "HOOK_FIELD_MISSING"),
     ):
-        refused(signing, 422, code, body=raw)
+        assert_refused(signing, 422, code, body=raw)
     assert {call.body_bytes for call in signing.calls[:4]} == {0}, "not read"
 
 
@@ -286,7 +286,7 @@ def test_what_is_no_json_in_utf8_of_64_kib_is_refused(signing: Sender) -> None:
     ],
 )
 def test_what_the_template_cannot_make_terms_of(signing: Sender, change: dict[str, Any], code: str, field: str) -> None:
-    said = refused(signing, 422, code, body=signing.body(**change))
+    said = assert_refused(signing, 422, code, body=signing.body(**change))
     assert said["field"] == field
 
 
@@ -297,7 +297,7 @@ def test_numbers_keep_every_digit(signing: Sender, paper: PaperDesk) -> None:
 
 
 def test_a_secret_does_not_get_onto_a_page_by_another_field(charting: Sender) -> None:
-    refused(charting, 422, "HOOK_SECRET_IN_VALUE", body=charting.body(alert=f"see {charting.secret}"))
+    assert_refused(charting, 422, "HOOK_SECRET_IN_VALUE", body=charting.body(alert=f"see {charting.secret}"))
 
 
 def test_other_methods_and_other_doors(signing: Sender) -> None:
@@ -330,9 +330,9 @@ def test_a_hook_that_is_called_too_often_says_when_to_come_back(
         assert signing.send(signing.body(alert=str(number)))[0] == 201
     body = signing.body(alert="3")
     signature = signing.signed(body)
-    refused(signing, 429, "RATE_EXCEEDED", body=body, signature=signature)
+    assert_refused(signing, 429, "RATE_EXCEEDED", body=body, signature=signature)
     assert int(signing.last["Retry-After"]) >= 1
-    refused(signing, 429, "RATE_EXCEEDED", body=body, signature=signature, recorded=False)
+    assert_refused(signing, 429, "RATE_EXCEEDED", body=body, signature=signature, recorded=False)
     monkeypatch.setattr(door, "CALLS_PER_MINUTE_MAX", 50)
     assert signing.send(body, signature=signature)[0] == 201, "the same request may come again: it was not taken"
 
@@ -343,10 +343,10 @@ def test_who_fails_too_often_is_turned_away_and_who_signs_right_is_not(
     monkeypatch.setattr(rates, "FAILURES_PER_NAME_MAX", 3)
     wrong = "t=1,v1=" + "0" * 64
     for _ in range(3):
-        refused(signing, 401, "HOOK_NOT_AUTHENTIC", signature=wrong)
-    refused(signing, 429, "AUTHENTICATION_FAILURES", signature=wrong)
+        assert_refused(signing, 401, "HOOK_NOT_AUTHENTIC", signature=wrong)
+    assert_refused(signing, 429, "AUTHENTICATION_FAILURES", signature=wrong)
     for _ in range(3):
-        refused(signing, 429, "AUTHENTICATION_FAILURES", signature=wrong, recorded=False)
+        assert_refused(signing, 429, "AUTHENTICATION_FAILURES", signature=wrong, recorded=False)
     assert signing.send()[0] == 201
 
 
@@ -369,7 +369,7 @@ def test_a_venue_that_is_away_leaves_the_request_to_be_sent_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(hook_intake.intake, "propose_once", away)
-        refused(signing, 503, "VENUE_UNAVAILABLE", body=body, signature=signature)
+        assert_refused(signing, 503, "VENUE_UNAVAILABLE", body=body, signature=signature)
         assert signing.last["Retry-After"] == "1"
     assert signing.send(body, signature=signature)[0] == 201
 
@@ -388,7 +388,7 @@ def test_nobody_approves_what_their_own_hook_asked(signing: Sender, paper: Paper
 
 def test_a_hook_on_a_connection_that_ended_proposes_nothing(signing: Sender, paper: PaperDesk) -> None:
     connections.deactivate(connection=paper.connection, reason="Test.", actor=actor_of(paper.risk), now=timezone.now())
-    refused(signing, 403, "HOOK_CONNECTION_REFUSED")
+    assert_refused(signing, 403, "HOOK_CONNECTION_REFUSED")
 
 
 def test_the_names_of_rules_and_bodies_agree() -> None:

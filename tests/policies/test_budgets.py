@@ -295,35 +295,35 @@ class TestTheRules:
 class TestTheDatabaseRefuses:
     """Whoever asks."""
 
-    def refused(self, act: Any) -> None:
+    def assert_refused(self, act: Any) -> None:
         with pytest.raises(IntegrityError), transaction.atomic():
             act()
 
     def test_more_than_the_effective_limit(self, books: Books) -> None:
         books.reserve("order-1", "8")
         rows = Budget.objects.filter(dimension="POSITION")
-        self.refused(lambda: rows.update(reserved_minor=800 * E8 + 1))
-        self.refused(lambda: rows.update(effective_limit_minor=799 * E8))
-        self.refused(lambda: rows.update(effective_limit_minor=None))
+        self.assert_refused(lambda: rows.update(reserved_minor=800 * E8 + 1))
+        self.assert_refused(lambda: rows.update(effective_limit_minor=799 * E8))
+        self.assert_refused(lambda: rows.update(effective_limit_minor=None))
         rows.update(reserved_minor=800 * E8)
 
     def test_less_than_nothing(self, books: Books) -> None:
         books.reserve("order-1")
-        self.refused(lambda: Budget.objects.update(reserved_minor=-1))
-        self.refused(lambda: Budget.objects.update(used_minor=-1))
-        self.refused(lambda: ReservedAmount.objects.update(held_minor=-1))
-        self.refused(lambda: ReservedAmount.objects.update(held_minor=1000 * E8))
+        self.assert_refused(lambda: Budget.objects.update(reserved_minor=-1))
+        self.assert_refused(lambda: Budget.objects.update(used_minor=-1))
+        self.assert_refused(lambda: ReservedAmount.objects.update(held_minor=-1))
+        self.assert_refused(lambda: ReservedAmount.objects.update(held_minor=1000 * E8))
 
     def test_a_second_end_another_amount_a_deletion(self, books: Books) -> None:
         made = books.reserve("order-1")
         rows = Reservation.objects.filter(pk=made.pk)
-        self.refused(lambda: rows.update(source="other"))
-        self.refused(lambda: rows.update(state="RELEASED"))
-        self.refused(lambda: ReservedAmount.objects.update(amount_minor=10**12))
-        self.refused(lambda: ReservedAmount.objects.all()._raw_delete(ReservedAmount.objects.db))
-        self.refused(lambda: rows._raw_delete(rows.db))
-        self.refused(lambda: Budget.objects.all()._raw_delete(Budget.objects.db))
+        self.assert_refused(lambda: rows.update(source="other"))
+        self.assert_refused(lambda: rows.update(state="RELEASED"))
+        self.assert_refused(lambda: ReservedAmount.objects.update(amount_minor=10**12))
+        self.assert_refused(lambda: ReservedAmount.objects.all()._raw_delete(ReservedAmount.objects.db))
+        self.assert_refused(lambda: rows._raw_delete(rows.db))
+        self.assert_refused(lambda: Budget.objects.all()._raw_delete(Budget.objects.db))
         books.settle("order-1", reason="CANCELED")
-        self.refused(lambda: rows.update(state="HELD", ended_at=None))
-        self.refused(lambda: rows.update(state="CONSUMED"))
-        self.refused(lambda: rows.update(reason="FILLED"))
+        self.assert_refused(lambda: rows.update(state="HELD", ended_at=None))
+        self.assert_refused(lambda: rows.update(state="CONSUMED"))
+        self.assert_refused(lambda: rows.update(reason="FILLED"))

@@ -295,7 +295,9 @@ def _decimal(value: Fraction) -> Decimal:
     return Decimal(value.numerator) / Decimal(value.denominator)
 
 
-def run(*, examples: int, steps: int) -> set[str]:
+def assert_it_adds_up(*, examples: int, steps: int) -> set[str]:
+    """In so many runs of so many steps. Returns what happened in them."""
+
     class Run(Ledger):
         pass
 
@@ -313,11 +315,11 @@ def run(*, examples: int, steps: int) -> set[str]:
 
 
 def test_a_few_runs() -> None:
-    run(examples=6, steps=15)
+    assert_it_adds_up(examples=6, steps=15)
 
 
 @pytest.mark.slow
 def test_many_runs() -> None:
     """Until everything has been seen."""
-    reached = run(examples=60, steps=40)
+    reached = assert_it_adds_up(examples=60, steps=40)
     assert reached >= {"refused", "taken back", "consumed", "released", "unknown"}

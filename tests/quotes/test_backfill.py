@@ -203,8 +203,7 @@ def test_a_venue_without_candles_is_not_asked(db: None) -> None:
 def test_no_faster_than_the_venue_bears(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     waited: list[float] = []
-    monkeypatch.setattr(backfills.time, "monotonic", lambda: clock[0])
-    pace = backfills._Pace()
+    pace = backfills._Pace(lambda: clock[0])
     monkeypatch.setattr(pace._stopped, "wait", lambda seconds: bool(waited.append(seconds)))
     for _ in range(4):
         assert pace.wait()

@@ -136,6 +136,7 @@ def test_no_message_makes_a_row(feed: Feed, django_assert_num_queries: Any) -> N
             feed.board.flush(now=timezone.now())
             if feed.quote() is not None:
                 stop.set()
+        assert feed.quote() is not None
 
 
 def test_a_gap_is_followed_by_a_new_snapshot(feed: Feed) -> None:

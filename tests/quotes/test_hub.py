@@ -77,7 +77,9 @@ STEPS = st.lists(
 ITEMS = st.lists(st.frozensets(st.sampled_from(CODES), min_size=1), min_size=3, max_size=3)
 
 
-async def play(steps: list[tuple[str, Any]], wanted: list[frozenset[str]], outlet: Any = Outlet) -> None:
+async def assert_all_get_the_newest(
+    steps: list[tuple[str, Any]], wanted: list[frozenset[str]], outlet: Any = Outlet
+) -> None:
     """Any ticks, any readers stopping and going on; then all read: each has seen the newest of its own, in order, and
     what comes to who stood still is a frame or two."""
     hub = Hub(lambda: BEGAN)
@@ -124,7 +126,7 @@ def test_every_reader_ends_with_the_newest_of_its_own_and_never_gets_a_backlog(
 ) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(hubs, "FLUSH_S", 0.0005)
-        asyncio.run(play(steps, wanted))
+        asyncio.run(assert_all_get_the_newest(steps, wanted))
 
 
 class EverythingInOrder(Outlet):
@@ -145,10 +147,10 @@ def test_a_queue_in_front_of_the_socket_is_caught(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(hubs, "FLUSH_S", 0.0005)
     steps = [("stop", 0), *[step for _ in range(5) for step in (("tick", "A"), ("wait", 0))]]
     wanted = [frozenset("A")] * 3
-    asyncio.run(play(steps, wanted))
+    asyncio.run(assert_all_get_the_newest(steps, wanted))
 
     with pytest.raises(AssertionError):
-        asyncio.run(play(steps, wanted, EverythingInOrder))
+        asyncio.run(assert_all_get_the_newest(steps, wanted, EverythingInOrder))
 
 
 def test_an_older_price_never_replaces_a_newer_one() -> None:

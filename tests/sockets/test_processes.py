@@ -120,7 +120,7 @@ async def watched() -> AsyncIterator[Watched]:
         await redis.aclose()
 
 
-async def reach(clients: list[ClientConnection], server: SocketServer, price: int) -> None:
+async def assert_reached(clients: list[ClientConnection], server: SocketServer, price: int) -> None:
     """One send of this price, and every client has it."""
     await server.doing("ticks", codes=["BTC-USD", "ETH-USD"], times=1, first=price)
     for client in clients:
@@ -141,7 +141,7 @@ async def test_each_of_two_processes_gets_one_message_for_a_send_however_many_li
             await subscribe(client, "BTC-USD", "ETH-USD")
         await watching.until_members(2)
         for number in range(SENDS):
-            await reach(clients, pair[0], 100 + number)
+            await assert_reached(clients, pair[0], 100 + number)
         seen = await watching.caught_up()
 
     sends = [command for command in seen if "over_capacity" in command]
@@ -169,7 +169,7 @@ async def test_a_process_that_hears_nothing_for_long_goes_on_listening(pair: Pai
             return len(watching.waits()) == 2 and min(watching.waits().values()) >= 2
 
         await until(both_wait_again)
-        await reach(clients, pair[0], 200)
+        await assert_reached(clients, pair[0], 200)
 
 
 @looped
@@ -179,4 +179,4 @@ async def test_a_redis_that_forgot_everybody_is_joined_again(pair: Pair, both_wa
         await watching.until_members(1)
         assert await watching.redis.delete(GROUP) == 1
         await watching.until_members(1)
-        await reach([client], pair[0], 300)
+        await assert_reached([client], pair[0], 300)

@@ -49,7 +49,7 @@ def abandon(paper: PaperDesk, proposal: Proposal, by: Any = None) -> Order:
     )
 
 
-def refused(kind: type[AikaError], code: str, act: Any) -> None:
+def assert_refused(kind: type[AikaError], code: str, act: Any) -> None:
     with pytest.raises(kind) as raised:
         act()
     assert raised.value.code == code
@@ -70,35 +70,35 @@ class TestAbandon:
         assert resolve(paper, lost) == OrderState.ABANDONED
 
     def test_one_person_is_not_two(self, paper: PaperDesk, lost: Proposal) -> None:
-        refused(NotFound, "NOT_ASKED", lambda: abandon(paper, lost))
+        assert_refused(NotFound, "NOT_ASKED", lambda: abandon(paper, lost))
         ask(paper, lost)
-        refused(Denied, "SECOND_PERSON_IS_REQUESTER", lambda: abandon(paper, lost, paper.risk))
+        assert_refused(Denied, "SECOND_PERSON_IS_REQUESTER", lambda: abandon(paper, lost, paper.risk))
         assert paper.order_of(lost).state == OrderState.UNKNOWN
         assert paper.order_of(lost).lease_until is None
         assert abandon(paper, lost).state == OrderState.ABANDONED
 
     def test_a_trader_may_not(self, paper: PaperDesk, lost: Proposal) -> None:
         ask(paper, lost)
-        refused(Forbidden, "MAY_NOT_CONCLUDE", lambda: abandon(paper, lost, paper.trader))
+        assert_refused(Forbidden, "MAY_NOT_CONCLUDE", lambda: abandon(paper, lost, paper.trader))
 
     def test_a_reason_is_needed(self, paper: PaperDesk, lost: Proposal) -> None:
-        refused(Invalid, "REASON_NEEDED", lambda: ask(paper, lost, " "))
+        assert_refused(Invalid, "REASON_NEEDED", lambda: ask(paper, lost, " "))
 
     def test_not_before_the_horizon(self, paper: PaperDesk) -> None:
         proposal = unknown(paper, "late-arrival")
-        refused(Denied, "TOO_SOON_TO_ABANDON", lambda: ask(paper, proposal))
+        assert_refused(Denied, "TOO_SOON_TO_ABANDON", lambda: ask(paper, proposal))
 
     def test_what_the_venue_shows_in_that_moment_comes_first(self, paper: PaperDesk, lost: Proposal) -> None:
         ask(paper, lost)
         paper.simulator.release()
-        refused(Conflict, "ORDER_FOUND", lambda: abandon(paper, lost))
+        assert_refused(Conflict, "ORDER_FOUND", lambda: abandon(paper, lost))
         assert paper.order_of(lost).state == OrderState.FILLED
 
     def test_a_venue_that_cannot_be_asked_proves_nothing(self, paper: PaperDesk, lost: Proposal) -> None:
         ask(paper, lost)
         address = paper.connection.api_base
         change_connection(paper, api_base="http://127.0.0.1:9")
-        refused(Unavailable, "VENUE_UNAVAILABLE", lambda: abandon(paper, lost))
+        assert_refused(Unavailable, "VENUE_UNAVAILABLE", lambda: abandon(paper, lost))
         change_connection(paper, api_base=address)
         assert abandon(paper, lost).state == OrderState.ABANDONED
 
@@ -109,7 +109,7 @@ class TestAbandon:
         connector = venue.connect(paper.order_of(lost).connection)
         other = connector.place_order(json.dumps(body).encode())
         ask(paper, lost)
-        refused(Conflict, "ORDER_DIFFERS", lambda: abandon(paper, lost))
+        assert_refused(Conflict, "ORDER_DIFFERS", lambda: abandon(paper, lost))
         connector.cancel_orders([other.venue_order_id])
         assert abandon(paper, lost).state == OrderState.ABANDONED
 
@@ -174,15 +174,15 @@ class TestAttach:
         assert kinds(lost).count("order.accepted") == 1
 
     def test_one_is_not_two(self, paper: PaperDesk, lost: Proposal, nameless: str) -> None:
-        refused(NotFound, "NOT_ASKED", lambda: self.attach(paper, lost, nameless))
+        assert_refused(NotFound, "NOT_ASKED", lambda: self.attach(paper, lost, nameless))
         self.ask(paper, lost, nameless)
-        refused(Denied, "SECOND_PERSON_IS_REQUESTER", lambda: self.attach(paper, lost, nameless, paper.risk))
+        assert_refused(Denied, "SECOND_PERSON_IS_REQUESTER", lambda: self.attach(paper, lost, nameless, paper.risk))
         assert paper.order_of(lost).state == OrderState.UNKNOWN
 
     def test_it_must_be_what_was_sent(self, paper: PaperDesk, lost: Proposal) -> None:
         other = self.place(paper, lost, limit_price="10000")
-        refused(Denied, "ORDER_DIFFERS", lambda: self.ask(paper, lost, other))
-        refused(NotFound, "VENUE_NOT_FOUND", lambda: self.ask(paper, lost, ""))
+        assert_refused(Denied, "ORDER_DIFFERS", lambda: self.ask(paper, lost, other))
+        assert_refused(NotFound, "VENUE_NOT_FOUND", lambda: self.ask(paper, lost, ""))
 
     def test_it_must_not_be_another_of_ours(
         self, paper: PaperDesk, lost: Proposal, nameless: str, monkeypatch: pytest.MonkeyPatch
@@ -190,7 +190,7 @@ class TestAttach:
         other = paper.propose(quantity=Decimal("0.02"))
         paper.approve(other)
         tamper(paper.order_of(other), venue_order_id=nameless)
-        refused(Conflict, "VENUE_ORDER_TAKEN", lambda: self.ask(paper, lost, nameless))
+        assert_refused(Conflict, "VENUE_ORDER_TAKEN", lambda: self.ask(paper, lost, nameless))
 
 
 class TestSettle:
@@ -205,7 +205,7 @@ class TestSettle:
             now=timezone.now(),
         )
         alarm = Alarm.objects.get(code="BALANCE", cleared_at=None)
-        refused(
+        assert_refused(
             Forbidden,
             "MAY_NOT_SETTLE",
             lambda: differences.settle(difference_id=row.pk, person=paper.trader, reason="x", now=timezone.now()),
@@ -213,7 +213,7 @@ class TestSettle:
         differences.settle(difference_id=row.pk, person=paper.risk, reason="A deposit.", now=timezone.now())
         alarm.refresh_from_db()
         assert alarm.cleared_at is not None
-        refused(
+        assert_refused(
             Conflict,
             "DIFFERENCE_SETTLED",
             lambda: differences.settle(difference_id=row.pk, person=paper.risk, reason="Or not.", now=timezone.now()),

@@ -50,7 +50,7 @@ def difference(paper: PaperDesk, **changes: Any) -> Difference:
     return Difference.objects.create(**(values | changes))
 
 
-def refused(act: Any) -> None:
+def assert_refused(act: Any) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         act()
 
@@ -58,17 +58,17 @@ def refused(act: Any) -> None:
 class TestRun:
     def test_it_ends_once(self, paper: PaperDesk) -> None:
         run = ended(paper)
-        refused(lambda: ReconciliationRun.objects.filter(pk=run.pk).update(reason="other"))
-        refused(lambda: ReconciliationRun.objects.filter(pk=run.pk).update(outcome=RunOutcome.INCOMPLETE))
-        refused(run.delete)
+        assert_refused(lambda: ReconciliationRun.objects.filter(pk=run.pk).update(reason="other"))
+        assert_refused(lambda: ReconciliationRun.objects.filter(pk=run.pk).update(outcome=RunOutcome.INCOMPLETE))
+        assert_refused(run.delete)
 
     def test_one_at_a_time(self, paper: PaperDesk) -> None:
         begun(paper)
-        refused(lambda: begun(paper))
+        assert_refused(lambda: begun(paper))
 
     def test_where_it_began_does_not_move(self, paper: PaperDesk) -> None:
         run = begun(paper)
-        refused(lambda: ReconciliationRun.objects.filter(pk=run.pk).update(since=timezone.now()))
+        assert_refused(lambda: ReconciliationRun.objects.filter(pk=run.pk).update(since=timezone.now()))
         ReconciliationRun.objects.filter(pk=run.pk).update(counts={"orders": 1})
 
 
@@ -76,14 +76,14 @@ class TestDifference:
     def test_it_is_settled_once_and_says_the_same_for_ever(self, paper: PaperDesk) -> None:
         row = difference(paper)
         rows = Difference.objects.filter(pk=row.pk)
-        refused(lambda: rows.update(theirs="something else"))
+        assert_refused(lambda: rows.update(theirs="something else"))
         rows.update(settled_at=timezone.now(), settled_by="Ann", settled_reason="A trade by hand.")
-        refused(lambda: rows.update(settled_reason="It was not."))
-        refused(row.delete)
+        assert_refused(lambda: rows.update(settled_reason="It was not."))
+        assert_refused(row.delete)
 
     def test_the_same_thing_waits_once(self, paper: PaperDesk) -> None:
         row = difference(paper)
-        refused(lambda: difference(paper))
+        assert_refused(lambda: difference(paper))
         Difference.objects.filter(pk=row.pk).update(settled_at=timezone.now(), settled_by="Ann")
         difference(paper)
 
@@ -98,8 +98,8 @@ def test_a_question_is_written_down_for_good(paper: PaperDesk) -> None:
         fence=1,
         asked_at=timezone.now(),
     )
-    refused(lambda: Inquiry.objects.filter(pk=asked.pk).update(answer=InquiryAnswer.FOUND))
-    refused(asked.delete)
+    assert_refused(lambda: Inquiry.objects.filter(pk=asked.pk).update(answer=InquiryAnswer.FOUND))
+    assert_refused(asked.delete)
 
 
 class TestLastRun:

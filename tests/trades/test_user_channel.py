@@ -148,6 +148,8 @@ def test_a_cancel_made_elsewhere_is_heard_of(desk: Desk) -> None:
         venue.connect(desk.paper.connection).cancel_orders([desk.paper.order_of(proposal).venue_order_id])
 
     desk.follow(when_live(rest_then_cancel, lambda: desk.state(proposal) == OrderState.CANCELED))
+    assert desk.state(proposal) == OrderState.CANCELED
+    assert not Fill.objects.filter(order=desk.paper.order_of(proposal)).exists()
 
 
 def test_lists_behind_the_socket_are_looked_at_again(desk: Desk) -> None:
@@ -325,3 +327,4 @@ def test_no_message_makes_a_row(desk: Desk, django_assert_max_num_queries: Any) 
 
     with django_assert_max_num_queries(14):
         desk.follow(act)
+    assert len(beats) == 15

@@ -267,14 +267,15 @@ def _page(connector: Connector, plan: Plan, span: Span, pace: "_Pace") -> tuple[
 class _Pace:
     """At most so many calls a second over all threads. Both waits answer False once it is stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._next = time.monotonic()
+        self._clock = clock
+        self._next = clock()
 
     def wait(self) -> bool:
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             at = self._next = max(self._next, now)
             self._next += 1 / CALLS_PER_S
         return not self._stopped.wait(at - now)

@@ -63,7 +63,7 @@ def act(exchange: Exchange, number: int, name: str, value: Any) -> None:
             exchange.reverse(fills[value % len(fills)].entry_id)
 
 
-def check(exchange: Exchange) -> None:
+def assert_balanced(exchange: Exchange) -> None:
     moved: defaultdict[str, Decimal] = defaultdict(Decimal)
     for fill in exchange.store.fills(FillFilter()):
         product = PRODUCTS[fill.product_id]
@@ -95,7 +95,7 @@ def test_balances_are_what_fills_moved(steps: list[tuple[str, Any]]) -> None:
         exchange = Exchange(store, market, Options())
         for number, (name, value) in enumerate(steps):
             act(exchange, number, name, value)
-            check(exchange)
+            assert_balanced(exchange)
     finally:
         store.close()
 

@@ -13,7 +13,7 @@ Golden = Callable[[str], Any]
 NULLABLE = {"last_fill_time"}
 
 
-def compare(expected: Any, actual: Any, where: str = "$") -> None:
+def assert_same_shape(expected: Any, actual: Any, where: str = "$") -> None:
     if where.rpartition(".")[2] in NULLABLE and (actual is None or isinstance(actual, str)):
         return
     if expected is None or actual is None:
@@ -25,12 +25,12 @@ def compare(expected: Any, actual: Any, where: str = "$") -> None:
         for name, value in expected.items():
             # The configuration echoes the request, so its keys are the request's.
             if name != "order_configuration":
-                compare(value, actual[name], f"{where}.{name}")
+                assert_same_shape(value, actual[name], f"{where}.{name}")
     elif isinstance(expected, list):
         assert isinstance(actual, list), where
         if expected:
             assert actual, f"{where} is empty"
-            compare(expected[0], actual[0], f"{where}[0]")
+            assert_same_shape(expected[0], actual[0], f"{where}[0]")
     else:
         assert type(actual) is type(expected), f"{where}: {actual!r} is not like {expected!r}"
 
@@ -66,22 +66,22 @@ def test_reads_have_the_recorded_shape(venue: Client, golden: Golden, name: str)
         assert all(isinstance(actual[field], int | float) for field in numbers)
         for field in (*numbers, "volume_breakdown"):
             expected.pop(field)
-    compare(expected, response.json())
+    assert_same_shape(expected, response.json())
 
 
 @pytest.mark.parametrize("name", ["get_order", "get_order_open_live"])
 def test_an_order_has_the_recorded_shape(venue: Client, golden: Golden, name: str) -> None:
     order_id = venue.place({"limit_limit_gtc": {"base_size": "0.2", "limit_price": "100.00", "post_only": False}})
-    compare(golden(name), venue.get(f"/orders/historical/{order_id}"))
+    assert_same_shape(golden(name), venue.get(f"/orders/historical/{order_id}"))
 
 
 def test_create_and_cancel_have_the_recorded_shape(venue: Client, golden: Golden) -> None:
     request = golden("create_order_request_limit_gtc")
     reply = venue.call("POST", "/orders", json=request).json()
-    compare(golden("create_order_success"), reply)
+    assert_same_shape(golden("create_order_success"), reply)
     assert reply["order_configuration"] == request["order_configuration"]
     results = venue.cancel(reply["success_response"]["order_id"])
-    compare(golden("cancel_orders"), {"results": results})
+    assert_same_shape(golden("cancel_orders"), {"results": results})
     assert results[0]["failure_reason"] == "UNKNOWN_CANCEL_FAILURE_REASON"
 
 
@@ -102,7 +102,7 @@ def test_refusals_are_the_recorded_ones(venue: Client, golden: Golden) -> None:
     assert reply["error_response"] == expected["error_response"]
     expected = golden("create_order_error_unsupported")
     reply = venue.create({"market_market_fok": {"base_size": "1"}})
-    compare(expected, reply)
+    assert_same_shape(expected, reply)
     assert reply["error_response"]["new_order_failure_reason"] == expected["error_response"]["error"]
 
 

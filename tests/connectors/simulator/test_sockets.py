@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.connectors.simulator.client import Client
 from tests.connectors.simulator.socket_client import SocketClient
-from tests.connectors.simulator.test_golden import compare
+from tests.connectors.simulator.test_golden import assert_same_shape
 from tests.venues.simulator_process import SimulatorProcess
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -54,9 +54,9 @@ def test_heartbeats_come_after_their_acknowledgement(simulator: SimulatorProcess
     with SocketClient(simulator, on) as client:
         client.subscribe("heartbeats")
         ack, beat = client.next(), client.next()
-        compare(recorded("subscriptions_heartbeats"), ack)
+        assert_same_shape(recorded("subscriptions_heartbeats"), ack)
         assert ack["events"] == recorded("subscriptions_heartbeats")["events"]
-        compare(recorded("heartbeats"), beat)
+        assert_same_shape(recorded("heartbeats"), beat)
         assert numbers(client) == [0, 1]
 
 
@@ -76,7 +76,7 @@ def test_a_snapshot_has_the_recorded_shape_and_comes_before_the_acknowledgement(
 ) -> None:
     market.subscribe(channel, "BTC-USD", "NO-SUCH")
     snapshot, ack = market.channel(sent_as), market.channel("subscriptions")
-    compare(recorded(golden), snapshot)
+    assert_same_shape(recorded(golden), snapshot)
     assert {event["type"] for event in snapshot["events"]} == {"snapshot"}
     assert ack["events"] == [{"subscriptions": {channel: ["BTC-USD"]}}]
     assert numbers(market) == list(range(len(market.messages)))
@@ -104,7 +104,7 @@ def test_a_moved_price_is_told_on_each_channel(market: SocketClient, simulator: 
     simulator.pin_price("BTC-USD", "60000")
     ticker, changes = market.channel("ticker"), market.channel("l2_data")
     assert ticker["events"][0]["tickers"][0]["best_bid"] == "59997"
-    compare(recorded("l2_update"), changes)
+    assert_same_shape(recorded("l2_update"), changes)
     sides = {row["side"] for row in changes["events"][0]["updates"]}
     gone = [row for row in changes["events"][0]["updates"] if row["new_quantity"] == "0"]
     assert sides == {"bid", "offer"} and gone
@@ -158,12 +158,12 @@ def test_an_order_is_told_in_every_state_it_went_through(user: SocketClient, res
     resting = rest.place(FAR)
     user.subscribe("user")
     snapshot = user.next()
-    compare(recorded("user_snapshot_short"), snapshot)
+    assert_same_shape(recorded("user_snapshot_short"), snapshot)
     golden = recorded("user_snapshot")["events"][0]
     assert snapshot["events"][0]["orders"][0].keys() == golden["orders"][0].keys()
     assert snapshot["events"][0]["positions"].keys() == golden["positions"].keys()
     assert [row["order_id"] for row in snapshot["events"][0]["orders"]] == [resting]
-    compare(recorded("subscriptions_user"), user.next())
+    assert_same_shape(recorded("subscriptions_user"), user.next())
     filled = rest.place(NOW)
     states = user.orders("update", 2)
     assert [(row["order_id"], row["status"]) for row in states] == [(filled, "PENDING"), (filled, "FILLED")]

@@ -1,6 +1,6 @@
 """The brake, by a clock that the test turns."""
 
-import time
+from math import inf
 from threading import Thread
 
 import pytest
@@ -8,7 +8,14 @@ import pytest
 from apps.common.errors import Misconfigured
 from apps.connectors.errors import RateLimited
 from apps.connectors.venues.coinbase.client import origin_of
-from apps.connectors.venues.coinbase.limits import CANCEL_HOUR, PER_HOUR, RESERVED_HOUR, Priority, RateLimiter
+from apps.connectors.venues.coinbase.limits import (
+    CANCEL_HOUR,
+    PER_HOUR,
+    PER_SECOND,
+    RESERVED_HOUR,
+    Priority,
+    RateLimiter,
+)
 
 
 class Clock:
@@ -99,21 +106,16 @@ def test_a_pause_lets_nothing_through_until_it_is_over() -> None:
 
 
 def test_waiting_ends_with_room_for_every_thread() -> None:
-    limiter = RateLimiter()
-    failures: list[Exception] = []
-
-    def work() -> None:
-        try:
-            limiter.acquire(Priority.READ, deadline=time.monotonic() + 60)
-        except RateLimited as error:
-            failures.append(error)
-
-    threads = [Thread(target=work) for _ in range(20)]
+    clock = Clock()
+    limiter = RateLimiter(clock=clock)
+    threads = [Thread(target=limiter.acquire, args=(Priority.READ,), kwargs={"deadline": inf}) for _ in range(20)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    while waiting := [thread for thread in threads if thread.is_alive()]:
+        clock.now += 0.01
+        waiting[0].join(0.001)
+    assert limiter.used_this_hour() == 20
+    assert clock.now - 1000 > (20 - 8) / PER_SECOND, "seven had room at once, the others waited for theirs"
 
 
 @pytest.mark.parametrize(

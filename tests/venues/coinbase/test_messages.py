@@ -149,15 +149,21 @@ ENVELOPES = st.fixed_dictionaries(
 )
 
 
-@given(ANYTHING | ENVELOPES)
-def test_nothing_but_malformed_comes_out_of_anything(value: Any) -> None:
+def told_by(value: Any) -> list[StreamEvent] | None:
+    """All that a message says, read as one of every channel; None where it is malformed."""
+    channels = ("user", "ticker", "market_trades", "candles", "l2_data")
     try:
         read = messages.frame(json.dumps(value))
-        if isinstance(read, messages.Frame):
-            for channel in ("user", "ticker", "market_trades", "candles", "l2_data"):
-                list(messages.events_of(read._replace(channel=channel), NOW))
+        frames = [read._replace(channel=channel) for channel in channels] if isinstance(read, messages.Frame) else []
+        return [event for frame in frames for event in messages.events_of(frame, NOW)]
     except wire.Malformed:
-        pass
+        return None
+
+
+@given(ANYTHING | ENVELOPES)
+def test_nothing_but_malformed_comes_out_of_anything(value: Any) -> None:
+    told = told_by(value)
+    assert told is None or all(isinstance(event, StreamEvent) for event in told)
 
 
 @given(st.lists(st.integers(min_value=0, max_value=30), max_size=40))
