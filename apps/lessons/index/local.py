@@ -21,7 +21,7 @@ from qdrant_client.local.qdrant_local import QdrantLocal
 
 from apps.common.errors import Misconfigured, Unavailable
 from apps.lessons.index.matrix import Matrix
-from apps.lessons.index.values import CLOSED_AT, WORDS, Hit, Point, Question, Vector, Where, missing
+from apps.lessons.index.values import CLOSED_AT, WORDS, Hit, Point, Question, Vector, missing
 from apps.lessons.index.vector_store import SUBJECT, VectorStore
 
 T = TypeVar("T")
@@ -101,11 +101,11 @@ class LocalStore(VectorStore):
             super().drop_collection(name)
             self._matrices.pop(name, None)
 
-    def search(self, collection: str, questions: Sequence[Question], *, where: Where, limit: int) -> list[list[Hit]]:
+    def search(self, collection: str, questions: Sequence[Question], *, limit: int) -> list[list[Hit]]:
         """As on a server, answered from a copy in numpy: see Matrix."""
         with self._lock:
             matrix = self._asked(lambda client: self._matrix(client, collection))
-            return self._asked(lambda _: [matrix.search(one, where=where, limit=limit) for one in questions])
+            return self._asked(lambda _: matrix.search(questions, limit=limit))
 
     def _matrix(self, client: QdrantClient, name: str) -> Matrix:
         """The copy of what the name stands for, made at the first question."""

@@ -4,7 +4,7 @@ Qdrant's local mode asks its filter of every payload in a Python loop: a third o
 question over columns of numbers takes a millisecond. What is here is a copy of what Qdrant's local mode holds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -15,6 +15,9 @@ from apps.lessons.index.values import WORDS, Hit, Question, Vector, Where
 
 FIRST_ROWS: Final = 256
 NONE: Final = -1
+
+# To all rows, by the name and the identity of the vector that was asked about.
+Cosines = dict[tuple[str, int], Vector]
 
 Kind = TypeVar("Kind", bound=np.generic)
 
@@ -61,28 +64,43 @@ class Matrix:
             for has in self._has.values():
                 has[row] = False
 
-    def search(self, question: Question, *, where: Where, limit: int) -> list[Hit]:
-        """Up to `limit` points by falling cosine. Raises ValueError for a name or a dimension
+    def search(self, questions: Sequence[Question], *, limit: int) -> list[list[Hit]]:
+        """For each question up to `limit` points by falling cosine. Raises ValueError for a name or a dimension
         that the vectors do not have."""
+        known: Cosines = {}
+        return [self._search(one, limit, known) for one in questions]
+
+    def _search(self, question: Question, limit: int, known: Cosines) -> list[Hit]:
         if question.name not in self._vectors or self._vectors[question.name].shape[1:] != question.vector.shape:
             raise ValueError(f"There are no vectors {question.name} of {len(question.vector)} numbers.")
-        rows = np.flatnonzero(self._standing(question.name, where))
+        rows = np.flatnonzero(self._standing(question.name, question.where))
         if not len(rows) or limit < 1:
             return []
-        vectors, vector = self._vectors[question.name][: self._used], _of_length_one(question.vector)
-        # Copying rows out costs more than multiplying by all of them, unless they are few.
-        scores = vectors[rows] @ vector if 4 * len(rows) < self._used else (vectors @ vector)[rows]
+        scores = self._cosines(question, rows, known)
         if len(rows) > limit:
             best = np.argpartition(-scores, limit - 1)[:limit]
             rows, scores = rows[best], scores[best]
         order = np.argsort(-scores, kind="stable")
         return [Hit(self._subjects[row], score) for row, score in zip(rows[order], scores[order].tolist(), strict=True)]
 
+    def _cosines(self, question: Question, rows: NDArray[np.intp], known: Cosines) -> Vector:
+        """To these rows. Copying rows out costs more than multiplying by all, unless they are few; what was multiplied
+        by all is `known` to a question of the same vector that is limited in another way."""
+        vectors, key = self._vectors[question.name][: self._used], (question.name, id(question.vector))
+        if key not in known:
+            vector = _of_length_one(question.vector)
+            if 4 * len(rows) < self._used:
+                few: Vector = vectors[rows] @ vector
+                return few
+            known[key] = vectors @ vector
+        return known[key][rows]
+
     def _standing(self, name: str, where: Where) -> NDArray[np.bool_]:
         mask = self._has[name][: self._used].copy()
         for word, values in where.words.items():
             numbers = [self._numbers[word][value] for value in values if value in self._numbers[word]]
-            mask &= np.isin(self._words[word][: self._used], numbers)
+            column = self._words[word][: self._used]
+            mask &= column == numbers[0] if len(numbers) == 1 else np.isin(column, numbers)
         closed_at = self._closed_at[: self._used]
         if where.since is not None:
             mask &= closed_at >= where.since.timestamp()

@@ -78,10 +78,11 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is looked for: the vector by this name that is most like this one."""
+    """What is looked for: the vector by this name that is most like this one, and what the answer is limited to."""
 
     name: str
     vector: Vector
+    where: Where = Where()
 
 
 @dataclass(frozen=True, slots=True)

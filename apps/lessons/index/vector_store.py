@@ -140,13 +140,16 @@ class VectorStore(ABC):
         )
         return [_standing(record) for record in records], None if following is None else UUID(str(following))
 
-    def search(self, collection: str, questions: Sequence[Question], *, where: Where, limit: int) -> list[list[Hit]]:
+    def search(self, collection: str, questions: Sequence[Question], *, limit: int) -> list[list[Hit]]:
         """For each question up to `limit` points by falling cosine, all in one request. Points without that vector are
         not among them."""
-        condition = _filter(where)
         requests = [
             models.QueryRequest(
-                query=one.vector.tolist(), using=one.name, filter=condition, limit=limit, with_payload=[SUBJECT]
+                query=one.vector.tolist(),
+                using=one.name,
+                filter=_filter(one.where),
+                limit=limit,
+                with_payload=[SUBJECT],
             )
             for one in questions
         ]

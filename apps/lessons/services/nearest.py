@@ -86,7 +86,7 @@ def _scores(found: "Found", name: str) -> dict[UUID, float]:
 
 
 def _wheres(desk: UUID, question: Question) -> tuple[Where, ...]:
-    """One look for the losses, one for the wins: what there is less of is found too."""
+    """The losses by themselves, and the wins: what there is less of is found too."""
     asked: Filters = question.filters
     words = {"desk": [str(desk)]}
     for name in ("product", "asset_class", "side", "regime", "setup"):
@@ -128,10 +128,7 @@ def _watched(embedded: Embedded, wheres: tuple[Where, ...], limit: int) -> Found
 
 
 def _search(embedded: Embedded, wheres: tuple[Where, ...], limit: int) -> Found:
-    found: dict[UUID, Mapping[str, float]] = {}
-    for where in wheres:
-        found |= searching.like(kind=EntryKind.CASE, embedded=embedded, where=where, limit=limit)
-    return found
+    return searching.like(kind=EntryKind.CASE, embedded=embedded, wheres=wheres, limit=limit)
 
 
 def _slow() -> Unavailable:

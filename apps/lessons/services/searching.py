@@ -1,6 +1,6 @@
 """Questions to the vector index: what is like this text. Whoever asks reads the rows again: a point is only a copy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -29,17 +29,20 @@ def embed(text: str) -> Embedded:
     return Embedded(space.name, spaces.provider_of(space).embed_query(text))
 
 
-def like(*, kind: EntryKind, embedded: Embedded, where: Where, limit: int) -> Mapping[UUID, Mapping[str, float]]:
-    """Up to `limit` subjects by each of their texts: subject -> name of the text -> cosine, where it was among these.
+def like(
+    *, kind: EntryKind, embedded: Embedded, wheres: Sequence[Where], limit: int
+) -> Mapping[UUID, Mapping[str, float]]:
+    """Up to `limit` subjects of each of `wheres` by each of their texts: subject -> name of the text -> cosine, where
+    it was among these.
 
     One request. Raises Unavailable (INDEX_DOWN, INDEX_HELD, INDEX_MISSING) for the caller to go on without the index.
     """
     if not embedded.vector.any():
         return {}
-    questions = [Question(name, embedded.vector) for name in VECTORS[kind]]
-    answers = index.store().search(collection_of(kind, embedded.space), questions, where=where, limit=limit)
+    questions = [Question(name, embedded.vector, where) for where in wheres for name in VECTORS[kind]]
+    answers = index.store().search(collection_of(kind, embedded.space), questions, limit=limit)
     found: dict[UUID, dict[str, float]] = {}
-    for name, hits in zip(VECTORS[kind], answers, strict=True):
+    for one, hits in zip(questions, answers, strict=True):
         for hit in hits:
-            found.setdefault(hit.subject, {})[name] = hit.score
+            found.setdefault(hit.subject, {})[one.name] = hit.score
     return found

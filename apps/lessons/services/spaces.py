@@ -19,7 +19,7 @@ from apps.common.errors import Misconfigured
 from apps.common.tasks import publish
 from apps.lessons import embeddings, index
 from apps.lessons.embeddings.base import EmbeddingProvider
-from apps.lessons.index.values import ALIASES, VECTORS, Question, Where, collection_of
+from apps.lessons.index.values import ALIASES, VECTORS, Question, collection_of
 from apps.lessons.models import Case, IndexEntry, IndexSpace
 from apps.lessons.rules.summaries import TEXT_VERSION
 from apps.lessons.selectors.index import active_space
@@ -225,6 +225,6 @@ def _lost_canary(store: "VectorStore", space: IndexSpace) -> str | None:
         return None
     vectors = provider_of(space).embed_documents(texts)
     questions = [Question(TextKind.THESIS, vector) for vector in vectors if vector.any()]
-    answers = store.search(collection_of(EntryKind.CASE, space.name), questions, where=Where(), limit=1)
+    answers = store.search(collection_of(EntryKind.CASE, space.name), questions, limit=1)
     lost = sum(not hits or hits[0].score < CANARY_COSINE_MIN for hits in answers)
     return f"{lost} of {len(answers)} stored texts do not find themselves." if lost else None

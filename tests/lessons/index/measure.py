@@ -88,7 +88,7 @@ def ask(desks: list[UUID]) -> None:
         for _ in range(QUESTIONS):
             where = Where(words={"desk": [str(dice.choice(desks))], **words})
             began = time.perf_counter()
-            searching.like(kind=EntryKind.CASE, embedded=searching.embed(sentence(dice)), where=where, limit=TOP)
+            searching.like(kind=EntryKind.CASE, embedded=searching.embed(sentence(dice)), wheres=[where], limit=TOP)
             took.append(1000 * (time.perf_counter() - began))
         worked = 1000 * (time.process_time() - worked) / QUESTIONS
         took.sort()

@@ -14,6 +14,7 @@ from apps.lessons.index.vector_store import VectorStore
 from apps.lessons.types import EntryKind
 
 NOW = datetime(2026, 3, 2, 14, 46, tzinfo=UTC)
+YEAR = timedelta(days=365)
 
 
 def vector(*numbers: float) -> Vector:
@@ -40,7 +41,7 @@ EAST, NORTH = vector(1, 0, 0, 0), vector(0, 1, 0, 0)
 
 
 def found(store: VectorStore, collection: str, where: Where | None = None, limit: int = 10) -> list[UUID]:
-    (hits,) = store.search(collection, [Question("thesis", EAST)], where=where or Where(), limit=limit)
+    (hits,) = store.search(collection, [Question("thesis", EAST, where or Where())], limit=limit)
     return [hit.subject for hit in hits]
 
 
@@ -57,7 +58,7 @@ def test_the_most_similar_comes_first_and_its_score_is_the_cosine(vectors: Vecto
     near, far, opposite = point(vector(1, 1, 0, 0)), point(vector(1, 4, 0, 0)), point(vector(-1, 0, 0, 0))
     vectors.upsert(collection, [far, opposite, near])
 
-    (hits,) = vectors.search(collection, [Question("thesis", vector(3, 0, 0, 0))], where=Where(), limit=10)
+    (hits,) = vectors.search(collection, [Question("thesis", vector(3, 0, 0, 0))], limit=10)
 
     assert [hit.subject for hit in hits] == [near.subject, far.subject, opposite.subject]
     assert [hit.score for hit in hits] == pytest.approx([0.5**0.5, 17**-0.5, -1], abs=1e-5)
@@ -73,11 +74,20 @@ def test_each_question_is_asked_of_its_own_vector(vectors: VectorStore, collecti
     before, after = point(EAST, NORTH), point(NORTH, EAST)
     vectors.upsert(collection, [before, after])
 
-    thesis, narrative = vectors.search(
-        collection, [Question("thesis", EAST), Question("narrative", EAST)], where=Where(), limit=1
-    )
+    thesis, narrative = vectors.search(collection, [Question("thesis", EAST), Question("narrative", EAST)], limit=1)
 
     assert ([one.subject for one in thesis], [one.subject for one in narrative]) == ([before.subject], [after.subject])
+
+
+def test_each_question_has_its_own_limits(vectors: VectorStore, collection: str) -> None:
+    theirs, ours, old = point(EAST, desk="a"), point(EAST, desk="b"), point(EAST, desk="b", closed_at=NOW - YEAR)
+    vectors.upsert(collection, [theirs, ours, old])
+    asked = (Where(words={"desk": ["a"]}), Where(words={"desk": ["b"]}), Where(until=NOW), Where(words={"desk": ["c"]}))
+
+    answers = vectors.search(collection, [Question("thesis", EAST, where) for where in asked], limit=9)
+
+    met = [{hit.subject for hit in hits} for hits in answers]
+    assert met == [{theirs.subject}, {ours.subject, old.subject}, {old.subject}, set()]
 
 
 def test_a_point_without_that_text_is_no_answer(vectors: VectorStore, collection: str) -> None:
@@ -95,7 +105,7 @@ def test_a_written_point_replaces_the_one_before_with_all_its_fields(vectors: Ve
     assert found(vectors, collection, Where(words={"desk": ["a"]})) == []
     assert found(vectors, collection, Where(words={"desk": ["b"]})) == [first.subject]
     assert found(vectors, collection, Where(words={"side": ["BUY"]})) == []
-    assert vectors.search(collection, [Question("narrative", NORTH)], where=Where(), limit=9) == [[]]
+    assert vectors.search(collection, [Question("narrative", NORTH)], limit=9) == [[]]
 
 
 @pytest.mark.parametrize(
@@ -215,6 +225,6 @@ def test_a_dropped_collection_is_missing_and_may_be_dropped_again(vectors: Vecto
 def test_a_vector_of_another_length_is_refused(vectors: VectorStore, collection: str) -> None:
     vectors.upsert(collection, [point(EAST)])
     with pytest.raises(Misconfigured, match="INDEX_REFUSED"):
-        vectors.search(collection, [Question("thesis", vector(1, 0))], where=Where(), limit=3)
+        vectors.search(collection, [Question("thesis", vector(1, 0))], limit=3)
     with pytest.raises(Misconfigured, match="INDEX_REFUSED"):
-        vectors.search(collection, [Question("text", EAST)], where=Where(), limit=3)
+        vectors.search(collection, [Question("text", EAST)], limit=3)

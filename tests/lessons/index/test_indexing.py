@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 def ask(text: str, desk: Desk, limit: int = 10) -> dict[Any, Any]:
     where = Where(words={"desk": [str(desk.pk)]})
-    return dict(searching.like(kind=EntryKind.CASE, embedded=searching.embed(text), where=where, limit=limit))
+    return dict(searching.like(kind=EntryKind.CASE, embedded=searching.embed(text), wheres=[where], limit=limit))
 
 
 def test_a_case_that_was_there_before_the_first_space_is_found_by_its_thesis(desk: Desk, clock: Clock) -> None:
@@ -78,7 +78,7 @@ def test_a_corrected_case_replaces_its_point(desk: Desk, clock: Clock) -> None:
     assert points(active()) == {case.pk: case.content_hash}
     won = Where(words={"desk": [str(desk.pk)], "result": ["WON"]})
     assert case.pk in searching.like(
-        kind=EntryKind.CASE, embedded=searching.embed(case.thesis_text), where=won, limit=3
+        kind=EntryKind.CASE, embedded=searching.embed(case.thesis_text), wheres=[won], limit=3
     )
 
 

@@ -66,7 +66,7 @@ def both(request: pytest.FixtureRequest) -> Iterator[tuple[LocalStore, ServerSto
     for store in (local, asked):
         store.ensure_collection("lessons__both", {"thesis": 8, "narrative": 8})
         store.upsert("lessons__both", points(600)[:300])
-        store.search("lessons__both", [], where=Where(), limit=1)  # the copy is made here, and kept up from here on
+        store.search("lessons__both", [], limit=1)  # the copy is made here, and kept up from here on
         store.upsert("lessons__both", points(600)[300:])
         store.upsert("lessons__both", points(40, seed=9))
         store.delete("lessons__both", [one.id for one in points(120)[80:]])
@@ -88,9 +88,9 @@ def test_the_copy_answers_as_qdrant_does(
     both: tuple[LocalStore, ServerStore], where: Where, seed: int, limit: int
 ) -> None:
     vector = np.random.default_rng(seed).standard_normal(8).astype(np.float32)
-    questions = [Question("thesis", vector), Question("narrative", vector)]
+    questions = [Question("thesis", vector), Question("thesis", vector, where), Question("narrative", vector, where)]
 
-    ours, qdrants = (store.search("lessons__both", questions, where=where, limit=limit) for store in both)
+    ours, qdrants = (store.search("lessons__both", questions, limit=limit) for store in both)
 
     for mine, its in zip(ours, qdrants, strict=True):
         assert [hit.subject for hit in mine] == [hit.subject for hit in its]
@@ -102,13 +102,13 @@ def test_what_was_written_is_there_after_a_restart(folder: Path) -> None:
     first.ensure_collection("lessons__a", {"thesis": 8, "narrative": 8})
     first.upsert("lessons__a", points(50))
     first.point_aliases({"lessons": "lessons__a"})
-    question = Question("thesis", np.ones(8, dtype=np.float32))
-    (before,) = first.search("lessons", [question], where=Where(words={"desk": ["a"]}), limit=7)
+    question = Question("thesis", np.ones(8, dtype=np.float32), Where(words={"desk": ["a"]}))
+    (before,) = first.search("lessons", [question], limit=7)
     first.close()
     first.close()
 
     again = LocalStore(folder)
-    (after,) = again.search("lessons", [question], where=Where(words={"desk": ["a"]}), limit=7)
+    (after,) = again.search("lessons", [question], limit=7)
     assert len(after) == 7
     assert [hit.subject for hit in after] == [hit.subject for hit in before]
     assert [hit.score for hit in after] == pytest.approx([hit.score for hit in before])
@@ -173,7 +173,7 @@ def test_threads_may_write_and_ask_at_once(folder: Path) -> None:
                 for one in subjects
             ],
         )
-        (hits,) = store.search("lessons__a", [question], where=Where(), limit=1000)
+        (hits,) = store.search("lessons__a", [question], limit=1000)
         store.scroll("lessons__a")
         assert set(subjects) <= {hit.subject for hit in hits}
         return store.count("lessons__a")

@@ -10,7 +10,7 @@ from apps.common.errors import AikaError, Misconfigured, Unavailable
 from apps.lessons.index import server
 from apps.lessons.index.breaker import Breaker
 from apps.lessons.index.server import ServerStore
-from apps.lessons.index.values import Question, Where
+from apps.lessons.index.values import Question
 from tests.lessons.index.conftest import KEY
 from tests.lessons.index.qdrant_server import Serving
 
@@ -41,7 +41,7 @@ def store(served: Serving, clock: Clock) -> Iterator[ServerStore]:
 
 
 def ask(store: ServerStore) -> object:
-    return store.search("lessons__a", [QUESTION], where=Where(), limit=3)
+    return store.search("lessons__a", [QUESTION], limit=3)
 
 
 def error_of(store: ServerStore) -> AikaError:
@@ -125,7 +125,7 @@ def test_an_error_of_the_server_counts_as_down(store: ServerStore, served: Servi
 
 def test_what_it_refuses_does_not_count_as_down(store: ServerStore) -> None:
     with pytest.raises(Misconfigured, match="INDEX_REFUSED"):
-        store.search("lessons__a", [Question("text", QUESTION.vector)], where=Where(), limit=3)
+        store.search("lessons__a", [Question("text", QUESTION.vector)], limit=3)
     with pytest.raises(Unavailable, match="INDEX_MISSING"):
         store.count("lessons__b")
     assert ask(store) == [[]]

@@ -66,7 +66,7 @@ def asked(space: IndexSpace, desk: Desk) -> None:
     embedded = searching.embed("Support held twice at 2,000; buying the third touch.")
     where = Where(words={"desk": [str(desk.pk)]})
     assert embedded.space == space.name
-    assert len(searching.like(kind=EntryKind.CASE, embedded=embedded, where=where, limit=10)) >= 3
+    assert len(searching.like(kind=EntryKind.CASE, embedded=embedded, wheres=[where], limit=10)) >= 3
 
 
 def kinds() -> list[str]:
@@ -85,8 +85,8 @@ def test_the_first_space_is_asked_at_once(desk: Desk, clock: Clock) -> None:
 
     indexing.embed_pending(clock=clock)
     embedded = searching.embed("nothing is remembered yet")
-    assert searching.like(kind=EntryKind.CASE, embedded=embedded, where=Where(), limit=5) == {}
-    assert searching.like(kind=EntryKind.CHUNK, embedded=embedded, where=Where(), limit=5) == {}
+    assert searching.like(kind=EntryKind.CASE, embedded=embedded, wheres=[Where()], limit=5) == {}
+    assert searching.like(kind=EntryKind.CHUNK, embedded=embedded, wheres=[Where()], limit=5) == {}
     assert aliases() == {
         "lessons": collection_of(EntryKind.CASE, space.name),
         "knowledge": collection_of(EntryKind.CHUNK, space.name),
