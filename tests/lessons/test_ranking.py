@@ -1,5 +1,6 @@
 """What is remembered comes in the right order: worse losses never fall, nothing similar is empty, repeats make room."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.lessons.rules import ranking, results
-from apps.lessons.rules.ranking import RankCandidate, RankQuery, rank, scored, similar
+from apps.lessons.rules.keywords import words_of
+from apps.lessons.rules.ranking import (
+    WEIGHTS,
+    RankCandidate,
+    Ranked,
+    RankQuery,
+    Weights,
+    in_common,
+    rank,
+    scored,
+    similar,
+    varied,
+)
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SPACE = UUID(int=7)
@@ -29,7 +42,6 @@ def a_candidate(name: str = "one", **changed: Any) -> RankCandidate:
         narrative=0.6,
         severity=0.3,
         closed_at=NOW - timedelta(days=3),
-        words=frozenset({name}),
     )
     return replace(found, **changed)
 
@@ -88,12 +100,61 @@ def test_a_question_without_a_product_matches_none_by_structure() -> None:
 
 
 def test_a_trade_is_shown_once_and_a_text_twice() -> None:
-    words = frozenset({"the", "stop", "was", "taken", "off"})
-    same_trade = [a_candidate(f"{number}", trade="t", words=frozenset({f"w{number}"})) for number in range(3)]
-    same_text = [a_candidate(f"text {number}", words=words) for number in range(5)]
+    text = "The stop was taken off"
+    same_trade = [a_candidate(f"{number}", trade="t", text="abcde"[number:] * 3) for number in range(3)]
+    same_text = [a_candidate(f"text {number}", text=text) for number in range(5)]
     found = rank(QUERY, [*same_trade, *same_text], NOW, limit=10)
     assert sum(one.candidate.trade == "t" for one in found) == 1
-    assert sum(one.candidate.words == words for one in found) == ranking.WEIGHTS.cluster_max
+    assert sum(one.candidate.text == text for one in found) == ranking.WEIGHTS.cluster_max
+
+
+def chosen_plainly(losses: Sequence[Ranked], weights: Weights, limit: int) -> list[Ranked]:
+    """What `varied` promises: at each step all that are left are held against all that are shown."""
+    top = losses[0].score if losses and losses[0].score > 0 else 1.0
+    said = {one.candidate.id: words_of(one.candidate.text) for one in losses}
+    left, shown = list(losses), list[Ranked]()
+
+    def shares(one: Ranked) -> list[float]:
+        return [in_common(said[one.candidate.id], said[other.candidate.id]) for other in shown]
+
+    def worth(one: Ranked) -> float:
+        return weights.diversity * one.score / top - (1.0 - weights.diversity) * max(shares(one), default=0.0)
+
+    while left and len(shown) < limit:
+        shown.append(max(left, key=worth))
+        left = [
+            one
+            for one in left
+            if all(one.candidate.trade != other.candidate.trade for other in shown)
+            and sum(share >= weights.cluster_at for share in shares(one)) < weights.cluster_max
+        ]
+    return sorted(shown, key=lambda one: (-one.score, one.candidate.id))
+
+
+SAID = ["stop", "moved", "away", "chased", "gap", "late"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.2, 0.25, 0.5, 0.500001, 0.9]) | st.floats(min_value=0, max_value=1),
+            st.lists(st.sampled_from(SAID), max_size=4),
+            st.integers(min_value=0, max_value=20),
+        ),
+        max_size=30,
+    ),
+    st.integers(min_value=1, max_value=12),
+)
+@settings(max_examples=500)
+def test_most_texts_are_never_read_and_the_same_are_chosen(
+    given_: list[tuple[float, list[str], int]], limit: int
+) -> None:
+    found = [
+        a_candidate(f"{place}", narrative=likeness, text=" ".join(said), trade=f"t{trade}")
+        for place, (likeness, said, trade) in enumerate(given_)
+    ]
+    losses = similar(QUERY, found, NOW)
+    assert varied(losses, WEIGHTS, limit) == chosen_plainly(losses, WEIGHTS, limit)
 
 
 def test_the_most_similar_win_stands_behind_the_losses_and_is_marked() -> None:
@@ -112,7 +173,7 @@ def test_the_same_facts_beyond_their_limits_are_in_common_without_any_tag() -> N
 
 
 def test_the_order_does_not_depend_on_the_order_given() -> None:
-    found = [a_candidate(f"{number}", words=frozenset({f"{number}"})) for number in range(6)]
+    found = [a_candidate(f"{number}", text=f"{number}") for number in range(6)]
     assert similar(QUERY, found, NOW) == similar(QUERY, found[::-1], NOW)
 
 

@@ -10,9 +10,12 @@ and severity never falls as the loss grows. Weights are tuned on the development
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
+from heapq import heappop, heapreplace
 from typing import Final
 from uuid import UUID
 
+from apps.lessons.rules.keywords import words_of
 from apps.lessons.rules.tagging import overlap
 
 
@@ -60,7 +63,7 @@ class RankQuery:
 class RankCandidate:
     """A remembered trade. `thesis` and `narrative`: cosines to the question, 0 where unknown. `tags` with how sure each
     is. `severity` from 0 to 1, 0 for a win (`results.severity`). `trade` is the same for two cases of one trade.
-    `words` are those of its texts: near-duplicates are told by them."""
+    Near-duplicates are told by the words of `text`."""
 
     id: UUID
     trade: str
@@ -74,7 +77,7 @@ class RankCandidate:
     closed_at: datetime
     won: bool = False
     facts: frozenset[str] = frozenset()
-    words: frozenset[str] = frozenset()
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,28 +148,50 @@ def rank(
 
 
 def varied(losses: Sequence[Ranked], weights: Weights, limit: int) -> list[Ranked]:
-    """Up to `limit` of the losses (best first), chosen one by one: of two that say the same, the second waits."""
+    """Up to `limit` of the losses (best first), chosen one by one: of two that say the same, the second waits.
+
+    What is shown makes no other one worth more. So whichever comes first is held against what is shown, and where it
+    still comes first it is next; most texts are never read.
+    """
     top = losses[0].score if losses and losses[0].score > 0 else 1.0
-    left = list(losses)
-    nearest = dict.fromkeys((one.candidate.id for one in losses), 0.0)
-    repeats = dict.fromkeys(nearest, 0)
-    shown: list[Ranked] = []
-    while left and len(shown) < limit:
-        best = max(
-            left,
-            key=lambda one: weights.diversity * one.score / top - (1.0 - weights.diversity) * nearest[one.candidate.id],
-        )
-        shown.append(best)
-        for one in left:
-            share = in_common(one.candidate.words, best.candidate.words)
-            nearest[one.candidate.id] = max(nearest[one.candidate.id], share)
-            repeats[one.candidate.id] += share >= weights.cluster_at
-        left = [
-            one
-            for one in left
-            if one.candidate.trade != best.candidate.trade and repeats[one.candidate.id] < weights.cluster_max
-        ]
-    return sorted(shown, key=lambda one: (-one.score, one.candidate.id))
+    queue = [(-weights.diversity * one.score / top, place) for place, one in enumerate(losses)]
+    repeating = [_Repeating(one.candidate.text) for one in losses]
+    shown: list[int] = []
+    trades: set[str] = set()
+    while queue and len(shown) < limit:
+        _, place = queue[0]
+        one, candidate = repeating[place], losses[place].candidate
+        if candidate.trade in trades or one.repeats >= weights.cluster_max:
+            heappop(queue)
+        elif one.held_against == len(shown):
+            shown.append(heappop(queue)[1])
+            trades.add(candidate.trade)
+        else:
+            one.hold_against([repeating[other].words for other in shown[one.held_against :]], weights.cluster_at)
+            worth = weights.diversity * losses[place].score / top - (1.0 - weights.diversity) * one.nearest
+            heapreplace(queue, (-worth, place))
+    return sorted((losses[place] for place in shown), key=lambda one: (-one.score, one.candidate.id))
+
+
+class _Repeating:
+    """How far a text repeats those that are shown: `nearest` has the largest share of words in common, and with
+    `repeats` of them it is as good as the same. It was held against so many."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.nearest = 0.0
+        self.repeats = self.held_against = 0
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return words_of(self._text)
+
+    def hold_against(self, others: Sequence[frozenset[str]], same_at: float) -> None:
+        for words in others:
+            share = in_common(self.words, words)
+            self.nearest = max(self.nearest, share)
+            self.repeats += share >= same_at
+        self.held_against += len(others)
 
 
 def in_common(first: frozenset[str], second: frozenset[str]) -> float:

@@ -117,7 +117,7 @@ def _ranked(
             severity=0.0 if row.severity is None else int(row.severity * 10_000) / 10_000,
             closed_at=row.closed_at,
             won=row.result == Result.WON,
-            words=keywords.words_of(f"{row.thesis} {row.narrative}"),
+            text=f"{row.thesis} {row.narrative}",
         )
         for row in rows.values()
     ]
