@@ -70,13 +70,18 @@ def catches(figures: Record) -> str:
 
 
 def compared(holdout: Record, *, percent: int) -> str:
-    """Whether proposals that saw lessons lost less often than those held out, in a sentence. `percent` is the share
-    that is held out now."""
-    held, seen, by = holdout["withheld"]["of_proposals"], holdout["shown"]["of_proposals"], holdout["by"]
-    if not held["of"]:
+    """Whether proposals that saw lessons lost less often than those held out, in words. `percent` is the share that is
+    held out now."""
+    if not holdout["withheld"]["of_proposals"]["of"]:
         if percent:
             return f"{percent} % of proposals are held out, and none of them had a lesson to see yet."
         return "Nobody knows: no proposal is held out. LESSONS_HOLDOUT_SHARE is 0; at 20, one in five sees no lesson."
+    said = _compared(holdout)
+    return said if percent else f"{said} Nothing is held out any more: LESSONS_HOLDOUT_SHARE is 0."
+
+
+def _compared(holdout: Record) -> str:
+    held, seen, by = holdout["withheld"]["of_proposals"], holdout["shown"]["of_proposals"], holdout["by"]
     if min(held["of"], seen["of"]) < FEW:
         return f"Too few to say: {held['of']} were held out and {seen['of']} saw lessons; {FEW} of each are needed."
     between = f"by {_signed(by['low'])} to {_signed(by['high'])} points (95 %; below 0 is fewer losses with lessons)"

@@ -20,11 +20,11 @@ from apps.lessons.rules.shares import FEW, share_of
 from apps.lessons.rules.walkforward import WARM_UP
 from apps.lessons.rules.warnings import WarningKind
 from apps.lessons.selectors import past
-from apps.lessons.services import helping, reviews
+from apps.lessons.services import feedback, helping, reviews
 from apps.lessons.tasks import evaluate
-from apps.lessons.types import CaseSource, Fact, MistakeTag, Plan, RecallPurpose, TagFound, TagSource
+from apps.lessons.types import CaseSource, Fact, FeedbackVerdict, MistakeTag, Plan, RecallPurpose, TagFound, TagSource
 from tests.factories.accounts import DeskFactory, UserFactory
-from tests.factories.lessons import NO_STOP, CaseFactory, confirmed
+from tests.factories.lessons import NO_STOP, CaseFactory, LessonFactory, confirmed
 from tests.factories.memory import RecallFactory
 
 pytestmark = pytest.mark.django_db
@@ -209,7 +209,9 @@ def test_what_was_held_out_is_compared_with_what_saw_lessons(desk: Desk, now: da
         for arm in ("shown", "withheld")
     }
     assert counts == {"shown": [(0, 2), (0, 1)], "withheld": [(0, 1), (0, 1)]}
-    assert help_words.compared(held, percent=20).startswith("Too few to say: 1 were held out and 2 saw lessons;")
+    said = [help_words.compared(held, percent=percent) for percent in (20, 0)]
+    assert said[0] == "Too few to say: 1 were held out and 2 saw lessons; 30 of each are needed."
+    assert said[1] == f"{said[0]} Nothing is held out any more: LESSONS_HOLDOUT_SHARE is 0."
 
 
 @pytest.mark.parametrize(
@@ -268,6 +270,37 @@ def test_no_share_is_said_of_fewer_than_it_takes() -> None:
     assert said[1] == "too few to say, 0 of 1"
     assert "%" not in said[FEW - 1]
     assert said[FEW] == f"50 % (33 to 67 %), {FEW // 2} of {FEW}"
+
+
+def test_the_command_says_how_often_lessons_were_called_not_similar(desk: Desk, approver: User, now: datetime) -> None:
+    lesson = LessonFactory(desk=desk, closed_at=now - timedelta(days=2))
+
+    def rated(
+        times: int, verdict: FeedbackVerdict, *, of: Lesson = lesson, by: User = approver, **changes: Any
+    ) -> None:
+        for _ in range(times):
+            recall = RecallFactory(case=of.case, asked_at=now)
+            feedback.say(item_id=recall.items.get().pk, person=by, verdict=verdict, now=now)
+
+    def said() -> set[str]:
+        out = StringIO()
+        call_command("lessons_help", stdout=out, stderr=StringIO())
+        return {line for line in out.getvalue().splitlines() if "not similar" in line}
+
+    rated(2, FeedbackVerdict.NOT_SIMILAR)
+    assert said() == {"Called not similar, of those rated: too few to say, 2 of 2. Shown: 2."}
+    rated(22, FeedbackVerdict.NOT_SIMILAR)
+    rated(16, FeedbackVerdict.USEFUL)
+    # Shown and not rated, held out, beside the losses, and what another desk says of its own.
+    RecallFactory(case=lesson.case, asked_at=now)
+    RecallFactory(case=lesson.case, asked_at=now, withheld=True)
+    RecallFactory(case=lesson.case, asked_at=now, counter_example=True)
+    theirs = LessonFactory(closed_at=now - timedelta(days=2))
+    rated(5, FeedbackVerdict.USEFUL, of=theirs, by=UserFactory(role="approver", desk=theirs.case.desk))
+    assert said() == {
+        "Called not similar, of those rated: 60 % (45 to 74 %), 24 of 40. Shown: 41.",
+        "Called not similar, of those rated: too few to say, 0 of 5. Shown: 5.",
+    }
 
 
 def test_the_command_prints_a_table_and_keeps_it(desk: Desk, now: datetime) -> None:

@@ -67,11 +67,27 @@ def test_a_measurement_of_few_has_its_numbers_and_no_share(desk: Desk, approver:
 def test_figures_are_written_with_their_numbers_and_interval(desk: Desk, approver: User, now: datetime) -> None:
     made = EvaluationFactory(desk=desk, now=now)
     sure = {"hits": 27, "of": 40, "share": "0.6750", "low": "0.5202", "high": "0.7992"}
-    made.figures["warnings"][0]["recall"] = sure
+    made.figures["warnings"][0]["recall"] = made.figures["said"]["dismissed"] = sure
     made.save()
-    assert '68 % (52 to 80 %)<span class="sub">27 of 40</span>' in helps(approver)
+    page = helps(approver)
+    assert '68 % (52 to 80 %)<span class="sub">27 of 40</span>' in page
+    assert "<dt>Called not similar, of those rated</dt><dd>68 % (52 to 80 %), 27 of 40</dd>" in page
     row = client_of(approver).get(reverse("admin:lessons_evaluation_change", args=[made.pk])).content.decode()
     assert "What policy counts: 68 % (52 to 80 %), 27 of 40" in row
+
+
+def test_that_nothing_is_held_out_is_said_whatever_is_measured(
+    desk: Desk, approver: User, now: datetime, settings: Any
+) -> None:
+    EvaluationFactory(desk=desk, now=now)
+    for percent in (0, 20):
+        settings.LESSONS_HOLDOUT_SHARE = percent
+        page = helps(approver)
+        assert f'<span class="aside">{percent} %</span>' in page
+        assert ("<b>Nothing is held out</b>" in page, "is held out. LESSONS_HOLDOUT_SHARE is 0" in page) == (
+            percent == 0,
+            percent == 0,
+        )
 
 
 def test_the_newest_counts_and_only_of_ones_own_desk(desk: Desk, approver: User, now: datetime) -> None:
