@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -12,10 +13,12 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.types import Principal
+from apps.common import canonical
 from apps.common.errors import Denied, Forbidden
 from apps.lessons.models import Case, Lesson, Recall, RecallFeedback, RecallItem
 from apps.lessons.services import feedback, reviews
 from apps.lessons.types import FeedbackVerdict, RecallPurpose
+from apps.policies.rules.similar import CASES_MAX
 from apps.trades.models import Proposal
 from apps.trades.services import proposals, similar
 from apps.trades.types import Narrative
@@ -68,6 +71,15 @@ def test_what_is_counted_against_a_proposal_is_kept_with_whose_it_is(paper: Pape
     assert (kept.proposal_id, kept.viewer_id, kept.desk_id) == (proposal.pk, paper.trader.pk, paper.desk.pk)
     assert held(proposal) == {case.pk for case in cases}
     assert kept.asked_at == proposal.created_at
+
+
+def test_of_more_than_fifty_the_fifty_worst_are_kept_and_all_are_counted(paper: PaperDesk) -> None:
+    cases = [lost(paper, 1, pnl=Decimal(-number))[0] for number in range(1, CASES_MAX + 6)]
+    proposal = proposed_by(paper, paper.principal)
+    assert held(proposal) == {case.pk for case in cases[5:]}
+    facts: Any = canonical.decode(bytes(proposal.decision.inputs))["facts"]
+    counts = [fact["values"]["now.losses"] for key, fact in facts.items() if key.startswith("SIMILAR_LOSSES")]
+    assert counts == [str(len(cases))]
 
 
 def test_where_no_rule_fires_nothing_is_kept_and_nothing_asked(paper: PaperDesk) -> None:
