@@ -8,10 +8,11 @@ nothing is ever re-serialised to check a hash.
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from itertools import chain
 from typing import NoReturn
 from uuid import UUID
 
@@ -21,6 +22,8 @@ from apps.common.decimals import decimal_text, instant_text
 
 DEPTH_MAX = 32
 INT_MAX = 2**53 - 1
+_TEXT = {str}
+_TEXT_OR_NOTHING = {str, type(None)}
 
 
 def encode(schema: str, value: Mapping[str, object]) -> bytes:
@@ -53,18 +56,14 @@ def encoded(value: object) -> Encoded:
     return Encoded(_json(_value(value, 0)))
 
 
-def texts(**pairs: str | None) -> Encoded:
-    """As `encoded` of an object of texts, for one that is made often: its names must come in their order."""
-    parts = []
-    for name, item in pairs.items():
-        text = "null" if item is None else _quoted(item if item.isascii() else _text(item))
-        parts.append(f'"{name}":{text}')
-    return Encoded(f"{{{','.join(parts)}}}")
-
-
-def listed(items: Iterable[Encoded]) -> Encoded:
-    """The canonical text of a list of values whose texts are made already."""
-    return Encoded(f"[{','.join(items)}]")
+def table(names: Sequence[str], rows: Sequence[Sequence[str | None]]) -> Encoded:
+    """As `encoded` of a list of objects of texts with these names, which must come in their order."""
+    objects = [dict(zip(names, row, strict=True)) for row in rows]
+    if {*map(type, chain.from_iterable(rows))} <= _TEXT_OR_NOTHING:
+        text = _json(objects)
+        if text.isascii():
+            return Encoded(text)
+    return encoded(objects)
 
 
 def decode(raw: bytes) -> dict[str, object]:
@@ -168,6 +167,11 @@ def _value(value: object, depth: int) -> object:
 
 
 def _mapping(value: Mapping[str, object], depth: int) -> dict[str, object]:
+    if {*map(type, value), *map(type, value.values())} == _TEXT:
+        # As most are: nothing to be brought to a form, where it is ASCII.
+        texts: Mapping[str, str] = value  # type: ignore[assignment]  # that is what was looked at
+        if "".join(texts).isascii() and "".join(texts.values()).isascii():
+            return dict(sorted(texts.items()))
     pairs: dict[str, object] = {}
     for key, item in value.items():
         if not isinstance(key, str):

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Final, NamedTuple
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from apps.common import faults
+from apps.common.fault_places import Commit
 from apps.common.statements import POSTGRESQL, Statement, database, run
 
 # PostgreSQL numbers the places of a statement in 16 bits, SQLite in 15.
@@ -83,12 +85,32 @@ def store(*rows: models.Model | Row) -> None:
     store_each([rows])
 
 
+def store_alone(*rows: models.Model | Row, place: Commit) -> None:
+    """Insert rows that belong together, and commit: nothing else is written with them. Raises as `store`.
+
+    On PostgreSQL that is one statement, and so a transaction by itself: saying where it begins and ends would take two
+    more round trips.
+    """
+    connection = database()
+    if connection.vendor != POSTGRESQL or connection.in_atomic_block:
+        with faults.commit(place):
+            store(*rows)
+        return
+    faults.point(place.before)
+    _insert([rows], connection)
+    faults.point(place.after)
+
+
 def store_each(groups: Sequence[Sequence[models.Model | Row]]) -> None:
     """As `store`, for several that each have rows of their own: those that follow each other and go to the same tables
     travel together."""
     connection = database()
     if not connection.in_atomic_block:
         raise TypeError("Rows that belong together are stored in one transaction.")
+    _insert(groups, connection)
+
+
+def _insert(groups: Sequence[Sequence[models.Model | Row]], connection: BaseDatabaseWrapper) -> None:
     ready = [
         tuple(row if isinstance(row, Row) else Insert.of(type(row)).row(row, connection) for row in group)
         for group in groups

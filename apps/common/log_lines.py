@@ -10,7 +10,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
 from structlog.typing import EventDict, WrappedLogger
 
-from apps.common.redaction import redacted
+from apps.common.redaction import known_secrets, redacted
 
 # What our own loggers add. Others add requests, arguments and whole messages, whose texts nobody has looked at.
 FIELDS: Final = ("method", "path", "status", "duration_ms", "client", "agent", "venue", "trouble", "outcome")
@@ -42,4 +42,5 @@ def json_formatter() -> ProcessorFormatter:
 
 
 def _redact(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    return {name: value if name in _OURS else redacted(value, name) for name, value in line.items()}
+    known = known_secrets()
+    return {name: value if name in _OURS else redacted(value, name, known) for name, value in line.items()}

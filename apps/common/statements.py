@@ -16,6 +16,7 @@ from itertools import count
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+import orjson
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import RawCursor
@@ -210,7 +211,7 @@ def _together(figures: Sequence[Statement]) -> Statement:
 
 
 def _ask_at_once(connection: BaseDatabaseWrapper, questions: Sequence[Question[Any]]) -> None:
-    """One statement: each question's rows are a list of lists of texts, read back by the kinds of their columns."""
+    """One statement: the rows of each question are JSON, lists of texts, read back by the kinds of their columns."""
     written = tuple(question.select.written(connection) for question in questions)
     params: list[Any] = []
     for one, question in zip(written, questions, strict=True):
@@ -222,7 +223,7 @@ def _ask_at_once(connection: BaseDatabaseWrapper, questions: Sequence[Question[A
             connection,
             [
                 tuple([None if text is None else read(text) for read, text in zip(readers, row, strict=True)])
-                for row in rows or ()
+                for row in (orjson.loads(rows) if rows else ())
             ],
         )
 
@@ -236,7 +237,7 @@ def _at_once(written: tuple[_Written, ...]) -> str:
         texts = ", ".join(f"{name}::text" for name in names)
         # Written by Django, and names made here.
         parts.append(
-            f"(SELECT json_agg(json_build_array({texts})) FROM ({one.sql}) AS q{number} ({', '.join(names)}))"  # noqa: S608  see above
+            f"(SELECT json_agg(json_build_array({texts}))::text FROM ({one.sql}) AS q{number} ({', '.join(names)}))"  # noqa: S608  see above
         )
     return f"SELECT {', '.join(parts)}"
 

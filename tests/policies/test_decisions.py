@@ -132,7 +132,6 @@ def test_the_words_do_not_depend_on_what_was_worded_before() -> None:
     alone = []
     for wanted in asks:
         wording._kept.cache_clear()
-        wording.line_text.cache_clear()
         alone.append(said(wanted))
     assert [said(wanted) for wanted in asks] == alone
     assert [said(wanted) for wanted in reversed(asks)] == alone[::-1]
@@ -141,8 +140,20 @@ def test_the_words_do_not_depend_on_what_was_worded_before() -> None:
 def test_a_line_is_kept_as_the_bytes_of_its_fields() -> None:
     policy = version_of(*ALL_KINDS)
     for wanted in (ask(), ask(quantity="500")):
-        for line in evaluate(policy, wanted, facts(wanted, policy), NOW).lines:
-            assert wording.line_text(line) == canonical.encoded(line._asdict())
+        lines = evaluate(policy, wanted, facts(wanted, policy), NOW).lines
+        assert lines
+        assert wording.lines_text(lines) == canonical.encoded([line._asdict() for line in lines])
+
+
+@pytest.mark.parametrize("policy", [None, version_of(*ALL_KINDS)])
+def test_judged_in_words_at_once_it_is_the_same_answer(policy: VersionRules | None) -> None:
+    for wanted in (ask(), ask(quantity="500"), ask(side="SELL", quantity="3"), ask(quantity="0.000001")):
+        known = facts(wanted, policy)
+        for missing in (None, *known):
+            found = {key: fact for key, fact in known.items() if key != missing}
+            later, at_once = (evaluate(policy, wanted, found, NOW, in_words=at_once) for at_once in (False, True))
+            assert at_once == later
+            assert results_bytes(at_once) == results_bytes(later)
 
 
 # Digests of inputs and of results as they were stored before there were venues where Aika only reads.

@@ -1,10 +1,11 @@
 """The base of every API view: who may, how much, how often; JSON in and JSON out, and nothing on the way."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from email.message import Message
 from typing import Any, ClassVar, Final
 
+import orjson
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated, UnsupportedMediaType
@@ -124,8 +125,29 @@ def read_body(request: Request, body: type[bodies.Body]) -> dict[str, Any]:
 
 
 def to_json(value: object) -> bytes:
-    """An answer as bytes. Everything in it is text, small integers, flags, lists and objects already."""
+    """An answer as bytes. Everything in it is text, small integers, flags, lists and objects already.
+
+    The quick writer makes null of NaN and a text of an id: what is not worded goes to the strict one, which refuses it.
+    """
+    if _is_worded((value,)):
+        try:
+            return orjson.dumps(value)
+        except orjson.JSONEncodeError:
+            pass  # a key that is no text, a number beyond 64 bits, half a character
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+_WORDS: Final = frozenset({str, int, bool, type(None)})
+_WORDED: Final = _WORDS | {dict, list}
+
+
+def _is_worded(items: Iterable[object]) -> bool:
+    kinds = {*map(type, items)}
+    if kinds <= _WORDS:
+        return True
+    return kinds <= _WORDED and all(
+        _is_worded(item.values() if isinstance(item, dict) else item) for item in items if isinstance(item, dict | list)
+    )
 
 
 def answer(value: object, *, status: int = 200, headers: Headers | None = None) -> HttpResponse:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from apps.common.statements import Select
+from apps.common.statements import Question, Select
 from apps.lessons.models import Case, Lesson, Recall, RecallFeedback, RecallItem
 from apps.lessons.recall_types import IndexState, RecallAnswer, Remembered
 from apps.lessons.types import Evidence, RecallPurpose
@@ -16,9 +16,14 @@ _ANY_CASE: Final[Select[UUID]] = Select(
 )
 
 
+def any_case(desk_id: UUID) -> Question[UUID]:
+    """One case of this desk, if there is any: see `has_cases`."""
+    return _ANY_CASE(desk=desk_id)
+
+
 def has_cases(desk_id: UUID) -> bool:
     """Whether this desk remembers anything at all."""
-    return bool(_ANY_CASE(desk=desk_id).answer)
+    return bool(any_case(desk_id).answer)
 
 
 def latest_recall(

@@ -24,21 +24,30 @@ def facts_needed(version: VersionRules | None, ask: Ask) -> tuple[FactSpec, ...]
 
 
 def evaluate(
-    version: VersionRules | None, ask: Ask, facts: Facts, now: datetime, *, approval_may_be_waived: bool = False
+    version: VersionRules | None,
+    ask: Ask,
+    facts: Facts,
+    now: datetime,
+    *,
+    approval_may_be_waived: bool = False,
+    in_words: bool = False,
 ) -> Evaluation:
     """What policy says of an ask. Pure: the same arguments give the same answer, on any machine.
 
     Every rule is consulted, in no order that matters, and the most severe answer wins. Whatever is not known denies,
     and so does a rule that breaks down; nothing is raised for what an ask or a fact says. `approval_may_be_waived` lets
-    a tier that needs nobody stand, on paper only.
+    a tier that needs nobody stand, on paper only. `in_words`: somebody will read the lines, so what they say is kept at
+    once; otherwise the rules are asked again when somebody does.
     """
     ready = None if version is None else compiled(version)
-    case = Case(ask, facts, now, None if ready is None else ready.select(ask).market_slippage_bps)
+    slippage = None if ready is None else ready.select(ask).market_slippage_bps
+    case = Case(ask, facts, now, slippage, wordy=in_words)
     judgement = judge(ready, case, approval_may_be_waived)
     priced = case.priced_or_none()
 
     def word_lines() -> tuple[RuleLine, ...]:
-        return lines_of(answers(ready, case, approval_may_be_waived), ask)
+        told = judgement if in_words else judge(ready, case.in_words(), approval_may_be_waived)
+        return lines_of(answers(ready, case, told), ask)
 
     return Evaluation(
         outcome=judgement.outcome,

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from apps.common.canonical import Encoded, decode, encode, encoded, listed
+from apps.common.canonical import Encoded, decode, encode, encoded
 from apps.common.decimals import parse_decimal, parse_instant
 from apps.policies.rules.compiled import rules_value
 from apps.policies.rules.evaluate import evaluate
-from apps.policies.rules.wording import line_text
+from apps.policies.rules.wording import lines_text
 from apps.policies.types import Ask, Evaluation, Fact, Facts, RuleRow, VersionRules
 
 # Raised whenever the same inputs may give other results: decisions of another number are not compared.
@@ -55,7 +55,7 @@ def results_bytes(evaluation: Evaluation) -> bytes:
         {
             "evaluator_version": EVALUATOR_VERSION,
             "outcome": evaluation.outcome,
-            "lines": listed(line_text(line) for line in evaluation.lines),
+            "lines": lines_text(evaluation.lines),
             "tier": None
             if tier is None
             else {

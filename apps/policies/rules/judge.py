@@ -63,8 +63,9 @@ def judge(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -
     return Judgement(Verdict.ALLOW if waived else Verdict.NEEDS_APPROVAL, findings, (), tier)
 
 
-def answers(compiled: Compiled | None, case: Case, approval_may_be_waived: bool) -> list[Answered]:
-    """The same judgement with all that every rule saw. The rules are pure, so asking them again changes nothing."""
+def answers(compiled: Compiled | None, case: Case, judgement: Judgement) -> list[Answered]:
+    """All that every rule saw, from the judgement of a wordy case. The rules are pure, so asking them again for it
+    changes nothing."""
     names = [] if read_only(case) is None else [(READ_ONLY_KEY, "always")]
     names += [(key, "always") for key, _, _ in ALWAYS]
     if compiled is None:
@@ -72,8 +73,7 @@ def answers(compiled: Compiled | None, case: Case, approval_may_be_waived: bool)
     else:
         names.extend((rule.row.key, str(rule.row.kind)) for rule in compiled.rules)
         names.extend(((SIZE_LIMIT_KEY, "always"), (APPROVAL_KEY, "always")))
-    findings = judge(compiled, case.in_words(), approval_may_be_waived).findings
-    return [Answered(key, kind, finding) for (key, kind), finding in zip(names, findings, strict=True)]
+    return [Answered(key, kind, finding) for (key, kind), finding in zip(names, judgement.findings, strict=True)]
 
 
 def _read(case: Case) -> None:

@@ -1,11 +1,11 @@
 """Answers put into words and texts: what a person reads, and what is kept with the decision."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
 from functools import lru_cache
 
 from apps.common import words
-from apps.common.canonical import Encoded, texts
+from apps.common.canonical import Encoded, table
 from apps.common.decimals import PLACES_MAX, decimal_text
 from apps.common.money import MINOR_PLACES, bps
 from apps.policies.rules.always import (
@@ -53,21 +53,32 @@ def _worded(answer: Answered, ask: Ask) -> RuleLine:
     return _kept(answer, ask.reporting_currency, str(finding.observed), str(finding.limit))
 
 
-@lru_cache(maxsize=4096)
-def line_text(line: RuleLine) -> Encoded:
-    """A line in canonical text: its fields by name, in their order."""
-    return texts(
-        code=line.code,
-        kind=line.kind,
-        limit=line.limit,
-        message=line.message,
-        observed=line.observed,
-        operator=line.operator,
-        room_left=line.room_left,
-        rule=line.rule,
-        unit=line.unit,
-        used_fraction=line.used_fraction,
-        verdict=line.verdict.value,
+_LINE = (
+    "code",
+    "kind",
+    "limit",
+    "message",
+    "observed",
+    "operator",
+    "room_left",
+    "rule",
+    "unit",
+    "used_fraction",
+    "verdict",
+)
+
+
+def lines_text(lines: Sequence[RuleLine]) -> Encoded:
+    """Lines in canonical text: the fields of each by name."""
+    return table(
+        _LINE,
+        [
+            (
+                *(line.code, line.kind, line.limit, line.message, line.observed, line.operator, line.room_left),
+                *(line.rule, line.unit, line.used_fraction, line.verdict.value),
+            )
+            for line in lines
+        ],
     )
 
 

@@ -82,6 +82,9 @@ class Proposal(models.Model):
     end_code = models.CharField(max_length=60, blank=True)
     end_reason = models.TextField(blank=True)
 
+    # Not stored: whether the desk remembered anything when this was judged just now; None where nobody looked.
+    desk_remembers: bool | None = None
+
     objects: ClassVar[models.Manager["Proposal"]] = ProposalQuerySet.as_manager()
 
     class Meta:

@@ -15,6 +15,7 @@ from apps.connectors.selectors import balances_question, instrument_question, in
 from apps.connectors.types import Balance, Candle, InstrumentSpec, Quote, Side
 from apps.lessons.rules.detecting.market import LOSS_WINDOW
 from apps.lessons.selectors.evidence import closed_question
+from apps.lessons.selectors.recalled import any_case
 from apps.lessons.selectors.recent import last_loss_question
 from apps.lessons.types import Evidence, Plan
 from apps.policies.rules.budgets import Dimension
@@ -55,7 +56,7 @@ _SOURCES: Final[Mapping[FactKind, tuple[str, ...]]] = {
     FactKind.EQUITY: ("balance_rows", "marks", "drawdown_latch"),
 }
 # What a new proposal is compared with, for its own facts.
-_OF_LESSONS: Final = ("hours", "usual_notionals", "last_loss", "lots")
+_OF_LESSONS: Final = ("hours", "usual_notionals", "last_loss", "lots", "any_case")
 
 
 class Moment:
@@ -205,6 +206,10 @@ class Gathering:
     @cached_property
     def last_loss(self) -> Question[datetime]:
         return last_loss_question(self.connection.desk_id, since=self.asked_at - LOSS_WINDOW, until=self.asked_at)
+
+    @cached_property
+    def any_case(self) -> Question[UUID]:
+        return any_case(self.connection.desk_id)
 
     def _count(self, spec: FactSpec) -> Question[int]:
         asked, since = self.ask, self.asked_at - span(seconds=spec.window_s or 0)

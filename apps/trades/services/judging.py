@@ -165,7 +165,12 @@ def concluded(found: Prepared) -> Judged:
     version, now = gathering.version, gathering.now
     known = facts.gather(found.specs, gathering)
     evaluation = policy.evaluate(
-        version, gathering.ask, known, now, approval_may_be_waived=not settings.POLICY_REQUIRE_APPROVAL
+        version,
+        gathering.ask,
+        known,
+        now,
+        approval_may_be_waived=not settings.POLICY_REQUIRE_APPROVAL,
+        in_words=True,
     )
     return Judged(
         connection=gathering.connection,

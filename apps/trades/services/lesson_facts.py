@@ -23,12 +23,14 @@ ASSET_CLASSES: Final[Mapping[str, str]] = {"coinbase": "crypto", "robinhood": "c
 
 
 class Known(NamedTuple):
-    """What is known of a proposal. `entry` is the price it was judged at, quote currency per base unit."""
+    """What is known of a proposal. `entry` is the price it was judged at, quote currency per base unit; `remembers` is
+    whether its desk remembers any trade at all."""
 
     plan: Plan
     entry: Decimal | None
     regime: str
     facts: tuple[Fact, ...]
+    remembers: bool
 
 
 def asset_class_of(venue: str) -> str:
@@ -46,6 +48,7 @@ def at_proposal(gathering: Gathering) -> Known:
             entry=scene.price,
             regime=regimes.regime_of(scene.candles),
             facts=detectors.detect(scene),
+            remembers=bool(gathering.any_case.answer),
         )
     return gathering.detected
 

@@ -15,10 +15,11 @@ from apps.audit.services import events
 from apps.common import canonical, faults, tallies, tracing
 from apps.common import fault_places as places
 from apps.common.errors import Conflict, NotFound
-from apps.common.inserts import Row, store
+from apps.common.inserts import Row, store, store_alone
 from apps.connectors.services import venue
 from apps.lessons.types import Plan
 from apps.policies.errors import BudgetExhausted
+from apps.policies.rules.similar import cases_held
 from apps.policies.services import decisions
 from apps.policies.types import Evaluation, Gate, Verdict
 from apps.trades.models import Proposal
@@ -63,16 +64,15 @@ def propose(
         now=now,
         plan=Plan(setup=narrative.setup, stop=narrative.stop, target=narrative.target, thesis=narrative.rationale),
     )
+    maker = Maker(
+        narrative=narrative,
+        principal=principal,
+        idempotency_key=idempotency_key,
+        supersedes=superseded(supersedes, principal),
+        also=also,
+    )
     try:
-        with faults.commit(places.PROPOSE):
-            made_of = Maker(
-                narrative=narrative,
-                principal=principal,
-                idempotency_key=idempotency_key,
-                supersedes=superseded(supersedes, principal),
-                also=also,
-            )
-            proposal = stored(judged, made_of)
+        proposal = _committed(judged, maker)
     except IntegrityError as error:
         # Asked, not read from the error: databases and guards word it differently. Anything else stays a defect.
         used = Proposal.objects.filter(principal_key=principal.reference, idempotency_key=idempotency_key)
@@ -101,6 +101,17 @@ def superseded(proposal_id: UUID | None, principal: Principal) -> Proposal | Non
             field="supersedes",
         )
     return earlier
+
+
+def _committed(judged: Judged, maker: "Maker") -> Proposal:
+    """As `stored`, in a transaction of its own."""
+    if judged.evaluation.outcome is not Verdict.ALLOW:
+        made = maker.made(judged)
+        if not made.has_follow_up:
+            store_alone(*made.rows, *maker.beside(made.proposal), place=places.PROPOSE)
+            return made.proposal
+    with faults.commit(places.PROPOSE):
+        return stored(judged, maker)
 
 
 def stored(judged: Judged, maker: "Maker") -> Proposal:
@@ -151,6 +162,11 @@ class Made:
     def changes_what_is_known(self) -> bool:
         """Whether storing it trips a limit that later ones are judged by."""
         return self.proposal.state == ProposalState.DENIED and latches.reaches(self.judged.evaluation)
+
+    @property
+    def has_follow_up(self) -> bool:
+        """Whether there is anything to be written down beside it."""
+        return self.changes_what_is_known or bool(cases_held(self.judged.facts, self.judged.evaluation))
 
     def follow_up(self) -> None:
         """What is written down beside it once it is stored, in the same transaction."""
@@ -212,6 +228,7 @@ class Maker:
             expires_at=judged.expires_at,
             ended_at=now if denied else None,
         )
+        proposal.desk_remembers = None if judged.known is None else judged.known.remembers
         opened = _opened(proposal, evaluation, self.principal, now)
         return Made(proposal=proposal, judged=judged, rows=(decision, proposal, *_frozen(proposal, judged), opened))
 

@@ -117,14 +117,8 @@ def beside(*, proposal: Proposal, principal: Principal, now: datetime) -> Recall
 def beside_each(*, proposals: Sequence[Proposal], principal: Principal, now: datetime) -> list[RecallAnswer]:
     """The same for several of one caller; the vector index has one bound for all of them."""
     until = time.monotonic() + BOUND_OF_ALL_S
-    remembers: dict[UUID, bool] = {}
 
     def answer(proposal: Proposal) -> RecallAnswer:
-        desk = _desk_of(proposal)
-        if desk not in remembers:
-            remembers[desk] = recalled.has_cases(desk)
-        if not remembers[desk]:
-            return recalls.unremembered(question_of(proposal), now=now)
         return _beside(proposal, principal, now, bound_s=max(min(BOUND_S, until - time.monotonic()), 0.0))
 
     return [_unfailing(one.pk, now, partial(answer, one)) for one in proposals]
@@ -153,6 +147,8 @@ def as_answered(*, proposal_id: UUID, now: datetime) -> RecallAnswer | None:
 
 
 def _beside(proposal: Proposal, principal: Principal, now: datetime, *, bound_s: float = BOUND_S) -> RecallAnswer:
+    if proposal.desk_remembers is False:
+        return recalls.unremembered(question_of(proposal), now=now)
     return recalls.recall(
         desk=_desk_of(proposal),
         question=question_of(proposal),
