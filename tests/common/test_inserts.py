@@ -12,8 +12,9 @@ from apps.accounts.models import Desk, IdempotencyRecord
 from apps.audit.models import Event, StreamHead
 from apps.audit.services import events, verification
 from apps.audit.types import Actor, ActorKind
-from apps.common import inserts
-from apps.common.inserts import Insert, Row, store, store_each
+from apps.common import fault_places as places
+from apps.common import faults, inserts
+from apps.common.inserts import Insert, Row, store, store_alone, store_each
 from apps.connectors.models import Connection
 from tests.factories.accounts import DeskFactory
 from tests.factories.connectors import ConnectionFactory
@@ -65,6 +66,34 @@ def test_one_row_refused_and_none_is_stored() -> None:
     with transaction.atomic():
         store(record("free"), Insert.of(IdempotencyRecord).row(record("later"), connection))
     assert IdempotencyRecord.objects.count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_alone_they_commit_all_or_none_between_the_points_of_their_place() -> None:
+    passed: list[str] = []
+    faults.install(passed.append)
+    try:
+        store_alone(record("taken"), desk("one"), place=places.PROPOSE)
+        assert passed == [places.PROPOSE.before, places.PROPOSE.after]
+        with pytest.raises(IntegrityError):
+            store_alone(desk("two"), record("taken"), place=places.PROPOSE)
+        assert places.PROPOSE.after not in passed[2:]
+    finally:
+        faults.install(None)
+    assert not connection.in_atomic_block
+    assert set(Desk.objects.filter(slug__in=("one", "two")).values_list("slug", flat=True)) == {"one"}
+    assert list(IdempotencyRecord.objects.values_list("key", flat=True)) == ["taken"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgres
+def test_alone_they_are_one_statement_and_a_missing_row_is_seen_at_its_end() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        store_alone(record("one"), opened("s:alone"), place=places.PROPOSE)
+    assert len(queries) == 1
+    with pytest.raises(IntegrityError):
+        store_alone(ConnectionFactory.build(desk=desk("nowhere")), record("two"), place=places.PROPOSE)
+    assert list(IdempotencyRecord.objects.values_list("key", flat=True)) == ["one"]
 
 
 @pytest.mark.django_db(transaction=True)
