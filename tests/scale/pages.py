@@ -109,7 +109,7 @@ def _shared() -> dict[str, str]:
         "look back": reverse("admin:look_back"),
         "search": reverse("admin:search") + "?q=BTC",
         "search an id": reverse("admin:search") + f"?q={NO_ID}",
-        "search the head of an id": reverse("admin:search") + f"?q={NO_ID[:6]}",
+        "search the head of an id": reverse("admin:search") + f"?q={NO_ID[:13]}",
         "search nothing": reverse("admin:search") + "?q=zzzz",
         "status": reverse("admin:status"),
         "dashboard": reverse("home"),
