@@ -174,6 +174,9 @@ def test_what_an_earlier_one_binds_counts_against_the_later_ones(
     assert said_of(answer) == ["APPROVED", "APPROVED", "DENIED", "APPROVED"]
     assert proposals_in(answer)[2]["decision"]["codes"] == ["DAILY_NOTIONAL"]
     assert Order.objects.count() == 3
+    in_order = [str(made) for made in Proposal.objects.order_by("created_at").values_list("pk", flat=True)]
+    assert in_order == [one["id"] for one in proposals_in(answer)]
+    assert replayed() == 7
 
     alone = [
         {name: value for name, value in item(quantity=size).items() if name != "idempotency_key"} for size in sizes

@@ -1,6 +1,6 @@
 """A desk that can trade: people, a connection to the simulator, an active policy, a key. All through services."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -74,7 +74,12 @@ class PaperDesk:
         return (quote.mid * factor // step) * step
 
     def propose(
-        self, *, now: datetime | None = None, principal: Principal | None = None, **changes: object
+        self,
+        *,
+        now: datetime | None = None,
+        clock: Callable[[], datetime] | None = None,
+        principal: Principal | None = None,
+        **changes: object,
     ) -> Proposal:
         """Propose `intent(**changes)` by the key."""
         intent = self.intent(**changes)
@@ -84,6 +89,7 @@ class PaperDesk:
             principal=principal or self.principal,
             idempotency_key=str(uuid4()),
             now=now or timezone.now(),
+            clock=clock,
         )
 
     def seen(self, proposal: Proposal, **changes: str) -> Seen:

@@ -17,7 +17,7 @@ from apps.accounts.services import people
 from apps.audit.models import Event
 from apps.audit.selectors import facts_of
 from apps.connectors.models import Connection
-from apps.connectors.services import sync, venue
+from apps.connectors.services import venue
 from apps.dashboard.services.demo_policy import DEMO_RULES, INSTRUMENTS
 from apps.policies.models import PolicyVersion
 from apps.policies.services import trading_state
@@ -65,12 +65,17 @@ def learn_meanwhile(paper: PaperDesk, monkeypatch: pytest.MonkeyPatch, *, at: da
 
     def then_others(connection: Connection, codes: Iterable[str], *, now: datetime) -> datetime:
         found = fresh(connection, codes, now=now)
-        held = quotes.latest_of(paper.connection.pk, INSTRUMENTS).values()
-        quotes.keep(paper.connection.pk, [replace(quote, occurred_at=at, received_at=at) for quote in held])
-        sync.refresh_balances(Connection.objects.get(pk=paper.connection.pk), now=at)
+        learn(paper, at=at)
         return found
 
     monkeypatch.setattr(market, "make_fresh", then_others)
+
+
+def learn(paper: PaperDesk, *, at: datetime) -> None:
+    """Another process writes prices and balances of `at`."""
+    held = quotes.latest_of(paper.connection.pk, INSTRUMENTS).values()
+    quotes.keep(paper.connection.pk, [replace(quote, occurred_at=at, received_at=at) for quote in held])
+    Connection.objects.filter(pk=paper.connection.pk).update(balances_as_of=at)
 
 
 def move(paper: PaperDesk, mid: str | Decimal, instrument: str = BTC) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from apps.accounts.models import User
 from apps.accounts.types import Principal
 from apps.common import canonical
 from apps.common.errors import AikaError, Conflict, Invalid, NotFound, Unavailable
+from apps.common.statements import Question
 from apps.connectors.models import Connection, Instrument
 from apps.connectors.types import OrderType, TimeInForce
 from apps.policies.models import Decision
@@ -62,6 +64,26 @@ def test_a_request_from_a_moment_ago_replays(paper: PaperDesk) -> None:
     assert replayed() == 1
 
 
+@pytest.mark.parametrize(("late_s", "passes"), [(4, True), (0, False)])
+def test_what_was_learned_while_the_database_was_waited_for(
+    paper: PaperDesk, monkeypatch: pytest.MonkeyPatch, late_s: int, passes: bool
+) -> None:
+    """Balances of four seconds later are of the moment where it is as late here; else a clock is wrong."""
+    now, read = timezone.now(), judging.Door.read
+
+    def later(door: judging.Door, *also: Question[Any]) -> None:
+        Connection.objects.filter(pk=paper.connection.pk).update(balances_as_of=now + timedelta(seconds=4))
+        read(door, *also)
+
+    monkeypatch.setattr(judging.Door, "read", later)
+    proposal = paper.propose(now=now, clock=lambda: now + timedelta(seconds=late_s))
+    if passes:
+        assert proposal.state == ProposalState.AWAITING_APPROVAL, proposal.end_code
+        assert replayed() == 1
+    else:
+        assert proposal.end_code == "FACT_FROM_FUTURE"
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -97,7 +119,7 @@ def test_where_one_may_propose(paper: PaperDesk) -> None:
 def test_an_instrument_that_is_not_listed(paper: PaperDesk) -> None:
     intent = paper.intent(instrument="XYZ-USD", limit_price=Decimal(1))
     with pytest.raises(Invalid, match="INSTRUMENT_UNKNOWN"):
-        judging.judge(intent=intent, principal=paper.principal, now=timezone.now())
+        judging.judge(intent=intent, principal=paper.principal, clock=timezone.now)
 
 
 def test_a_venue_that_is_away_stores_nothing(paper: PaperDesk) -> None:
@@ -196,5 +218,5 @@ def test_no_frozen_column_changes_and_no_state_jumps(paper: PaperDesk) -> None:
 def test_an_instrument_no_longer_traded_is_denied(paper: PaperDesk) -> None:
     intent = paper.intent()
     Instrument.objects.filter(connection=paper.connection, code="BTC-USD").update(tradable=False)
-    judged = judging.judge(intent=intent, principal=paper.principal, now=timezone.now())
+    judged = judging.judge(intent=intent, principal=paper.principal, clock=timezone.now)
     assert "INSTRUMENT_NOT_TRADABLE" in judged.evaluation.codes

@@ -1,8 +1,9 @@
 """Approvals waived: policy approves a paper proposal by itself where setting and tier both say so, nowhere else."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -16,13 +17,14 @@ from apps.audit.models import Event
 from apps.audit.selectors import facts_of
 from apps.common import tasks as publishing
 from apps.common.errors import Conflict
+from apps.connectors.models import Connection
 from apps.connectors.types import Side
 from apps.policies.models import Decision, Reservation
 from apps.trades.models import Authority, Order, Proposal
-from apps.trades.services import sweeps
+from apps.trades.services import approval, sweeps
 from tests.factories.desk import PaperDesk
 from tests.factories.tampering import guards_lifted, tamper
-from tests.factories.trading import ONE_NEEDED, change_policy, halt, kinds, move, replayed, rules_with, sent
+from tests.factories.trading import ONE_NEEDED, change_policy, halt, kinds, learn, move, replayed, rules_with, sent
 
 pytestmark = pytest.mark.django_db
 
@@ -91,6 +93,28 @@ def test_a_lost_message_is_found_by_the_sweep(
     with django_capture_on_commit_callbacks(execute=True):
         sweeps.publish_pending(now=timezone.now() + sweeps.PUBLISH_GRACE)
     assert [arguments["order_id"] for _, arguments in published] == [str(waiving.order_of(proposal).pk)]
+
+
+@pytest.mark.parametrize(("late_s", "passes"), [(4, True), (1, False), (0, False)])
+def test_what_was_learned_while_it_waited_for_its_turn(
+    waiving: PaperDesk, monkeypatch: pytest.MonkeyPatch, late_s: int, passes: bool
+) -> None:
+    """Prices and balances of four seconds later are of the moment where it is as late here; else a clock is wrong."""
+    now, locked = timezone.now(), approval.locked_connection
+    late, asked = now + timedelta(seconds=late_s), iter([now])
+
+    def then_locked(connection_id: UUID) -> Connection:
+        learn(waiving, at=now + timedelta(seconds=4))
+        return locked(connection_id)
+
+    monkeypatch.setattr(approval, "locked_connection", then_locked)
+    proposal = waiving.propose(now=now, clock=lambda: next(asked, late))
+    if passes:
+        assert (proposal.state, proposal.end_code) == ("APPROVED", "APPROVAL_WAIVED")
+        assert proposal.created_at == Decision.objects.get(gate="APPROVAL").decided_at == late
+        assert replayed() == 2
+    else:
+        assert (proposal.state, proposal.end_code) == ("DENIED", "FACT_FROM_FUTURE")
 
 
 @pytest.mark.parametrize("why", ["the setting is on", "the tier names somebody", "a larger order's tier does"])

@@ -72,6 +72,7 @@ def ask(wish: Wish, connection: "Connection", principal: Principal, *, clock: Cl
         principal=principal,
         idempotency_key=f"{wish.tag}-{uuid4()}",
         now=now,
+        clock=clock,
     )
 
 

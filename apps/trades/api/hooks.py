@@ -99,6 +99,7 @@ class HookView(View):
             read=_read,
             word=lambda proposal: to_json(proposal_record(proposal, now=call.at)),
             now=call.at,
+            clock=timezone.now,
         )
         headers = {"Cache-Control": "no-store", REQUEST_ID_HEADER: request_id_of(request)}
         if isinstance(answer, Replay):

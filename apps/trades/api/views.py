@@ -105,6 +105,7 @@ class ProposalsView(ApiView):
             ),
             word=word,
             now=now,
+            clock=timezone.now,
         )
         # After it is stored, and apart from it: the memory never delays or fails a proposal.
         proposal_id = row_id(_id_in(answered.body))
@@ -191,8 +192,7 @@ class PreviewView(ApiView):
         """The verdict with every rule line, who would have to approve, the remedy, the worst-case fee, and the venue's
         steps and bounds. Nothing is stored."""
         values = read_body(request, bodies.IntentBody)
-        now = timezone.now()
-        judged = judging.judge(intent=bodies.intent_of(values), principal=principal_of(request), now=now)
+        judged = judging.judge(intent=bodies.intent_of(values), principal=principal_of(request), clock=timezone.now)
         return answer(preview_record(judged, now=timezone.now()))
 
 

@@ -98,9 +98,10 @@ def _judged_again(
     return _judged(terms, gathering)
 
 
-def judge_locked(terms: Terms, ask: Ask, *, now: datetime, plan: Plan | None = None) -> Judgement:
-    """Evaluate terms that are not stored yet, under the same lock."""
+def judge_locked(terms: Terms, ask: Ask, *, now: datetime, clock: Clock, plan: Plan | None = None) -> Judgement:
+    """Evaluate terms that are not stored yet, under the same lock and at the same moment."""
     connection = locked_connection(terms.connection_id)
+    now = max(now, clock())
     return _judged(terms, Gathering(connection=connection, ask=ask, now=now, asked_at=now, plan=plan or Plan()))
 
 

@@ -36,7 +36,7 @@ from apps.trades.rules import terms as rules
 from apps.trades.rules.narratives import check_narrative
 from apps.trades.services import intake, judging, market, proposals, recalling
 from apps.trades.services.gathering import Moment
-from apps.trades.services.judging import Ground, Judged, Prepared
+from apps.trades.services.judging import Clock, Ground, Judged, Prepared
 from apps.trades.services.proposals import Made, Maker
 from apps.trades.types import Intent, Narrative
 
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 ITEMS_MAX: Final = 50
 
-Clock = Callable[[], datetime]
 Word = Callable[[Proposal], bytes]
 
 
@@ -174,6 +173,7 @@ def _propose_run(
                 word=word,
                 # Whoever held the lock may have stored what counts against these: they are later than that.
                 began=max(fresh.now, clock()),
+                clock=clock,
             )
             run.take(items)
     except AikaError as error:
@@ -220,6 +220,7 @@ def _one_by_one(items: Sequence[_Item], *, principal: Principal, word: Word, clo
                 claim=item.wanted.claim,
                 word=word,
                 now=clock(),
+                clock=clock,
             )
         except AikaError as error:
             item.refuse(error)
@@ -237,6 +238,7 @@ class _Run:
     principal: Principal
     word: Word
     began: datetime
+    clock: Clock
     pending: list[tuple[Made, tuple[Model, ...]]] = field(default_factory=list)
 
     def take(self, items: Sequence[_Item]) -> None:
@@ -253,7 +255,10 @@ class _Run:
                 continue
             if not is_as_before:
                 self._store()
-                self.ground, ahead, asked_at = self._anew(), {}, now + timedelta(microseconds=1)
+                # What was approved at once was judged by the clock: those after it are later.
+                self.began = max(self.began, self.clock())
+                self.ground, ahead = self._anew(), {}
+                asked_at = self.began + timedelta(microseconds=place + 1)
         self._store()
 
     def _ahead(self, items: Sequence[_Item]) -> dict[int, Prepared]:
@@ -304,6 +309,7 @@ class _Run:
             principal=self.principal,
             idempotency_key=item.wanted.claim.key,
             supersedes=proposals.superseded(item.wanted.supersedes, self.principal),
+            clock=self.clock,
             also=keep,
         )
 

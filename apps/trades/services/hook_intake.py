@@ -27,6 +27,7 @@ from apps.trades.models.hooks import PAYLOAD_CHARS_MAX, REASON_CHARS_MAX
 from apps.trades.rules import hooks as rules
 from apps.trades.selectors import hooks as selectors
 from apps.trades.services import intake
+from apps.trades.services.judging import Clock
 from apps.trades.types import HookMode, HookOutcome, Intent, Narrative
 
 DELIVERY_CHARS_MAX: Final = 200
@@ -95,7 +96,14 @@ def prove(call: Call, *, signature: str, payload: Callable[[], object]) -> objec
 
 
 def propose(
-    call: Call, *, payload: object, delivery_id: str, read: Read, word: Callable[[Proposal], bytes], now: datetime
+    call: Call,
+    *,
+    payload: object,
+    delivery_id: str,
+    read: Read,
+    word: Callable[[Proposal], bytes],
+    now: datetime,
+    clock: Clock | None = None,
 ) -> Answer:
     """Make of it what the hook's template says, and propose that as the hook's key. A delivery that made a proposal
     before gets its answer again, a `Replay`.
@@ -130,6 +138,7 @@ def propose(
             claim=claim,
             word=word,
             now=now,
+            clock=clock,
             beside=beside,
         )
     except NotFound as error:

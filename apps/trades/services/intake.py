@@ -14,6 +14,7 @@ from apps.common import fault_places as places
 from apps.common import faults
 from apps.trades.models import Proposal
 from apps.trades.services import judging, proposals, withdrawals
+from apps.trades.services.judging import Clock
 from apps.trades.services.withdrawals import Withdrawal
 from apps.trades.types import Intent, Narrative, WithdrawAnswer
 
@@ -31,6 +32,7 @@ def propose_once(
     claim: Claim,
     word: Callable[[Proposal], bytes],
     now: datetime,
+    clock: Clock | None = None,
     beside: Callable[[Proposal], tuple[Model, ...]] = lambda proposal: (),
 ) -> Answer:
     """Propose, and keep the answer `word` makes of the proposal in the same transaction. An answer that is kept already
@@ -59,6 +61,7 @@ def propose_once(
             idempotency_key=claim.key,
             supersedes=supersedes,
             now=now,
+            clock=clock,
             also=keep,
             door=door,
         )

@@ -1,6 +1,6 @@
 """Judging an intent: bound to its connection, its facts gathered once, policy asked. Nothing is stored here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ from apps.trades.types import Intent, Terms
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
 
+Clock = Callable[[], datetime]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
@@ -43,13 +45,13 @@ class Judged:
     expires_at: datetime
 
 
-def judge(*, intent: Intent, principal: Principal, now: datetime) -> Judged:
+def judge(*, intent: Intent, principal: Principal, clock: Clock) -> Judged:
     """Bind an intent and ask policy, without storing anything.
 
     Raises Invalid for an intent no venue could take, NotFound for a connection or instrument that is not there for this
     principal, Unavailable where the venue does not answer and what is known is too old.
     """
-    return judge_at(door_of(intent, principal), intent=intent, principal=principal, now=now)
+    return judge_at(door_of(intent, principal), intent=intent, principal=principal, now=clock(), clock=clock)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +102,18 @@ class Prepared:
         return self.gathering.questions(self.specs)
 
 
-def judge_at(door: Door, *, intent: Intent, principal: Principal, now: datetime, plan: Plan | None = None) -> Judged:
-    """`judge` at a door that may be read already. With `plan`, what is known of the proposal is gathered too."""
+def judge_at(
+    door: Door, *, intent: Intent, principal: Principal, now: datetime, clock: Clock, plan: Plan | None = None
+) -> Judged:
+    """`judge` at a door that may be read already. With `plan`, what is known of the proposal is gathered too.
+
+    Judged as of when the door was read, by `clock`, and not before `now`: what was learned while it was waited for is
+    not of the future, and a price that was fresh before is old.
+    """
     rules.check_intent(intent, now=now)
     if not door.connections.is_answered:
         door.read()
+    now = max(now, clock())
     connection = connection_of(door.connections, intent.connection)
     instruments, listed_at = door.instruments, connection.instruments_as_of
     fresh = market.fresh_market(connection, [intent.instrument], now=now)

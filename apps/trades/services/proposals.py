@@ -27,7 +27,7 @@ from apps.trades.rules import terms as rules
 from apps.trades.rules.narratives import check_narrative
 from apps.trades.services import approval, latches, lesson_facts, similar
 from apps.trades.services.endings import stream_of
-from apps.trades.services.judging import Door, Judged, door_of, judge_at
+from apps.trades.services.judging import Clock, Door, Judged, door_of, judge_at
 from apps.trades.types import Intent, Narrative, ProposalState, Terms
 
 if TYPE_CHECKING:
@@ -45,15 +45,17 @@ def propose(
     principal: Principal,
     idempotency_key: str,
     now: datetime,
+    clock: Clock | None = None,
     supersedes: UUID | None = None,
     also: Callable[[Proposal], tuple[Model, ...]] | None = None,
     door: Door | None = None,
 ) -> Proposal:
     """Judge an intent and store it with the decision: DENIED, AWAITING_APPROVAL, or APPROVED where no person is asked.
 
-    `also` gives rows to store in the same transaction: a caller's own records commit with the proposal or not at all.
-    `door` is given where it was read already. Raises as `judge`, Invalid for a narrative beyond its bounds, and
-    KeyUsed.
+    `clock` says how late it is once what it is judged on was read, and once it is its turn on the connection; without
+    one it is still `now`. `also` gives rows to store in the same transaction: a caller's own records commit with the
+    proposal or not at all. `door` is given where it was read already. Raises as `judge`, Invalid for a narrative beyond
+    its bounds, and KeyUsed.
     """
     began = time.perf_counter()
     check_narrative(narrative)
@@ -62,6 +64,7 @@ def propose(
         intent=intent,
         principal=principal,
         now=now,
+        clock=clock or (lambda: now),
         plan=Plan(setup=narrative.setup, stop=narrative.stop, target=narrative.target, thesis=narrative.rationale),
     )
     maker = Maker(
@@ -69,6 +72,7 @@ def propose(
         principal=principal,
         idempotency_key=idempotency_key,
         supersedes=superseded(supersedes, principal),
+        clock=clock or (lambda: now),
         also=also,
     )
     try:
@@ -127,13 +131,13 @@ def _unasked(judged: Judged, maker: "Maker") -> Proposal:
     """Store what policy asks no person about, approved at once: judged once more, under the lock that every approval
     takes. What policy does not let pass any more is stored as it says now, denied or waiting."""
     plan = None if judged.known is None else judged.known.plan
-    judgement = approval.judge_locked(judged.terms, judged.ask, now=judged.judged_at, plan=plan)
+    judgement = approval.judge_locked(judged.terms, judged.ask, now=judged.judged_at, clock=maker.clock, plan=plan)
     if judgement.evaluation.outcome is Verdict.ALLOW:
         try:
             with transaction.atomic():
                 return _store(_judged_as(judged, judgement), maker, waived_by=judgement)
         except BudgetExhausted as exhausted:
-            judgement = approval.judge_locked(judged.terms, judged.ask, now=judged.judged_at, plan=plan)
+            judgement = approval.judge_locked(judged.terms, judged.ask, now=judgement.at, clock=maker.clock, plan=plan)
             if judgement.evaluation.outcome is Verdict.ALLOW:
                 raise Conflict(exhausted.code, exhausted.message, fix="Propose it again.") from exhausted
     return _store(_judged_as(judged, judgement), maker)
@@ -147,6 +151,7 @@ def _judged_as(judged: Judged, judgement: approval.Judgement) -> Judged:
         facts=judgement.facts,
         evaluation=judgement.evaluation,
         quote=judgement.quote,
+        judged_at=judgement.at,
     )
 
 
@@ -184,6 +189,7 @@ class Maker:
     principal: Principal
     idempotency_key: str
     supersedes: Proposal | None
+    clock: Clock
     also: Callable[[Proposal], tuple[Model, ...]] | None
 
     def made(self, judged: Judged) -> Made:
