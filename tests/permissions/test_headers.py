@@ -44,7 +44,7 @@ def test_every_answer_has_the_headers(setting: Setting) -> None:
     wrong = []
     for name, answer in answers(setting):
         policy = answer.get("Content-Security-Policy", "")
-        needed = {"default-src 'none'", "frame-ancestors 'none'", "script-src 'self'"}
+        needed = {"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "script-src 'self'"}
         is_whole = needed <= set(policy.split("; ")) and "unsafe" not in policy
         if not is_whole or any(answer.get(header) != value for header, value in wanted.items()):
             wrong.append((name, answer.status_code, dict(answer.headers)))
