@@ -9,9 +9,12 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.audit.models import Alarm
+from apps.audit.services import alarms
 from apps.audit.types import Actor
 from apps.connectors.services import venue
 from apps.policies.selectors import trading_state
@@ -85,6 +88,51 @@ class TestClean:
         assert order.state == OrderState.FILLED and order.filled_quantity == order.quantity
         # The fills explain what the balances did, fees included.
         assert compare(paper).outcome is RunOutcome.CLEAN
+
+    def test_what_has_ended_alike_costs_nothing_more(self, paper: PaperDesk) -> None:
+        """Most orders of a window have ended, and were booked: a comparison of seven asks as often as one of three."""
+
+        def asked() -> int:
+            with CaptureQueriesContext(connection) as captured:
+                report = compare(paper)
+            assert report.outcome == RunOutcome.CLEAN
+            return len(captured)
+
+        def filled(count: int) -> None:
+            for _ in range(count):
+                assert paper.poll(accepted(paper, quantity=Decimal("0.001") * (1 + next(sizes)))) == OrderState.FILLED
+
+        sizes = iter(range(20))
+        filled(1)
+        asked()  # the first has no balances before it to compare with
+        filled(2)
+        few = asked()
+        filled(4)
+        assert asked() == few
+        assert compare(paper).counts["own orders"] == 7
+
+    @pytest.mark.parametrize("differs", ["state", "quantity", "alarm", "correction"])
+    def test_what_ended_otherwise_is_booked_again(self, paper: PaperDesk, differs: str) -> None:
+        """All but one thing agrees."""
+        proposal = accepted(paper)
+        paper.poll(proposal)
+        order = paper.order_of(proposal)
+        if differs == "state":
+            tamper(order, state=OrderState.ACCEPTED)
+        elif differs == "quantity":
+            tamper(order, filled_quantity=order.quantity / 2)
+        elif differs == "alarm":
+            subject = f"order:{order.pk}"
+            alarms.raise_alarm(code="FILLS_DIFFER", subject=subject, message="Once.", now=timezone.now())
+        else:
+            paper.simulator.correct_fill(order.fills.get().venue_fill_id)
+        tamper(order, polled_at=None)
+        compare(paper)
+        order.refresh_from_db()
+        assert order.polled_at is not None, "it was looked at"
+        assert order.state == OrderState.FILLED
+        assert order.filled_quantity == (0 if differs == "correction" else order.quantity)
+        assert not alarmed("FILLS_DIFFER")
 
     def test_a_resting_order_and_what_polling_has_booked(self, paper: PaperDesk) -> None:
         move(paper, "64000")

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
+from apps.audit.selectors import open_alarms
 from apps.connectors.types import VenueFill
 from apps.trades.models import Difference, Fill, Order, ReconciliationRun
 from apps.trades.types import (
@@ -60,6 +61,12 @@ def known_fills(venue_fill_ids: Sequence[str], account: Sequence[UUID]) -> set[s
         rows = Fill.objects.filter(connection_id__in=account, venue_fill_id__in=part)
         found |= set(rows.values_list("venue_fill_id", flat=True))
     return found
+
+
+def doubted_fills() -> set[str]:
+    """The ids, as text, of the orders whose fills did not add up when they were last booked."""
+    subjects = open_alarms().filter(code="FILLS_DIFFER").values_list("subject", flat=True)
+    return {subject.removeprefix("order:") for subject in subjects}
 
 
 def has_in_flight(account: Sequence[UUID]) -> bool:
