@@ -1,6 +1,7 @@
 """The exact decimal column: the same number on both databases, to the last digit."""
 
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django import forms
@@ -42,6 +43,12 @@ class ExactDecimalFormField(forms.CharField):
         return decimal_text(value) if isinstance(value, Decimal) and value.is_finite() else value
 
 
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Decimal:
+    """The number in normal form. Increments, limits and balances are read again and again."""
+    return Decimal(decimal_text(Decimal(text)))
+
+
 class ExactDecimalField(_Field[_ST, _GT]):
     """20 digits before the point and 18 after it: numeric(38,18) on PostgreSQL, canonical text on SQLite.
 
@@ -72,8 +79,10 @@ class ExactDecimalField(_Field[_ST, _GT]):
             raise FieldError(f"{self.name}: exact decimals are not computed in SQL; use apps.common.money.total.")
         if value is None:
             return None
-        if isinstance(value, str | Decimal):
-            return Decimal(decimal_text(Decimal(value)))
+        if isinstance(value, str):
+            return _read(value)
+        if isinstance(value, Decimal):
+            return Decimal(decimal_text(value))
         raise TypeError(f"{self.name}: the database returned a {type(value).__name__}, not an exact decimal.")
 
     def to_python(self, value: object) -> Decimal | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import count
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
@@ -152,9 +152,15 @@ class Select(Generic[R]):
 def instance(model: type[M], *, beside: str) -> Callable[..., M]:
     """A row as an instance of the model with the one its foreign key `beside` names, as `select_related` gives them."""
 
-    def made(*columns: Any) -> M:
+    @cache
+    def known() -> tuple[Any, list[str], list[str]]:
+        """The other model, and the columns of both: only known once all models are."""
         other: Any = model._meta.get_field(beside).related_model
         names, others = ([one.attname for one in kind._meta.concrete_fields] for kind in (model, other))
+        return other, names, others
+
+    def made(*columns: Any) -> M:
+        other, names, others = known()
         found = model.from_db(DEFAULT_DB_ALIAS, names, columns[: len(names)])
         setattr(found, beside, other.from_db(DEFAULT_DB_ALIAS, others, columns[len(names) :]))
         return found
