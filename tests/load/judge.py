@@ -78,7 +78,9 @@ def verdict(seen: Seen) -> list[Finding]:
         *mishaps(seen.diary.marks, faults),
         *complaints(seen.said, faults),
         *promises(seen.ledger),
-        *unrecovered(recoveries(seen.diary.moments, faults, until=seen.loaded_until)),
+        *unrecovered(
+            recoveries(seen.diary.moments, faults, until=seen.loaded_until), watched(faults, until=seen.loaded_until)
+        ),
     ]
 
 
@@ -276,10 +278,19 @@ def in_turn(faults: Sequence[Fault], *, until: float) -> list[tuple[Fault, float
     return list(zip(faults, [*(fault.at for fault in faults[1:]), until], strict=False))
 
 
-def unrecovered(found: Mapping[str, Mapping[str, float | None]]) -> Iterator[Finding]:
-    """What did not come back by itself in time."""
+def watched(faults: Sequence[Fault], *, until: float) -> dict[str, float]:
+    """By fault, for how many seconds it was looked what comes back. Of what did not, no more is known."""
+    return {fault.name: end - fault.at for fault, end in in_turn(faults, until=until)}
+
+
+def unrecovered(found: Mapping[str, Mapping[str, float | None]], looked_s: Mapping[str, float]) -> Iterator[Finding]:
+    """What did not come back by itself in time, or in as much time as it was watched."""
     for fault, streams in found.items():
         for stream, after in streams.items():
             if after is None or after > RECOVERED_S_MAX:
-                how = "never" if after is None else f"after {after:.0f} s"
-                yield Finding("recovery", f"{fault}: {WORDS[stream]} {how}")
+                yield Finding("recovery", f"{fault}: {WORDS[stream]} {after_words(after, looked_s[fault])}")
+
+
+def after_words(after: float | None, looked_s: float) -> str:
+    """When something came back, or for how long it was looked and had not."""
+    return f"not in the {looked_s:.0f} s that were watched" if after is None else f"after {after:.0f} s"

@@ -114,29 +114,29 @@ def _faults(seen: Seen) -> str:
     found = judge.recoveries(seen.diary.moments, seen.diary.faults, until=seen.loaded_until)
     usual = judge.ordinary(seen.diary.moments, seen.diary.faults)
     rows = [
-        f"| fault | {' | '.join(judge.WORDS.values())} | answers 503 | no answer | sockets dropped | processes ended |"
+        f"| fault | lasted | {' | '.join(judge.WORDS.values())} | answers 503 | no answer | sockets dropped "
+        "| processes ended |"
     ]
-    rows.append("|---|" + "---|" * (len(judge.WORDS) + 4))
+    rows.append("|---|" + "---|" * (len(judge.WORDS) + 5))
     for fault, end in judge.in_turn(seen.diary.faults, until=seen.loaded_until):
         inside = [answer for answer in seen.diary.answers if fault.at <= answer.at <= end]
         marks = [mark for mark in seen.diary.marks if fault.at <= mark.at <= end]
-        again = [_after(found[fault.name][stream], usual[stream]) for stream in judge.WORDS]
+        again = [_after(found[fault.name][stream], usual[stream], end - fault.at) for stream in judge.WORDS]
+        lasted = f"{fault.over - fault.at:.0f} s"
         away, silent = (sum(answer.status == status for answer in inside) for status in (503, 0))
         dropped = sum(mark.kind in ("socket dropped", "socket refused") for mark in marks)
         ended = ", ".join(sorted(mark.what for mark in marks if mark.kind == "process ended")) or "none"
-        rows.append(f"| {fault.name} | {' | '.join(again)} | {away} | {silent} | {dropped} | {ended} |")
+        rows.append(f"| {fault.name} | {lasted} | {' | '.join(again)} | {away} | {silent} | {dropped} | {ended} |")
     bounds = ", ".join(f"{seconds:.0f} s ({name})" for name, seconds in usual.items())
     note = (
         "Seconds from the beginning of the fault to the end of the last time without a success that was longer than "
-        f"any before the first fault, and than some seconds: {bounds}."
+        f"any before the first fault, and than some seconds: {bounds}. The fault itself lasted for a part of it."
     )
     return "\n".join(rows) + f"\n\n{note}"
 
 
-def _after(seconds: float | None, ordinary: float) -> str:
-    if seconds is None:
-        return "never"
-    return f"{seconds:.0f} s" if seconds else f"no pause above {ordinary:.0f} s"
+def _after(seconds: float | None, ordinary: float, looked_s: float) -> str:
+    return f"no pause above {ordinary:.0f} s" if seconds == 0 else judge.after_words(seconds, looked_s)
 
 
 def _done(seen: Seen) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.load import judge, logs
+from tests.load import judge, logs, report
 from tests.load.diary import Answer, Diary, Fault, Mark
 from tests.load.sampling import Process, Sample
 from tests.load.seen import Ledger, Plan, Seen
@@ -225,10 +225,23 @@ def test_what_does_not_come_back_in_time_is_found() -> None:
         "fresh": [float(at) for at in range(300)],
     }
     kept = judge.recoveries(moments, [FAULT], until=600.0)
-    assert [item.what for item in judge.unrecovered(kept)] == [
+    assert [item.what for item in judge.unrecovered(kept, judge.watched([FAULT], until=600.0))] == [
         "PostgreSQL restarted: orders fill again after 92 s",
-        "PostgreSQL restarted: prices fresh again never",
+        f"PostgreSQL restarted: prices fresh again not in the {600 - FAULT.at:.0f} s that were watched",
     ]
+
+
+def test_what_is_said_of_a_fault_is_bounded_by_how_long_it_was_watched() -> None:
+    """A short soak cannot say that something never came back, and its page says how long the fault itself lasted."""
+    diary = Diary()
+    diary.faults.append(FAULT)
+    diary.moments["accepted"] = diary.moments["filled"] = [float(at) for at in range(600)]
+    until = FAULT.at + 60
+    page = report.section(Seen(Plan(faults=(FAULT.name,)), diary, samples=soak(), loaded_until=until), [])
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| {FAULT.name} |")]
+    assert f"| {FAULT.over - FAULT.at:.0f} s |" in row
+    assert "| not in the 60 s that were watched |" in row
+    assert "never" not in page
 
 
 def test_the_verdict_asks_everything() -> None:
