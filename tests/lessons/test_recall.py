@@ -8,6 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import Desk
 from apps.lessons import index
@@ -147,6 +149,22 @@ def test_filters_hold(desk: Desk, now: datetime, fill: Fill, filters: Filters) -
     fill([case(desk, now, plan=BROKEN, tags=(NO_STOP,))])
     assert ask(desk, now, text=BROKEN.thesis, tags=("no_stop",)).losses
     assert ask(desk, now, text=BROKEN.thesis, tags=("no_stop",), filters=filters).results == ()
+
+
+def test_ten_times_the_cases_are_read_in_as_many_statements(desk: Desk, now: datetime, fill: Fill) -> None:
+    def statements(**asked: Any) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert ask(desk, now, **asked).losses
+        return len(captured)
+
+    def measure() -> tuple[int, int]:
+        return statements(text=BROKEN.thesis), statements(tags=("no_stop",), facts=(TOO_TIGHT,))
+
+    fill([case(desk, now, plan=BROKEN, tags=(NO_STOP,), facts=(TOO_TIGHT,)) for _ in range(2)])
+    measure()
+    few = measure()
+    fill([case(desk, now, plan=BROKEN, tags=(NO_STOP,), facts=(TOO_TIGHT,)) for _ in range(18)])
+    assert measure() == few == (14, 18)
 
 
 def test_only_what_counts_where_that_is_asked(desk: Desk, now: datetime, fill: Fill) -> None:

@@ -1,12 +1,12 @@
 """Cases that may be similar, read lean for ranking: always from the database, whatever an index said."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from apps.lessons.models import Case, CaseTag, CaseViolation, IndexEntry
 from apps.lessons.recall_types import Question
@@ -29,12 +29,12 @@ _COLUMNS: Final = (
     "closed_at",
     "thesis_text",
     "narrative_text",
-    "content_hash",
 )
 
 
 class Row(NamedTuple):
-    """A case as ranking needs it. `severity` from 0 to 1, None for one that teaches no lesson."""
+    """A case as ranking needs it. `severity` from 0 to 1, None for one that teaches no lesson. `weights` are what is
+    kept of the mistakes its present texts speak of (`services.weighing`), None where nothing is."""
 
     id: UUID
     source_id: str
@@ -47,7 +47,7 @@ class Row(NamedTuple):
     closed_at: datetime
     thesis: str
     narrative: str
-    content_hash: str
+    weights: bytes | None
 
 
 def shown_cases(desk_id: UUID, question: Question) -> QuerySet[Case]:
@@ -84,24 +84,29 @@ def alike(desk_id: UUID, tags: Collection[str], facts: Collection[str], now: dat
     return found
 
 
-def rows_of(cases: QuerySet[Case], ids: Collection[UUID]) -> list[Row]:
-    """These of the cases."""
+def rows_of(cases: QuerySet[Case], ids: Collection[UUID], *, weighed_in: int | None) -> list[Row]:
+    """These of the cases, with the weights that a space keeps of them."""
+    if not ids:
+        return []
     # Asked of each by its id: SQLite would read all of the desk's instead.
-    return _read(Case.objects.filter(Exists(cases.filter(pk=OuterRef("pk"))), pk__in=ids).order_by()) if ids else []
+    return _read(Case.objects.filter(Exists(cases.filter(pk=OuterRef("pk"))), pk__in=ids).order_by(), weighed_in)
 
 
-def newest(cases: QuerySet[Case], words: Iterable[str]) -> list[Row]:
+def newest(cases: QuerySet[Case], words: Iterable[str], *, weighed_in: int | None) -> list[Row]:
     """Of the newest cases those whose texts hold one of the words; any of them where no word is given."""
     recent = cases.order_by("-closed_at")[:NEWEST]
     rows = Case.objects.filter(pk__in=list(recent.values_list("pk", flat=True)))
     said = Q()
     for word in words:
         said |= Q(thesis_text__icontains=word) | Q(narrative_text__icontains=word)
-    return _read(rows.filter(said).order_by())
+    return _read(rows.filter(said).order_by(), weighed_in)
 
 
-def _read(rows: QuerySet[Case]) -> list[Row]:
-    found: Iterable[tuple[Any, ...]] = rows.values_list(*_COLUMNS)
+def _read(rows: QuerySet[Case], weighed_in: int | None) -> list[Row]:
+    entries = IndexEntry.objects.filter(
+        kind=EntryKind.CASE, subject=OuterRef("pk"), space=weighed_in, content_hash=OuterRef("content_hash")
+    )
+    found: Iterable[tuple[Any, ...]] = rows.values_list(*_COLUMNS, Subquery(entries.values("weights")))
     return [Row(*one) for one in found]
 
 
@@ -112,13 +117,6 @@ def tags_of(ids: Collection[UUID]) -> dict[UUID, dict[str, float]]:
     for case, tag, counts, confidence in rows.values_list("case_id", "tag", "counts", "confidence"):
         found.setdefault(case, {})[tag] = 1.0 if counts else int(confidence * 1_000) / 1_000
     return found
-
-
-def weights_of(space_id: int, rows: Mapping[UUID, Row]) -> dict[UUID, bytes]:
-    """What is kept of the mistakes that cases speak of in a space, where it was found in their present texts."""
-    entries = IndexEntry.objects.filter(space=space_id, kind=EntryKind.CASE, subject__in=rows, weights__isnull=False)
-    found = entries.order_by().values_list("subject", "content_hash", "weights")
-    return {case: bytes(weights or b"") for case, content, weights in found if rows[case].content_hash == content}
 
 
 def violations_of(ids: Collection[UUID]) -> dict[UUID, frozenset[str]]:

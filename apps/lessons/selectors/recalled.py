@@ -15,6 +15,29 @@ _ANY_CASE: Final[Select[UUID]] = Select(
     lambda desk: Case.objects.filter(desk_id=desk).order_by().values_list("pk")[:1], lambda pk: pk, desk=UUID
 )
 
+_OF_REMEMBERED: Final = (
+    "proposer_id",
+    "proposal_id",
+    "source_id",
+    "product",
+    "side",
+    "quantity",
+    "quote_currency",
+    "pnl",
+    "r_multiple",
+    "result",
+    "verdict",
+    "facts",
+    "summary",
+    "exit_reason",
+    "opened_at",
+    "closed_at",
+    "lesson__case",
+    "lesson__state",
+    "lesson__cause",
+    "lesson__next_time",
+)
+
 
 def any_case(desk_id: UUID) -> Question[UUID]:
     """One case of this desk, if there is any: see `has_cases`."""
@@ -51,6 +74,11 @@ def answer_of(recall: Recall) -> RecallAnswer:
         index=IndexState(space=recall.space, degraded=recall.degraded, **kept.get("index", {})),
         withheld=recall.withheld,
     )
+
+
+def cases_of(ids: Collection[UUID]) -> dict[UUID, Case]:
+    """These cases as `remembered` reads them, without what it does not."""
+    return Case.objects.select_related("lesson").only(*_OF_REMEMBERED).in_bulk(list(ids))
 
 
 def remembered(item: RecallItem, case: Case) -> Remembered:

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from apps.lessons.models import Case, Recall, RecallItem
+from apps.lessons.models import Recall, RecallItem
 from apps.lessons.recall_types import COUNTED, K_DEFAULT, K_MAX, WINDOW_DAYS, IndexState, Question, RecallAnswer, Viewer
 from apps.lessons.rules import holdout, keywords
 from apps.lessons.rules.ranking import RankCandidate, Ranked, RankQuery, rank, weights_for
@@ -94,15 +94,15 @@ def _ranked(
     cases = candidates.shown_cases(desk, question)
     asked = _tags_asked(question, near)
     by_tags = candidates.alike(desk, [tag for tag, sure in asked.items() if sure >= LOOKED_FOR], question.violated, now)
-    rows = {row.id: row for row in candidates.rows_of(cases, near.cases | by_tags)}
+    rows = {row.id: row for row in candidates.rows_of(cases, near.cases | by_tags, weighed_in=near.weighed_in)}
     words = keywords.words_of(question.text)
     if near.state.degraded and words:
         longest = sorted(words, key=lambda word: (-len(word), word))[:KEYWORDS]
-        rows |= {row.id: row for row in candidates.newest(cases, longest)}
+        rows |= {row.id: row for row in candidates.newest(cases, longest, weighed_in=near.weighed_in)}
     if question.counted_only:
         rows = {case: row for case, row in rows.items() if case in counted.case_ids or row.result == Result.WON}
-    tags, violated = candidates.tags_of(rows), candidates.violations_of(rows)
-    weighed = {} if near.weighed_in is None else candidates.weights_of(near.weighed_in, rows)
+    tags = candidates.tags_of(rows)
+    violated = candidates.violations_of(rows) if question.violated else {}
     found = [
         RankCandidate(
             id=row.id,
@@ -110,7 +110,7 @@ def _ranked(
             product=row.product,
             asset_class=row.asset_class,
             side=row.side,
-            tags=_tags_found(row, tags.get(row.id, {}), weighed.get(row.id), near),
+            tags=_tags_found(row, tags.get(row.id, {}), near),
             facts=violated.get(row.id, frozenset()),
             thesis=_likeness(row.id, row.thesis, near.thesis, words, near),
             narrative=_likeness(row.id, row.narrative, near.narrative, words, near),
@@ -138,15 +138,16 @@ def _tags_asked(question: Question, near: nearest.Near) -> dict[str, float]:
     )
 
 
-def _tags_found(
-    row: candidates.Row, kept: Mapping[str, float], weighed: bytes | None, near: nearest.Near
-) -> dict[str, float]:
-    """The tags it has, and those its text speaks of: as it was `weighed`, or read here and now."""
-    said: Mapping[str, float] = {}
-    if near.provider is not None:
-        text = tagging.text_of(row.thesis, row.narrative)
-        said = tagging.tags_of(text, near.provider) if weighed is None else tagging.tags_kept(weighed)
-    return {tag: max(said.get(tag, 0.0), kept.get(tag, 0.0)) for tag in dict.fromkeys((*said, *kept))}
+def _tags_found(row: candidates.Row, kept: Mapping[str, float], near: nearest.Near) -> dict[str, float]:
+    """The tags it has, and those its text speaks of: as it was weighed, or read here and now."""
+    found: dict[str, float] = {}
+    if row.weights is not None:
+        found = tagging.tags_kept(row.weights)
+    elif near.provider is not None:
+        found = tagging.tags_of(tagging.text_of(row.thesis, row.narrative), near.provider)
+    for tag, sure in kept.items():
+        found[tag] = max(sure, found.get(tag, 0.0))
+    return found
 
 
 def _likeness(case: UUID, text: str, cosines: Mapping[UUID, float], asked: frozenset[str], near: nearest.Near) -> float:
@@ -242,9 +243,7 @@ def _answer(
     stored: tuple[Recall, list[RecallItem]], counted: Evidence, state: IndexState, *, withheld: bool, now: datetime
 ) -> RecallAnswer:
     kept, items = stored
-    cases: dict[UUID, Case] = {}
-    if items and not withheld:
-        cases = Case.objects.select_related("lesson").in_bulk([item.case_id for item in items])
+    cases = recalled.cases_of([item.case_id for item in items]) if items and not withheld else {}
     return RecallAnswer(
         id=kept.pk,
         asked_at=now,
