@@ -30,6 +30,9 @@ FLUSH_S: Final = 0.1
 """Ten updates of a socket a second at most, however many ticks there are. One that came late does not make the next one
 late: two may come sooner after each other, never more."""
 BEAT_S: Final = 1.0
+ASK_S: Final = 0.5
+"""How long a beat waits to hear how the feeds are. A database that is away lets who asks wait for many seconds; the
+sockets are told meanwhile that nothing is known of the feeds, and their prices go on."""
 END_AGAIN_S: Final = 0.5
 JOIN_EVERY_S: Final = 3.0
 
@@ -175,6 +178,7 @@ class Hub:
         self._shown_stale: set[Topic] = set()
         self._allowed_at = 0.0
         self._is_away = False
+        self._asking: asyncio.Task[list[dict[str, Any]]] | None = None
         self._flush_due: asyncio.TimerHandle | None = None
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
@@ -307,9 +311,16 @@ class Hub:
             self._shown_stale = stale
 
     async def _feeds(self, now: datetime) -> list[dict[str, Any]]:
-        """How the feeds are; none while that cannot be asked."""
+        """How the feeds are; none while that cannot be asked, or is not told in time. What comes late is for a later
+        beat."""
+        if self._asking is None:
+            self._asking = self._loop.create_task(in_thread(lambda: feed_records(now=now)))
+        told, _ = await asyncio.wait({self._asking}, timeout=ASK_S)
+        if not told:
+            return []
+        asked, self._asking = self._asking, None
         try:
-            found: list[dict[str, Any]] = await in_thread(lambda: feed_records(now=now))
+            found = asked.result()
         except (DatabaseError, RedisError) as error:
             if not self._is_away:
                 logger.warning("How the feeds are cannot be asked (%s).", error)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -262,6 +263,46 @@ def test_a_redis_that_is_away_stops_no_heartbeat(monkeypatch: pytest.MonkeyPatch
 
     assert len([frame for frame in peer.frames if frame["type"] == "heartbeat"]) > 2
     assert not peer.reader.outlet.ended.done()
+
+
+def told_while_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[int]]:
+    """Heartbeats, and prices, that come while the database lets who asks how the feeds are wait."""
+    answered = threading.Event()
+
+    def records(*, now: datetime) -> list[dict[str, Any]]:
+        answered.wait(30)
+        return []
+
+    monkeypatch.setattr(hubs, "feed_records", records)
+    monkeypatch.setattr(hubs, "BEAT_S", 0.01)
+
+    async def played() -> tuple[int, list[int]]:
+        hub, peer = Hub(lambda: BEGAN), Peer()
+        hub.join(peer.reader)
+        hub.show(peer.reader, frozenset([item("A")]))
+        await asyncio.sleep(0.3)
+        hub.hear([tick("A", 1)])
+        await asyncio.sleep(3 * hubs.FLUSH_S)
+        hub.leave(peer.reader)
+        answered.set()
+        return sum(frame["type"] == "heartbeat" for frame in peer.frames), peer.bids("A")
+
+    return asyncio.run(played())
+
+
+def test_a_database_that_lets_one_wait_stops_neither_heartbeat_nor_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs, "ASK_S", 0.01)
+    heartbeats, bids = told_while_nobody_answers(monkeypatch)
+
+    assert heartbeats > 2
+    assert bids == [1]
+
+
+def test_a_beat_that_waits_for_the_database_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs, "ASK_S", None)
+    heartbeats, _ = told_while_nobody_answers(monkeypatch)
+
+    assert heartbeats == 0
 
 
 def test_a_hub_that_fails_closes_its_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
