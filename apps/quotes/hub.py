@@ -4,10 +4,9 @@ import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 
 from channels.layers import get_channel_layer
@@ -16,16 +15,15 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.accounts.sockets import in_thread
-from apps.common.decimals import decimal_text, instant_text
 from apps.common.sockets import Frame, Outlet, frame_of, must_go_on
 from apps.quotes.rules import frames
+from apps.quotes.rules.messages import message_of, ticks_in
 from apps.quotes.selectors.feeds_shown import feed_records, feeds_for
 from apps.quotes.types import Item, Tick, Topic
 
 logger = logging.getLogger(__name__)
 
 GROUP: Final = "quotes"
-TYPE: Final = "quotes.ticks"
 FLUSH_S: Final = 0.1
 """Ten updates of a socket a second at most, however many ticks there are. One that came late does not make the next one
 late: two may come sooner after each other, never more."""
@@ -36,7 +34,6 @@ sockets are told meanwhile that nothing is known of the feeds, and their prices 
 END_AGAIN_S: Final = 0.5
 JOIN_EVERY_S: Final = 3.0
 
-Message = dict[str, Any]
 Clock = Callable[[], datetime]
 
 
@@ -46,43 +43,6 @@ def publish(ticks: Sequence[Tick]) -> None:
         _outbox().put(ticks)
     elif (hub := Hub.running) is not None:
         hub.hear_soon(ticks)
-
-
-def message_of(ticks: Iterable[Tick]) -> Message:
-    """Ticks as the channel layer carries them: texts."""
-    return {"type": TYPE, "ticks": [_packed(tick) for tick in ticks]}
-
-
-def ticks_in(message: Mapping[str, Any]) -> list[Tick]:
-    """The ticks of a message of `message_of`."""
-    return [_unpacked(row) for row in message["ticks"]]
-
-
-def _packed(tick: Tick) -> list[str | None]:
-    numbers = (tick.bid, tick.ask, tick.bid_quantity, tick.ask_quantity, tick.last, tick.change_24h)
-    return [
-        tick.market,
-        tick.instrument,
-        *(None if number is None else decimal_text(number) for number in numbers),
-        instant_text(tick.occurred_at),
-        instant_text(tick.received_at),
-    ]
-
-
-def _unpacked(row: Sequence[str | None]) -> Tick:
-    market, instrument, bid, ask, bid_quantity, ask_quantity, last, change, occurred_at, received_at = row
-    return Tick(
-        market=str(market),
-        instrument=str(instrument),
-        bid=Decimal(str(bid)),
-        ask=Decimal(str(ask)),
-        bid_quantity=Decimal(str(bid_quantity)),
-        ask_quantity=Decimal(str(ask_quantity)),
-        last=None if last is None else Decimal(last),
-        change_24h=None if change is None else Decimal(change),
-        occurred_at=datetime.fromisoformat(str(occurred_at)),
-        received_at=datetime.fromisoformat(str(received_at)),
-    )
 
 
 class Outbox(threading.Thread):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.connectors.selectors import market_of
-from apps.quotes.hub import message_of, ticks_in
+from apps.quotes.rules.messages import message_of, ticks_in
 from apps.quotes.types import QUOTE_AGE_S_MAX, Tick
 from tests.factories.connectors import ConnectionFactory
 
