@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +23,9 @@ from apps.connectors.types import Candle
 from apps.policies.models import TradingState
 from apps.quotes.rules import spans
 from apps.quotes.rules.candles import Source
+from apps.quotes.services import quotes
 from apps.quotes.services.candles import keep_candles
+from apps.quotes.types import QUOTE_AGE_S_MAX
 from apps.trades.models import Position, Proposal
 from tests.api.conftest import Caller
 from tests.factories.desk import PaperDesk, connect_paper
@@ -175,6 +178,17 @@ def test_quotes_list_the_instruments_and_ask_for_named_ones_anew(bot: Caller, pa
     status, named = bot.get(f"/quotes?connection={slug}&instrument=BTC-USD&instrument=ETH-USD")
     assert [item["instrument"] for item in named["items"]] == ["BTC-USD", "ETH-USD"]
     assert all(item["quote"]["age_ms"] < 5_000 for item in named["items"])
+
+    heard = quotes.latest(paper.connection.pk, "BTC-USD")
+    assert heard is not None
+    for older, stale in ((QUOTE_AGE_S_MAX - 5, False), (QUOTE_AGE_S_MAX + 1, True)):
+        at = timezone.now() - timedelta(seconds=older)
+        cache.clear()
+        quotes.keep(paper.connection.pk, [replace(heard, occurred_at=at, received_at=at)])
+        (kept,) = [
+            item["quote"] for item in bot.get(f"/quotes?connection={slug}&limit=200")[1]["items"] if item["quote"]
+        ]
+        assert (kept["stale"], kept["age_ms"] >= older * 1_000) == (stale, True)
 
     refused = {
         "/quotes": (400, "PARAMETER_MISSING"),

@@ -96,7 +96,11 @@ def test_the_exit_code_says_how_it_ended() -> None:
     assert refused.value.returncode == 2
 
 
-LONG = ("audit_export", "audit_verify", "backfill_candles", "check_reservations", "reconcile", "replay_decisions")
+LONG = (
+    *("audit_export", "audit_verify", "backfill_candles", "backfill_lessons", "check_reservations", "demo_agent"),
+    *("ingest_knowledge", "lessons_help", "rebuild_index", "reconcile", "replay_decisions", "rotate_keys"),
+    "sweep_index",
+)
 
 
 @pytest.mark.parametrize("name", LONG)

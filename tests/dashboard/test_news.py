@@ -1,5 +1,6 @@
 """What a desk hears of the audit log: everything once, late commits too, and each caller only their own."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
@@ -163,6 +164,10 @@ def test_how_everything_stands_is_cut_to_what_a_caller_may_see(paper: PaperDesk)
     assert [row["connection"] for row in mine["trading_state"]["connections"]] == [paper.connection.slug]
     assert [row["connection"] for row in theirs["trading_state"]["connections"]] == ["other"]
     assert len(admin["trading_state"]["connections"]) == all_connections().count()
+    feed = {"market": "m", "connections": ["other", paper.connection.slug], "state": "LIVE"}
+    alone = {"market": "n", "connections": ["other"], "state": "DOWN"}
+    shown_to = json.loads(replace(standing, feeds=[feed, alone]).text_for(sight_of(caller(paper.trader))))
+    assert shown_to["feeds"] == [{**feed, "connections": [paper.connection.slug]}]
     halt(paper)
     both = json.loads(live.standing(timezone.now()).text_for(sight_of(caller(UserFactory(is_superuser=True)))))
     assert (both["trading_state"]["code"], both["trading_state"]["everything"]) == ("ACTIVE", "ACTIVE")

@@ -1,6 +1,7 @@
 """backfill_candles against a real simulator: asks for what is missing and no more, and says how far it came."""
 
 import json
+import threading
 from datetime import datetime, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -198,6 +199,22 @@ def test_a_venue_without_candles_is_not_asked(db: None) -> None:
     options = {"connection": hood.slug, "instrument": "BTC-USD", "since": "2026-01-01", "until": "2026-01-02"}
     with pytest.raises(CommandError, match="VENUE_TELLS_NO_CANDLES"):
         call_command("backfill_candles", **options, stdout=StringIO())
+
+
+def test_pages_are_asked_for_side_by_side(
+    connection: Connection, since: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each page waits until as many as may be in flight are: one after the other they would wait in vain."""
+    meeting, asking = threading.Barrier(backfills.PARALLEL, timeout=20), backfills._page
+
+    def met(*args: Any) -> Any:
+        meeting.wait()
+        return asking(*args)
+
+    monkeypatch.setattr(backfills, "_page", met)
+    code, said = backfill(connection, since - PAGE, until=since + (backfills.PARALLEL - 1) * PAGE)
+
+    assert (code, said["calls"], said["candles"]) == (0, backfills.PARALLEL, backfills.PARALLEL * 300)
 
 
 def test_no_faster_than_the_venue_bears(monkeypatch: pytest.MonkeyPatch) -> None:

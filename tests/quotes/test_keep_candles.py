@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 from django.core.cache import cache
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -114,6 +115,21 @@ def test_without_its_condition_what_was_heard_would_overwrite_the_venue(monkeypa
     keep_candles(MARKET, {BTC: [minute(0, "100")]}, source=Source.FEED)
 
     assert stored()[0].candle == minute(0, "100")
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no COPY")
+@pytest.mark.django_db
+def test_many_are_copied_new_ones_straight_into_the_table_and_corrections_by_another() -> None:
+    """Statements that write minutes, whose number does not depend on how many there are."""
+    for price, tables in (("100", ["quotes_candle"]), ("200", ["candle_staged"])):
+        with CaptureQueriesContext(connection) as captured:
+            tell([minute(n, price) for n in range(1_200)], span(0, 1_200))
+        statements = [query["sql"] for query in captured.captured_queries]
+        assert [sql.split()[1] for sql in statements if sql.startswith("COPY")] == tables
+        assert not [sql for sql in statements if sql.startswith("INSERT INTO quotes_candle (") and "100" in sql]
+
+    assert [one.candle for one in stored()] == [minute(n, "200") for n in range(1_200)]
 
 
 @pytest.mark.django_db

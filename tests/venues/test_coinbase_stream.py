@@ -28,6 +28,7 @@ from apps.connectors.stream_types import (
     Tickers,
     Trades,
 )
+from apps.connectors.venues.coinbase import stream as streaming
 from apps.connectors.venues.coinbase.auth import Signer
 from apps.connectors.venues.coinbase.stream import Stream, Timing, socket_url
 from tests.venues.simulator_process import SimulatorProcess
@@ -186,8 +187,57 @@ def test_waits_grow_and_never_pass_their_bound(listen: Open, simulator: Simulato
     user.live()
     pauses = [event.retry_in_s for event in user.events if isinstance(event, Lost)]
     assert len(pauses) == 5 and all(0 <= pause <= SOON.backoff_cap_s for pause in pauses)
-    assert all(pause <= SOON.backoff_s * 2**number for number, pause in enumerate(pauses))
-    assert len(set(pauses)) > 1
+    bounds = [min(SOON.backoff_cap_s, SOON.backoff_s * 2**number) for number in range(5)]
+    assert all(pause <= bound for pause, bound in zip(pauses, bounds, strict=True))
+    # Drawn anew each time: many that were cut off together do not come back together.
+    assert all(pause != bound for pause, bound in zip(pauses, bounds, strict=True))
+    assert len(set(pauses)) == len(pauses)
+
+
+def test_a_process_spaces_its_connects_over_all_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The venue refuses more than eight a second from one address."""
+    clock, waited = [100.0], []
+    stop = threading.Event()
+    monkeypatch.setattr(streaming.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(stop, "wait", waited.append)
+    gate = streaming._Gate()
+    for _ in range(4):
+        gate.wait(stop)
+    clock[0] += 10
+    gate.wait(stop)
+
+    assert waited == pytest.approx([0, 0.25, 0.5, 0.75, 0])
+
+
+def test_every_subscribe_is_sent_with_a_token_of_its_own(simulator: SimulatorProcess) -> None:
+    """A token lives two minutes: one that was kept from the first connect would be refused at the next."""
+    simulator.options(heartbeat_ms=50, connects_per_s=1000)
+    sign, made = signer(simulator), []
+
+    def token() -> str:
+        made.append(sign.socket_token())
+        return made[-1]
+
+    stream = Stream(
+        url=socket_url(simulator.url, user=False),
+        token=token,
+        channels=(StreamChannel.QUOTES, StreamChannel.TRADES),
+        instruments=("BTC-USD",),
+        now=timezone.now,
+        timing=SOON,
+    )
+    market = Listener(stream)
+    try:
+        market.live()
+        assert len(set(made)) == 2
+        simulator.add_socket_fault("drop", "market")
+        market.lost()
+        market.live()
+    finally:
+        market.end()
+    assert len(set(made)) == len(made) == 4
+    asked = [row for row in simulator.sockets()["messages"] if row["channel"] != "heartbeats"]
+    assert [row["has_token"] for row in asked] == [True] * 4
 
 
 @pytest.mark.slow
