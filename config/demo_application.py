@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 _FILE: Final = "demo-application.json"
+# The secret alone, for the simulator: what stands in a process's arguments is read by everybody on the machine.
+_FOR_THE_VENUE: Final = "demo-application-secret"
 CLIENT_ID: Final = "aika-demo"
 SCOPES: Final = (
     *("wallet:user:read", "wallet:accounts:read", "wallet:buys:create", "wallet:trades:read"),
@@ -23,7 +25,6 @@ def register(home: Path, *, url: str, venue_port: int) -> dict[str, Any]:
 
     The venue is called 127.0.0.1 where Aika is called localhost: two sites to a browser, as the real ones are.
     """
-    path = home / _FILE
     made = {
         "COINBASE_CLIENT_ID": CLIENT_ID,
         "COINBASE_CLIENT_SECRET": kept(home).get("COINBASE_CLIENT_SECRET") or secrets.token_urlsafe(32),
@@ -31,11 +32,16 @@ def register(home: Path, *, url: str, venue_port: int) -> dict[str, Any]:
         "COINBASE_SCOPES": list(SCOPES),
         "COINBASE_API_BASE": f"http://127.0.0.1:{venue_port}",
     }
+    _write(home / _FILE, json.dumps(made))
+    _write(home / _FOR_THE_VENUE, made["COINBASE_CLIENT_SECRET"])
+    return made
+
+
+def _write(path: Path, text: str) -> None:
     draft = path.with_suffix(".draft")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(made, file)
+        file.write(text)
     draft.replace(path)
-    return made
 
 
 def kept(home: Path) -> dict[str, Any]:
@@ -53,10 +59,10 @@ _NAMES: Final = (
 )
 
 
-def arguments(application: dict[str, Any]) -> list[str]:
-    """What the simulator is started with so that it knows the application."""
+def arguments(home: Path, application: dict[str, Any]) -> list[str]:
+    """What the simulator is started with so that it knows the application of this folder."""
     return [
         *("--oauth-client-id", application["COINBASE_CLIENT_ID"]),
-        *("--oauth-client-secret", application["COINBASE_CLIENT_SECRET"]),
+        *("--oauth-client-secret-file", str(home / _FOR_THE_VENUE)),
         *("--oauth-redirect-uri", application["COINBASE_REDIRECT_URI"]),
     ]

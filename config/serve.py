@@ -138,7 +138,7 @@ def serve(port: int, *, with_agent: bool) -> None:
         agent = AgentProcess(home) if with_agent else None
         if settings.COINBASE_CLIENT_ID in ("", demo_application.CLIENT_ID):
             registered = demo_application.register(home, url=url, venue_port=venue.port)
-            venue.arguments = demo_application.arguments(registered)
+            venue.arguments = demo_application.arguments(home, registered)
             for name, value in registered.items():
                 setattr(settings, name, value)
         venue.start()

@@ -34,6 +34,14 @@ def test_it_keeps_its_secret_and_follows_its_addresses(tmp_path: Path) -> None:
     assert modes == {0o600}
 
 
+def test_its_secret_is_not_among_the_arguments_that_everybody_on_the_machine_can_read(tmp_path: Path) -> None:
+    made = demo_application.register(tmp_path, url=URL, venue_port=21_000)
+    told = demo_application.arguments(tmp_path, made)
+    assert not [word for word in told if made["COINBASE_CLIENT_SECRET"] in word]
+    file = Path(told[told.index("--oauth-client-secret-file") + 1])
+    assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == (made["COINBASE_CLIENT_SECRET"], 0o600)
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"COINBASE_CLIENT_ID": "x"}'])
 def test_a_damaged_file_is_no_application(tmp_path: Path, content: str) -> None:
     (tmp_path / "demo-application.json").write_text(content)

@@ -28,11 +28,12 @@ class OAuthSimulator(SimulatorProcess):
     """A venue at which this installation is registered."""
 
     def __init__(self, *, redirect_uri: str = REDIRECT) -> None:
-        super().__init__(
-            arguments=(
-                *("--oauth-client-id", CLIENT_ID, "--oauth-client-secret", CLIENT_SECRET),
-                *("--oauth-redirect-uri", redirect_uri),
-            )
+        super().__init__()
+        secret_file = self.key_file.with_name("oauth-client-secret")
+        secret_file.write_text(CLIENT_SECRET)
+        self._arguments = (
+            *("--oauth-client-id", CLIENT_ID, "--oauth-client-secret-file", str(secret_file)),
+            *("--oauth-redirect-uri", redirect_uri),
         )
         self.redirect_uri = redirect_uri
 

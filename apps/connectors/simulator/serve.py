@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_oauth(parser: argparse.ArgumentParser) -> None:
     oauth = parser.add_argument_group("OAuth", "One application; without an id nobody can authorise anything.")
     oauth.add_argument("--oauth-client-id", default="", metavar="ID")
-    oauth.add_argument("--oauth-client-secret", default="", metavar="SECRET")
+    oauth.add_argument("--oauth-client-secret-file", type=Path, metavar="FILE", help="arguments can be read by others")
     oauth.add_argument("--oauth-redirect-uri", default="", metavar="URI", help="compared letter by letter")
     oauth.add_argument("--oauth-access-s", type=_seconds, default=ACCESS_S, metavar="S", help="life of a bearer")
     oauth.add_argument(
@@ -82,10 +82,21 @@ def _add_oauth(parser: argparse.ArgumentParser) -> None:
 def _oauth_of(options: argparse.Namespace) -> OAuthServer:
     client = None
     if options.oauth_client_id:
-        if not (options.oauth_client_secret and options.oauth_redirect_uri):
-            raise StartError("an OAuth application needs --oauth-client-secret and --oauth-redirect-uri too")
-        client = Client(options.oauth_client_id, options.oauth_client_secret, options.oauth_redirect_uri)
+        if not (options.oauth_client_secret_file and options.oauth_redirect_uri):
+            raise StartError("an OAuth application needs --oauth-client-secret-file and --oauth-redirect-uri too")
+        secret = _secret_in(options.oauth_client_secret_file)
+        client = Client(options.oauth_client_id, secret, options.oauth_redirect_uri)
     return OAuthServer(client, access_s=options.oauth_access_s, withheld=frozenset(options.oauth_withhold))
+
+
+def _secret_in(path: Path) -> str:
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartError(f"cannot read {path}: {error}; choose another --oauth-client-secret-file") from error
+    if not secret:
+        raise StartError(f"{path} is empty; write the secret of the OAuth application there")
+    return secret
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:

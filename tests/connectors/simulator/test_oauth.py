@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
+from apps.connectors.simulator.errors import StartError
 from tests.connectors.simulator.client import PREFIX, Client, MakeClient
 
 REDIRECT = "http://localhost:8000/oauth/coinbase/callback"
@@ -25,15 +27,26 @@ ASKED = {
     "code_challenge": CHALLENGE,
     "code_challenge_method": "S256",
 }
-ARGUMENTS = (
-    *("--oauth-client-id", CLIENT["client_id"], "--oauth-client-secret", CLIENT["client_secret"]),
-    *("--oauth-redirect-uri", REDIRECT),
-)
 
 
 @pytest.fixture
-def venue(make_venue: MakeClient) -> Client:
-    return make_venue(*ARGUMENTS)
+def secret_file(tmp_path: Path) -> Path:
+    path = tmp_path / "oauth-client-secret"
+    path.write_text(f"{CLIENT['client_secret']}\n")
+    return path
+
+
+@pytest.fixture
+def arguments(secret_file: Path) -> tuple[str, ...]:
+    return (
+        *("--oauth-client-id", CLIENT["client_id"], "--oauth-client-secret-file", str(secret_file)),
+        *("--oauth-redirect-uri", REDIRECT),
+    )
+
+
+@pytest.fixture
+def venue(make_venue: MakeClient, arguments: tuple[str, ...]) -> Client:
+    return make_venue(*arguments)
 
 
 def decide(venue: Client, decision: str = "allow", granted: str = SCOPES, **changed: str) -> httpx.Response:
@@ -106,7 +119,7 @@ def test_what_is_asked_wrongly_shows_no_page(venue: Client, changed: dict[str, s
         assert not error or sent_back(reply)["error"] == error
 
 
-def test_a_code_gives_tokens_as_documented_to_who_knows_its_verifier(venue: Client, make_venue: MakeClient) -> None:
+def test_a_code_gives_tokens_as_documented_to_who_knows_its_verifier(venue: Client) -> None:
     reply = tokens(venue)
     assert reply["token_type"] == "bearer" and reply["expires_in"] == 3600
     assert set(reply["scope"].split()) == set(SCOPES.split()) and reply["refresh_token"]
@@ -203,3 +216,23 @@ def test_without_an_application_nobody_authorises_anything(make_venue: MakeClien
     bare = make_venue()
     assert bare.http.get("/oauth2/auth", params=ASKED).status_code == 400
     assert exchange(bare, "simcode-x").json()["error"] == "invalid_client"
+
+
+@pytest.mark.parametrize("content", [None, " \n", "\ud800"], ids=["missing", "empty", "no text"])
+def test_a_secret_that_cannot_be_read_is_no_start(
+    secret_file: Path, arguments: tuple[str, ...], make_venue: MakeClient, content: str | None
+) -> None:
+    if content is None:
+        secret_file.unlink()
+    else:
+        secret_file.write_bytes(content.encode(errors="surrogatepass"))
+    with pytest.raises(StartError, match=secret_file.name):
+        make_venue(*arguments)
+
+
+def test_a_secret_is_no_argument(
+    arguments: tuple[str, ...], make_venue: MakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        make_venue(*arguments, "--oauth-client-secret", CLIENT["client_secret"], "x")
+    assert "unrecognized arguments" in capsys.readouterr().err
