@@ -9,6 +9,7 @@ import pytest
 import requests
 from allauth.socialaccount.models import SocialAccount, SocialToken
 from django.test import Client, override_settings
+from django.urls import reverse
 
 from apps.accounts import identity_server
 from apps.accounts.adapter import SocialAccountAdapter
@@ -17,6 +18,7 @@ from apps.accounts.session_store import SessionStore
 from apps.audit.models import Event
 from config.settings.identity import oidc_providers
 from tests.factories.oidc_server import CLIENT_ID, CLIENT_SECRET, OidcServer
+from tests.factories.soft_key import app_for, code_of
 
 pytestmark = pytest.mark.django_db
 
@@ -92,6 +94,19 @@ def test_a_verified_address_finds_its_person_once_and_the_subject_from_then_on(
     held = " ".join(str(SessionStore().decode(row.data)) for row in BrowserSession.objects.all())
     assert held
     assert server.access_token not in held
+
+
+def test_who_has_a_second_factor_shows_it_and_meanwhile_no_token_waits_in_the_session(
+    server: OidcServer, client: Client, mara: User
+) -> None:
+    secret = app_for(mara)
+    asked = sign_in(client)
+    assert asked["Location"] == reverse("mfa_authenticate") and who(client) is None
+    held = " ".join(str(SessionStore().decode(row.data)) for row in BrowserSession.objects.all())
+    assert "sociallogin" in held, "allauth keeps the sign-in in the session until the code has come"
+    assert server.access_token not in held and CLIENT_SECRET not in held
+    client.post(reverse("mfa_authenticate"), {"code": code_of(secret)})
+    assert who(client) == str(mara.pk) and not SocialToken.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_a_bound_of_what_trips_by_itself_is_read_or_refused_by_its_name(
 def test_production_takes_nothing_embedded_and_binds_its_cookies() -> None:
     names = ["CELERY_BROKER_URL", "SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "CSRF_TRUSTED_ORIGINS", "DATABASES"]
     over_tls = ["SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_INCLUDE_SUBDOMAINS"]
-    names += [*over_tls, "SECURE_HSTS_SECONDS"]
+    names += [*over_tls, "SECURE_HSTS_SECONDS", "SECOND_FACTOR_REQUIRED", "DEBUG"]
 
     shown = run_python({**PRODUCTION, "ALLOWED_HOSTS": "aika.example, .desk.example"}, "-c", PRINT % names).stdout
 
@@ -116,6 +116,7 @@ def test_production_takes_nothing_embedded_and_binds_its_cookies() -> None:
     assert "sqlite" not in shown
     assert [name for name in over_tls if f'"{name}": "True"' not in shown] == []
     assert '"SECURE_HSTS_SECONDS": "31536000"' in shown
+    assert '"SECOND_FACTOR_REQUIRED": "True", "DEBUG": "False"' in shown
 
 
 @pytest.mark.slow

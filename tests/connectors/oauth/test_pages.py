@@ -138,6 +138,21 @@ def test_without_an_application_the_page_says_what_to_set(browser: Client) -> No
     assert page.status_code == 400 and "COINBASE_CLIENT_ID" in page.content.decode()
 
 
+def test_its_page_and_the_list_say_how_it_stands(browser: Client, operator: User) -> None:
+    row = authorisation_of(operator, refresh_failures=2, granted_scopes=["wallet:user:read"])
+    page = f"{LIST}{row.pk}/change/"
+    said = {
+        "works, though the last 2 refreshes failed": {},
+        "Must be connected again": {"state": "RECONNECT_NEEDED", "state_reason": "The answer did not arrive."},
+        "The answer did not arrive.": {},
+        "Disconnected": {"state": "REVOKED", "state_reason": ""},
+    }
+    for words, change in said.items():
+        Authorisation.objects.filter(pk=row.pk).update(**change)
+        for path in (page, LIST):
+            assert words in browser.get(path).content.decode(), (words, path)
+
+
 def test_disconnecting_is_asked_and_then_done(venue: OAuthSimulator, browser: Client, operator: User) -> None:
     row = authorise(operator)
     assert "Disconnect" in browser.get(f"{LIST}{row.pk}/change/").content.decode()
