@@ -25,7 +25,7 @@ def register(home: Path, *, url: str, venue_port: int) -> dict[str, Any]:
 
     The venue is called 127.0.0.1 where Aika is called localhost: two sites to a browser, as the real ones are.
     """
-    made = {
+    made: dict[str, Any] = {
         "COINBASE_CLIENT_ID": CLIENT_ID,
         "COINBASE_CLIENT_SECRET": kept(home).get("COINBASE_CLIENT_SECRET") or secrets.token_urlsafe(32),
         "COINBASE_REDIRECT_URI": f"{url}/oauth/coinbase/callback",
