@@ -8,6 +8,7 @@ from apps.audit.models import Alarm
 from apps.audit.services.verification import verify
 from apps.common.money import total
 from apps.trades.models import Fill, Order, Position, Proposal
+from apps.trades.services import conservation
 from apps.trades.types import CLOSED_ORDER_STATES, LIVE_ORDER_STATES, OrderState, ProposalState
 from tests.venues.simulator_process import SimulatorProcess
 
@@ -104,6 +105,8 @@ def _reservations() -> Iterator[Finding]:
     for order in Order.objects.filter(state__in=LIVE_ORDER_STATES):
         if not order.reserved_amount > 0:
             yield Finding(RESERVATION, f"an order is {order.state} and binds nothing")
+    for broken in conservation.check(since=None, progress=lambda done, orders: None).broken:
+        yield Finding(RESERVATION, f"{broken.code} at {broken.where}: {broken.message}")
 
 
 def _audit() -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from apps.common import faults
 from apps.common.errors import AikaError
+from apps.policies.models import Budget
 from apps.trades import tasks
 from apps.trades.models import Order
 from apps.trades.services import fills, sweeps
@@ -25,6 +26,7 @@ from tests.crash.cells import WORKER, How, Step, matrix, sample
 from tests.crash.play import propose
 from tests.crash.processes import Fault, Stopped
 from tests.factories.desk import PaperDesk
+from tests.factories.tampering import sql_update
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = [label for label in WORKER if not label.startswith("publish")]
@@ -97,6 +99,20 @@ def test_the_naive_executor_makes_two_orders_and_is_found(paper: PaperDesk, labe
     assert len(paper.simulator.orders()) == 2
     assert judge.DUPLICATE in {found.kind for found in judge.judge(paper.simulator)}
     assert Order.objects.count() == 1
+
+
+@pytest.mark.parametrize("column", ["reserved_minor", "used_minor"])
+def test_a_budget_that_keeps_or_loses_a_step_of_an_order_that_has_ended_is_found(paper: PaperDesk, column: str) -> None:
+    proposal = paper.propose()
+    paper.approve(proposal)
+    paper.execute(proposal)
+    paper.poll(proposal)
+    assert paper.order_of(proposal).state == OrderState.FILLED
+    assert judge.judge(paper.simulator) == []
+
+    day = Budget.objects.get(dimension="DAILY_NOTIONAL")
+    sql_update(day, **{column: getattr(day, column) + 1})
+    assert {found.kind for found in judge.judge(paper.simulator)} == {judge.RESERVATION}
 
 
 def soak(tmp_path: Path, *words: str) -> tuple[int, str, str]:
