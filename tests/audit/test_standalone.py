@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ from apps.audit.models import Event
 from apps.audit.services import keys
 from apps.audit.services.export import VERIFIER
 from apps.audit.standalone import aika_verify
+from tests.audit import changes
+from tests.audit.changes import changed, closed, of_kind, rolled_back, with_an_event_more
 
 
 @pytest.fixture
@@ -42,41 +43,11 @@ def codes(lines: list[bytes], trusted: list[str], anchors: Path | None = None) -
     return {finding.partition(" ")[0] for finding in aika_verify.verify(lines, trusted, anchors)[1].findings}
 
 
-def closed(lines: list[bytes]) -> list[bytes]:
-    """With an end line that fits, as somebody who changes an export would write it."""
-    above = b"".join(lines[:-1])
-    end = {"line": "end", "lines": len(lines) - 1, "sha256": hashlib.sha256(above).hexdigest()}
-    return [*lines[:-1], json.dumps(end, separators=(",", ":")).encode() + b"\n"]
-
-
-def changed(line: bytes, **facts: object) -> bytes:
-    return json.dumps(json.loads(line) | facts, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def of_kind(lines: list[bytes], kind: str) -> list[int]:
-    return [number for number, line in enumerate(lines) if json.loads(line)["line"] == kind]
-
-
-def flips(lines: list[bytes]) -> Iterator[tuple[int, int, list[bytes]]]:
-    """Every byte changed, one after the other; a changed line feed joins or parts lines as a reader would see it."""
-    for number, line in enumerate(lines):
-        for index, byte in enumerate(line):
-            flipped = line[:index] + bytes([byte ^ 1]) + line[index + 1 :]
-            rest = b"".join([flipped, *lines[number + 1 :]]) if index == len(line) - 1 else b""
-            yield number, index, [*lines[:number], *(io.BytesIO(rest) if rest else [flipped, *lines[number + 1 :]])]
-
-
 def test_an_honest_export_is_intact(lines: list[bytes], trusted: list[str], settings: Any) -> None:
     code, verifier = aika_verify.verify(lines, trusted)
     assert (code, verifier.findings, verifier.incomplete) == (0, [], [])
     assert aika_verify.verify(lines, trusted, Path(settings.AUDIT_ANCHOR_DIR))[0] == 0
     assert len(verifier.hashes.keys() - verifier.sealed) == 1
-
-
-@pytest.mark.slow
-def test_every_byte_counts(lines: list[bytes], trusted: list[str]) -> None:
-    for number, index, wrong in flips(lines):
-        assert aika_verify.verify(wrong, trusted)[0] == 1, (lines[number], index)
 
 
 @pytest.mark.parametrize("kind", ["event", "head", "seal", "checkpoint", "anchor"])
@@ -120,41 +91,14 @@ def test_a_tail_cut_anywhere_is_found(lines: list[bytes], trusted: list[str]) ->
 
 def test_an_event_added_by_hand_is_found(lines: list[bytes], trusted: list[str]) -> None:
     """Chained correctly onto the last of its stream, with a head that fits; then sealed too."""
-    events, heads = of_kind(lines, "event"), of_kind(lines, "head")
-    last = json.loads(lines[events[-1]])
-    previous_id = json.loads(last["body"])["previous_id"]
-    body = last["body"].replace(f'"previous_id":{previous_id}', f'"previous_id":{last["id"]}')
-    added = {**last, "id": last["id"] + 1, "seq": last["seq"] + 1, "prev_hash": last["hash"], "body": body}
-    added["hash"] = aika_verify.event_hash(added)
-    line = json.dumps(added, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-    wrong = [*lines[: events[-1] + 1], line, *lines[events[-1] + 1 :]]
+    wrong, added = with_an_event_more(lines)
     assert codes(closed(wrong), trusted) == {"HEAD_DIFFERS"}
-    head = next(number for number in heads if json.loads(lines[number])["stream"] == last["stream"])
-    wrong[head + 1] = changed(lines[head], seq=added["seq"], hash=added["hash"], last_id=added["id"])
+    head = next(number for number in of_kind(wrong, "head") if json.loads(wrong[number])["stream"] == added["stream"])
+    wrong[head] = changed(wrong[head], seq=added["seq"], hash=added["hash"], last_id=added["id"])
     assert codes(closed(wrong), trusted) == set(), "not sealed yet: the chain alone guards it"
     seals = of_kind(wrong, "seal")
     wrong.insert(seals[-1] + 1, changed(wrong[seals[-1]], seal_seq=len(seals) + 1, event_id=added["id"]))
     assert codes(closed(wrong), trusted) == {"SEAL_WITHOUT_CHECKPOINT"}
-
-
-def rolled_back(lines: list[bytes], *, anchors_too: bool) -> list[bytes]:
-    """The last checkpoint, its seal and every event from it on were never there, and the heads agree."""
-    kept = [json.loads(line) for line in lines]
-    gone = [line["event_id"] for line in kept if line["line"] == "seal"][-1]
-    events = [line for line in kept if line["line"] == "event" and line["id"] < gone]
-    ends = {line["stream"]: line for line in events}
-    found = []
-    for line in kept:
-        kind, number = line["line"], line.get("number")
-        if kind == "event" and line["id"] >= gone or kind == "seal" and line["event_id"] >= gone:
-            continue
-        if kind == "checkpoint" and number == 3 or kind == "anchor" and number == 3 and anchors_too:
-            continue
-        if kind == "head":
-            end = ends[line["stream"]]
-            line = {**line, "seq": end["seq"], "hash": end["hash"], "last_id": end["id"]}
-        found.append(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
-    return closed(found)
 
 
 def test_a_checkpoint_rolled_back_is_found_by_the_anchors(
@@ -230,6 +174,28 @@ def test_it_runs_alone(lines: list[bytes], key: keys.SigningKey, settings: Any, 
     assert code == 1
     assert "HASH_WRONG at line 2, proposal:a #1" in out
     assert alone("nowhere.jsonl", *trusted, folder=folder)[0] == 2
+
+
+@pytest.mark.slow
+def test_every_change_is_found_by_the_file_alone(
+    lines: list[bytes], key: keys.SigningKey, settings: Any, tmp_path: Path
+) -> None:
+    """The changes are made there too: nothing of the project is at hand."""
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    shutil.copyfile(VERIFIER, folder / VERIFIER.name)
+    shutil.copyfile(changes.__file__, folder / "changes.py")
+    (folder / "log.jsonl").write_bytes(b"".join(lines))
+    program = f"import sys; sys.path[:0] = [{str(folder)!r}]; import changes; changes.main(sys.argv[1:])"
+    command = [sys.executable, "-I", "-S", "-c", program, "log.jsonl", key.public.hex(), settings.AUDIT_ANCHOR_DIR]
+    ended = subprocess.run(command, cwd=folder, env={}, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    said = json.loads(ended.stdout)
+    assert said["unfound"] == []
+    assert said["honest"] == 0 and said["modules"] == []
+    whole = sum(len(line) for line in lines)
+    assert said["tried"]["flipped"] == whole
+    assert said["tried"].keys() == {"flipped", "dropped", "doubled", "swapped", "added", "cut", "rolled back"}
 
 
 def test_it_needs_nothing_but_the_standard_library() -> None:
