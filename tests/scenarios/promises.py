@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from apps.approvals.models import Vote
 from apps.audit.models import Alarm, Event
 from apps.audit.selectors import facts_of
+from apps.audit.services.verification import verify
 from apps.common import canonical
 from apps.common.money import minor_up
 from apps.connectors.types import Side
@@ -99,9 +100,10 @@ class Promises(RuleBasedStateMachine):
 
     @invariant()
     def doubt_denies_and_more_rules_never_loosen(self) -> None:
-        """2, 3: of every decision that was made, and of those that are alike of one."""
+        """16 of every decision that was made; 2 and 3 of one of those that are alike."""
         for decision in Decision.objects.exclude(pk__in=self.judged):
             self.judged.add(decision.pk)
+            assert not replays.problem_of(decision)
             assert decision.version_id is not None or decision.outcome == Verdict.DENY
             if decision.version_id is None:
                 continue
@@ -233,6 +235,12 @@ class Promises(RuleBasedStateMachine):
             begun = ["INITIALIZED", *history] if allowed is ORDER_MOVES else history
             assert begun[-1] == state, (subject, begun, state)
             assert set(zip(begun, begun[1:], strict=False)) <= {(str(a), str(b)) for a, b in allowed}, begun
+
+    @invariant()
+    def the_log_is_whole(self) -> None:
+        """18: its chains, columns and heads from the first event on."""
+        report = verify()
+        assert not report.exit_code, report
 
     @invariant()
     def the_day_stays_within_its_limit(self) -> None:

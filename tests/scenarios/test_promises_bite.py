@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from apps.accounts.services import people
+from apps.audit.models import Event
 from apps.common.fields import ExactDecimalField
 from apps.connectors.types import Side
 from apps.policies.models import Decision, TradingState
@@ -15,6 +16,7 @@ from apps.policies.rules import judge
 from apps.policies.rules.finding import Finding
 from apps.policies.services import latches
 from apps.policies.types import LatchKind, LineVerdict, State
+from tests.factories.tampering import tamper
 from tests.scenarios import decisions
 from tests.scenarios.test_state_machine import Desk
 from tests.venues.simulator_process import SimulatorProcess
@@ -90,3 +92,17 @@ def test_13_a_latch_that_lets_go_by_itself(day: Desk) -> None:
     TradingState.objects.filter(connection=connection).update(state=State.ACTIVE.value)
     with pytest.raises(AssertionError):
         day.a_latch_stays_until_two_people_reset_it()
+
+
+def test_16_and_18_a_record_that_was_changed(day: Desk) -> None:
+    day.a_trade(Side.BUY, 2, "")
+    day.the_log_is_whole()
+    day.doubt_denies_and_more_rules_never_loosen()
+
+    day.judged.clear()
+    tamper(Decision.objects.earliest("decided_at"), results=b"[]")
+    with pytest.raises(AssertionError):
+        day.doubt_denies_and_more_rules_never_loosen()
+    tamper(Event.objects.filter(kind="proposal.proposed").latest("id"), body=b"{}")
+    with pytest.raises(AssertionError):
+        day.the_log_is_whole()
