@@ -105,7 +105,25 @@ def test_prices_move_without_reload(watch: Open) -> None:
     expect(price).not_to_have_text(was, timeout=PATIENCE_MS)
     expect(page.locator(f"{BTC} [data-spread]")).to_contain_text("bps")
     expect(page.locator("[data-total]")).not_to_have_text("Not known")
-    expect(page.locator("[data-waiting] [data-drift]").first).to_contain_text("bps")
+    drift = page.locator("[data-waiting] [data-drift]").first
+    expect(drift).to_contain_text("bps")
+    was = drift.inner_text()
+    expect(drift).not_to_have_text(was, timeout=PATIENCE_MS)
+    assert is_the_same_window(page)
+
+
+def test_a_day_is_drawn_beside_the_prices_and_as_the_equity_of_the_desk(watch: Open) -> None:
+    page = watch()
+    drawn, patience_ms = re.compile(r"^M[\d. -]+(L[\d. -]+)+$"), 90_000
+    expect(page.locator(f"{BTC} [data-change]")).to_contain_text("%")
+    expect(page.locator(f"{BTC} .spark path")).to_have_attribute("d", drawn, timeout=patience_ms)
+    expect(page.locator("svg.equity path.line")).to_have_attribute("d", drawn, timeout=patience_ms)
+    expect(page.locator("svg.equity")).to_have_attribute(
+        "aria-label", re.compile(r"^Equity over 24 hours, from [\d,.]+ to")
+    )
+    held = page.locator("[data-position]").first
+    expect(held.locator("[data-unrealised]")).to_have_text(re.compile(r"\d\.\d\d"))
+    expect(held.locator('[data-label="Realised"]')).to_have_text(re.compile(r"\d\.\d\d"))
     assert is_the_same_window(page)
 
 
