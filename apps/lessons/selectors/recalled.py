@@ -6,13 +6,18 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from apps.common.statements import Question, Select
+from django.db.models import Exists, OuterRef
+
+from apps.accounts.models import Desk
+from apps.common.statements import Figure, Question
 from apps.lessons.models import Case, Lesson, Recall, RecallFeedback, RecallItem
 from apps.lessons.recall_types import IndexState, RecallAnswer, Remembered
 from apps.lessons.types import Evidence, RecallPurpose
 
-_ANY_CASE: Final[Select[UUID]] = Select(
-    lambda desk: Case.objects.filter(desk_id=desk).order_by().values_list("pk")[:1], lambda pk: pk, desk=UUID
+_ANY_CASE: Final[Figure[bool]] = Figure(
+    lambda desk: Desk.objects.filter(pk=desk).values_list(Exists(Case.objects.filter(desk_id=OuterRef("pk")))),
+    bool,
+    desk=UUID,
 )
 
 _OF_REMEMBERED: Final = (
@@ -39,14 +44,14 @@ _OF_REMEMBERED: Final = (
 )
 
 
-def any_case(desk_id: UUID) -> Question[UUID]:
-    """One case of this desk, if there is any: see `has_cases`."""
+def any_case(desk_id: UUID) -> Question[bool]:
+    """One answer, of a desk that is: see `has_cases`."""
     return _ANY_CASE(desk=desk_id)
 
 
 def has_cases(desk_id: UUID) -> bool:
     """Whether this desk remembers anything at all."""
-    return bool(any_case(desk_id).answer)
+    return any_case(desk_id).answer == [True]
 
 
 def latest_recall(

@@ -208,7 +208,7 @@ class Gathering:
         return last_loss_question(self.connection.desk_id, since=self.asked_at - LOSS_WINDOW, until=self.asked_at)
 
     @cached_property
-    def any_case(self) -> Question[UUID]:
+    def any_case(self) -> Question[bool]:
         return any_case(self.connection.desk_id)
 
     def _count(self, spec: FactSpec) -> Question[int]:

@@ -48,7 +48,7 @@ def at_proposal(gathering: Gathering) -> Known:
             entry=scene.price,
             regime=regimes.regime_of(scene.candles),
             facts=detectors.detect(scene),
-            remembers=bool(gathering.any_case.answer),
+            remembers=gathering.any_case.answer == [True],
         )
     return gathering.detected
 
