@@ -25,6 +25,7 @@ class OidcServer:
         self.refuse = False
         self.drips: str | None = None  # the path whose answer never ends
         self.access_token = f"canary-access-{secrets.token_hex(8)}"
+        self.id_tokens: list[str] = []
         self._codes: dict[str, dict[str, str]] = {}
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -65,11 +66,12 @@ class OidcServer:
         now = int(time.time())
         claims = {"iss": self.url, "aud": CLIENT_ID, "exp": now + 60, "iat": now, **self.claims}
         claims |= {"nonce": asked["nonce"], **self.id_token}
+        self.id_tokens.append(jwt.encode(claims, SIGNING, algorithm="HS256"))
         return {
             "access_token": self.access_token,
             "token_type": "bearer",
             "expires_in": 60,
-            "id_token": jwt.encode(claims, SIGNING, algorithm="HS256"),
+            "id_token": self.id_tokens[-1],
         }
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+import httpx
+import psycopg
 from allauth.mfa.models import Authenticator
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -39,6 +41,9 @@ from apps.connectors.models import Authorisation, AuthorisationRequest, Connecti
 from apps.connectors.services import bearers
 from apps.connectors.services.key_rotation import rotate_key
 from apps.connectors.services.venue import connect
+from apps.lessons import index
+from config.settings.identity import oidc_providers
+from tests.factories import oidc_server
 from tests.factories.accounts import PASSWORD, UserFactory
 from tests.factories.desk import PaperDesk
 from tests.factories.oauth import CLIENT_SECRET, OAuthSimulator, decide, oauth_connection
@@ -247,6 +252,63 @@ def settings_of_the_installation(canaries: Canaries) -> None:
         call_command("doctor", stdout=canaries.log)
 
 
+def identity_of_the_organisation(canaries: Canaries) -> None:
+    """Signed in by OpenID Connect, back once more with the same code, and a server that refuses us."""
+    login = "/accounts/oidc/staff/login/"
+    secret = canaries.keep("OIDC client secret", oidc_server.CLIENT_SECRET)
+    person = UserFactory(username="sworn", email="sworn@example.com")
+    with oidc_server.OidcServer() as server:
+        server.claims |= {"email": person.email}
+        canaries.keep("OIDC access token", server.access_token)
+        for word in (secret, secret[:-1]):
+            providers = oidc_providers(
+                server_url=server.url, client_id=oidc_server.CLIENT_ID, client_secret=word, name="Example Ltd"
+            )
+            with override_settings(
+                SOCIALACCOUNT_PROVIDERS=providers, OIDC_SERVER_URL=server.url, OIDC_CLIENT_SECRET=secret
+            ):
+                client = Client(raise_request_exception=False)
+                out = client.post(login)
+                with httpx.Client(trust_env=False) as browser:
+                    back = str(browser.get(out["Location"]).headers["location"])
+                code = parse_qs(urlsplit(back).query)["code"][0]
+                for _ in range(2):
+                    canaries.ask(client, "get", back, follow=True)
+                logging.getLogger("apps.canaries").warning("It went wrong with %s.", settings.OIDC_CLIENT_SECRET)
+            if word == secret:
+                assert client.session["_auth_user_id"] == str(person.pk)
+                canaries.keep("OIDC code", code)
+                canaries.keep("OIDC identity token", server.id_tokens[0])
+
+
+def other_services(canaries: Canaries) -> None:
+    """The words that open the vector index, the mail server and the database, where nobody is there to open."""
+    logger, client = logging.getLogger("apps.canaries"), canaries.browser(canaries.paper.approver)
+    word = canaries.keep("QDRANT_API_KEY", "canary-that-opens-the-vector-index")
+    index.close()
+    with override_settings(QDRANT_URL="http://127.0.0.1:9", QDRANT_API_KEY=word):
+        asked = json.dumps({"text": "a breakout that failed"})
+        canaries.ask(client, "post", "/api/v1/trades/lessons/query", asked, content_type="application/json")
+        canaries.ask(client, "get", "/readyz")
+        with suppress(SystemExit):
+            call_command("doctor", stdout=canaries.log)
+        logger.warning("It went wrong with %s.", settings.QDRANT_API_KEY)
+    index.close()
+    word = canaries.keep("EMAIL_HOST_PASSWORD", "canary-that-opens-the-mail-server")
+    smtp = "django.core.mail.backends.smtp.EmailBackend"
+    with override_settings(EMAIL_BACKEND=smtp, EMAIL_PORT=9, EMAIL_HOST_USER="aika", EMAIL_HOST_PASSWORD=word):
+        try:
+            mail.send_mail("Nobody", "is there.", None, ["somebody@example.com"])
+        except OSError:
+            logger.exception("It went wrong with %s.", settings.EMAIL_HOST_PASSWORD)
+    word = canaries.keep("password of the database", "canary-that-opens-the-database")
+    with override_settings(DATABASE_URL=f"postgres://aika:{word}@127.0.0.1:9/aika"):
+        try:
+            psycopg.connect(settings.DATABASE_URL)
+        except psycopg.OperationalError:
+            logger.exception("It went wrong with %s, whose word is %s.", settings.DATABASE_URL, word)
+
+
 def every_page_of_the_admin(canaries: Canaries) -> None:
     """Each list, and the first row of each with its history, as somebody sees them who may see everything."""
     client = canaries.browser(UserFactory(username="root", is_superuser=True, desk=canaries.paper.desk))
@@ -269,5 +331,5 @@ def mails() -> bytes:
 
 PATHS: list[Callable[[Canaries], None]] = [
     *(connection_keys, keys_of_programs, passwords_and_factors, hooks_and_alarms, oauth),
-    *(settings_of_the_installation, every_page_of_the_admin),
+    *(settings_of_the_installation, identity_of_the_organisation, other_services, every_page_of_the_admin),
 ]

@@ -39,6 +39,8 @@ KINDS = {
     *("OAuth code", "OAuth access token 1", "OAuth refresh token 1", "OAuth access token 2", "OAuth refresh token 2"),
     *("session of an operator", "session of a person", "session with a second factor", "session at a socket"),
     *("key at a socket", "TOKEN_ENCRYPTION_KEY", "second TOKEN_ENCRYPTION_KEY", "SECRET_KEY", "METRICS_TOKEN"),
+    *("OIDC client secret", "OIDC access token", "OIDC code", "OIDC identity token"),
+    *("QDRANT_API_KEY", "EMAIL_HOST_PASSWORD", "password of the database"),
 }
 """Every kind of secret there is here, by what it is; also those that are new with a path."""
 PLACES = {"rows", "database files", "dumps", "sessions", "log", "cache", "broker", "pages", "frames", "mails"}
