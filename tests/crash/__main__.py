@@ -43,7 +43,9 @@ def options_of(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="", help="only cells whose description contains this")
     parser.add_argument("--processes", type=int, default=1, help="on each database, and one more for the halts")
     parser.add_argument("--halts", type=int, default=0, help="interleavings of a halt with requests, on each database")
-    parser.add_argument("--report", type=Path, help="write the section here, and try the naive executor for it")
+    parser.add_argument(
+        "--report", type=Path, help="write the section here, each cell beside it, and try the naive executor"
+    )
     parser.add_argument("--tally", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(words)
 
@@ -159,7 +161,7 @@ def main(words: list[str]) -> int:
         return 0
     databases = DATABASES[options.database]
     tallies = side_by_side(databases, vars(options))
-    from tests.crash.report import page, summary
+    from tests.crash.report import page, rows_of_cells, summary
 
     for tally in tallies:
         sys.stdout.write(summary(tally))
@@ -172,6 +174,9 @@ def main(words: list[str]) -> int:
         sys.stdout.writelines(f"{name}: the naive executor was not found\n" for name in unfound)
         broken = broken or bool(unfound)
         sections.write(options.report, SECTION, page(tallies, naive, seed=options.seed))
+        options.report.with_name(f"{options.report.stem}-cells.csv").write_text(
+            rows_of_cells(tallies), encoding="utf-8"
+        )
     return 1 if broken else 0
 
 

@@ -1,5 +1,7 @@
 """The crash soak's section of docs/reliability.md, from its tallies."""
 
+import csv
+import io
 import os
 import platform
 from collections import Counter
@@ -10,6 +12,7 @@ from typing import Any
 from apps.common.fault_places import ROWS
 
 Row = dict[str, Any]
+CELL = ("step", "label", "how", "delivery", "venue")
 KINDS = ("duplicate", "unapproved", "lost", "unresolved", "reservation", "books", "audit", "broke off")
 
 
@@ -29,7 +32,23 @@ def summary(tally: Row) -> str:
 
 def cell_of(row: Row) -> tuple[str, ...]:
     """What makes a run one of a cell."""
-    return tuple(str(row[name]) for name in ("step", "label", "how", "delivery", "venue"))
+    return tuple(str(row[name]) for name in CELL)
+
+
+def rows_of_cells(tallies: Sequence[Row]) -> str:
+    """Each cell that was tried, as CSV: its runs, how many stopped at their place, and the findings of each kind."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("database", *CELL, "runs", "reached", *(kind.replace(" ", "_") for kind in KINDS), "alarmed"))
+    for tally in tallies:
+        groups: dict[tuple[str, ...], list[Row]] = {}
+        for row in tally["runs"]:
+            groups.setdefault(cell_of(row), []).append(row)
+        for cell, runs in sorted(groups.items()):
+            counts = Counter(kind for row in runs for kind in row["findings"])
+            reached, alarmed = (sum(row[name] for row in runs) for name in ("reached", "alarmed"))
+            rows.writerow((tally["database"], *cell, len(runs), reached, *(counts[kind] for kind in KINDS), alarmed))
+    return text.getvalue()
 
 
 def page(tallies: Sequence[Row], naive: Sequence[Row], *, seed: int) -> str:
@@ -125,7 +144,8 @@ def _totals(tally: Row) -> str:
     lines = [
         f"{len(runs):,} runs in {tally['seconds']:,.0f} s ({tally['seconds'] / max(1, len(runs)):.2f} s each), "
         f"{len(cells):,} of {tally['cells']:,} cells",
-        f"Cells with a finding of any kind below: {len({cell_of(row) for row in runs if row['findings']}):,}",
+        f"Cells with a finding of any kind below: {len({cell_of(row) for row in runs if row['findings']}):,}; each "
+        "cell by itself is a row of [reliability-cells.csv](reliability-cells.csv)",
         f"{sum(row['reached'] for row in runs):,} processes stopped at their place; in the other runs the order did "
         "not pass there",
         f"{sum(bool(row['venue']) for row in runs):,} runs with a fault at the venue",

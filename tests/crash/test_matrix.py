@@ -1,5 +1,6 @@
 """The crash matrix: complete, kept by the executor, broken by the naive one."""
 
+import csv
 import os
 import re
 import subprocess
@@ -25,6 +26,7 @@ from tests.crash.__main__ import NAIVE
 from tests.crash.cells import WORKER, How, Step, matrix, sample
 from tests.crash.play import propose
 from tests.crash.processes import Fault, Stopped
+from tests.crash.report import KINDS
 from tests.factories.desk import PaperDesk
 from tests.factories.tampering import sql_update
 
@@ -136,6 +138,10 @@ def test_in_processes_of_their_own(tmp_path: Path) -> None:
     assert "### Halts" in page
     assert "| SQLite and files | 40 |" in page
     assert ("| PostgreSQL and Redis | 12 |" in page) == (database == "both")
+    with (tmp_path / "reliability-cells.csv").open(encoding="utf-8", newline="") as file:
+        cells = list(csv.DictReader(file))
+    assert sum(int(cell["runs"]) for cell in cells) == 40 + (12 if database == "both" else 0)
+    assert {cell[kind.replace(" ", "_")] for cell in cells for kind in KINDS} == {"0"}
     assert re.search(r"SQLite and files: [1-9]\d* of 2 runs ended with two orders for one approval", page)
 
 
