@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from celery import current_app
@@ -155,7 +156,7 @@ def plant(house: House, paper: PaperDesk) -> None:
     mail.send_mail("Planted", leak, None, ["somebody@example.com"])
     with transaction.atomic():
         events.record(
-            stream="planted", kind="proposal.planted", actor=people.actor_of(paper.risk), subject="planted",
+            stream="planted", kind="proposal.planted", actor=people.actor_of(paper.risk), subject=str(uuid4()),
             payload={"said": leak}, now=now,
         )  # fmt: skip
     client = canaries.browser(paper.trader)

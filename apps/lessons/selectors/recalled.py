@@ -6,17 +6,14 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
-
-from apps.accounts.models import Desk
 from apps.common.statements import Figure, Question
 from apps.lessons.models import Case, Lesson, Recall, RecallFeedback, RecallItem
 from apps.lessons.recall_types import IndexState, RecallAnswer, Remembered
 from apps.lessons.types import Evidence, RecallPurpose
 
 _ANY_CASE: Final[Figure[bool]] = Figure(
-    lambda desk: Desk.objects.filter(pk=desk).values_list(Exists(Case.objects.filter(desk_id=OuterRef("pk")))),
-    bool,
+    lambda desk: Case.objects.filter(desk_id=desk).order_by().values_list("pk")[:1],
+    lambda pk: pk is not None,
     desk=UUID,
 )
 
@@ -45,7 +42,7 @@ _OF_REMEMBERED: Final = (
 
 
 def any_case(desk_id: UUID) -> Question[bool]:
-    """One answer, of a desk that is: see `has_cases`."""
+    """Answered with one True where there is one: see `has_cases`."""
     return _ANY_CASE(desk=desk_id)
 
 
