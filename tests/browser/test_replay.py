@@ -4,12 +4,13 @@ import csv
 import gzip
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
@@ -40,9 +41,9 @@ def venue() -> Iterator[SimulatorProcess]:
     process.stop()
 
 
-@pytest.fixture
-def followed(transactional_db: None, venue: SimulatorProcess) -> Iterator[PaperDesk]:
-    """A desk whose market a feed follows, as `stream_quotes` does."""
+@contextmanager
+def followed(venue: SimulatorProcess) -> Iterator[PaperDesk]:
+    """A desk whose market a feed follows, as `stream_quotes` does, until the block ends."""
     desk, stop = paper_desk(venue), threading.Event()
 
     def follow() -> None:
@@ -53,9 +54,11 @@ def followed(transactional_db: None, venue: SimulatorProcess) -> Iterator[PaperD
 
     thread = threading.Thread(target=follow)
     thread.start()
-    yield desk
-    stop.set()
-    thread.join()
+    try:
+        yield desk
+    finally:
+        stop.set()
+        thread.join()
 
 
 def of_the_file() -> dict[datetime, Prices]:
@@ -100,16 +103,23 @@ def drawn(page: Page) -> dict[datetime, Prices]:
     }
 
 
-def test_the_chart_draws_the_candles_that_went_in(followed: PaperDesk, sign_in: SignIn) -> None:
-    minutes, slug = of_the_file(), followed.connection.slug
-    market = market_of(followed.connection)
+def test_the_chart_draws_the_candles_that_went_in(
+    transactional_db: None, venue: SimulatorProcess, sign_in: SignIn
+) -> None:
+    minutes = of_the_file()
 
-    def are_kept() -> bool:
-        kept = candles(market=market, instrument="BTC-USD", granularity=Length.M1, limit=len(minutes) + 1)
+    def are_kept(market: str) -> bool:
+        try:
+            kept = candles(market=market, instrument="BTC-USD", granularity=Length.M1, limit=len(minutes) + 1)
+        except OperationalError:
+            # SQLite in memory, as tests have it, lets nobody wait who asks for a table that is being written.
+            return False
         return len([one for one in kept.items if one.candle.start in minutes]) == len(minutes)
 
-    assert eventually(are_kept, seconds=PATIENCE_S)
-    page = sign_in(followed.approver)
+    with followed(venue) as desk:
+        market, slug = market_of(desk.connection), desk.connection.slug
+        assert eventually(lambda: are_kept(market), seconds=PATIENCE_S)
+    page = sign_in(desk.approver)
     page.context.set_default_timeout(PATIENCE_S * 1_000)
     page.goto(f"/#{slug}/BTC-USD/1m")
     page.locator("#chart-table summary").click()
