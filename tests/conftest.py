@@ -26,6 +26,12 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 NOW = datetime(2026, 3, 2, 14, 46, tzinfo=UTC)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Coverage is of the workers and not of each program that a test starts: those would all take twice as long."""
+    if hasattr(config, "workerinput"):
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
 def pytest_collection_finish() -> None:
     """What is loaded by now stays: nobody looks for garbage in it again."""
     gc.collect()
