@@ -9,6 +9,7 @@ from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 from django.core.management import call_command
 from django.utils import timezone
@@ -17,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from apps.approvals.models import Vote
 from apps.audit.models import Alarm, Event
 from apps.audit.selectors import facts_of
-from apps.audit.services.verification import verify
+from apps.audit.services import verification
 from apps.common import canonical
 from apps.common.money import minor_up
 from apps.connectors.types import Side
@@ -47,6 +48,11 @@ from tests.scenarios import decisions
 from tests.venues.simulator_process import SimulatorProcess
 
 DAY_LIMIT = Decimal(3000)
+
+
+def nothing(_connection: object) -> list[str]:
+    """Missing guards, or migrations that were not applied."""
+    return []
 
 
 class Promises(RuleBasedStateMachine):
@@ -238,8 +244,10 @@ class Promises(RuleBasedStateMachine):
 
     @invariant()
     def the_log_is_whole(self) -> None:
-        """18: its chains, columns and heads from the first event on."""
-        report = verify()
+        """18: its chains, columns and heads from the first event on. Whether the tables have their guards, which no
+        step changes and which takes longest, is looked at when the day ends."""
+        with patch.multiple(verification, missing_guards=nothing, unapplied_migrations=nothing):
+            report = verification.verify()
         assert not report.exit_code, report
 
     @invariant()
