@@ -169,7 +169,8 @@ def instance(model: type[M], *, beside: str) -> Callable[..., M]:
 
 
 class Figure(Select[R]):
-    """A `Select` of exactly one row and column. Those asked together travel as one statement."""
+    """A `Select` of one column and at most one row. Those asked together travel as one statement; of one without a row
+    the answer is then a row of NULL, or none: ask for the value that is there."""
 
 
 def ask(*questions: Question[Any]) -> None:

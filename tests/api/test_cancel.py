@@ -1,7 +1,6 @@
 """Asking for an order to be canceled over the API: who may, what is said, and that repeating changes nothing."""
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,18 +12,14 @@ from apps.trades.types import OrderState
 from tests.api.conftest import Caller, with_header
 from tests.factories.accounts import UserFactory, issue_key
 from tests.factories.desk import PaperDesk
-from tests.factories.trading import move
+from tests.factories.trading import rest
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def resting(paper: PaperDesk) -> Proposal:
-    move(paper, "64000")
-    proposal = paper.propose(limit_price=Decimal("60000"))
-    paper.approve(proposal)
-    assert paper.execute(proposal) == OrderState.ACCEPTED
-    return proposal
+    return rest(paper)
 
 
 def path(paper: PaperDesk, proposal: Proposal) -> str:

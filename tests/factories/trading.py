@@ -25,6 +25,7 @@ from apps.policies.types import RuleRow
 from apps.quotes.services import quotes
 from apps.trades.models import Order, Proposal
 from apps.trades.services import market
+from apps.trades.types import OrderState
 from tests.factories.desk import BTC, PaperDesk, activate_policy
 from tests.factories.tampering import tamper
 
@@ -82,6 +83,15 @@ def move(paper: PaperDesk, mid: str | Decimal, instrument: str = BTC) -> None:
     """The market stands at `mid` from now on, and the price poller has heard it."""
     paper.simulator.pin_price(instrument, mid)
     quotes.refresh(paper.connection, [instrument])
+
+
+def rest(paper: PaperDesk) -> Proposal:
+    """A proposal whose order works at the venue, below the market."""
+    move(paper, "64000")
+    proposal = paper.propose(limit_price=Decimal("60000"))
+    paper.approve(proposal)
+    assert paper.execute(proposal) == OrderState.ACCEPTED
+    return proposal
 
 
 def change_connection(paper: PaperDesk, **columns: object) -> None:

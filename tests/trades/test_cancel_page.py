@@ -1,7 +1,5 @@
 """The page that asks before an order is asked to be canceled, and who is shown the way there."""
 
-from decimal import Decimal
-
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -11,18 +9,14 @@ from apps.trades.models import Proposal
 from apps.trades.types import OrderState
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
-from tests.factories.trading import move
+from tests.factories.trading import rest
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def resting(paper: PaperDesk) -> Proposal:
-    move(paper, "64000")
-    proposal = paper.propose(limit_price=Decimal("60000"))
-    paper.approve(proposal)
-    assert paper.execute(proposal) == OrderState.ACCEPTED
-    return proposal
+    return rest(paper)
 
 
 def client_of(person: User) -> Client:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 import pytest
 from django.utils import timezone
@@ -17,7 +16,7 @@ from apps.trades.models import Proposal
 from apps.trades.services import cancels, fills, sweeps
 from apps.trades.types import OrderState
 from tests.factories.desk import PaperDesk
-from tests.factories.trading import kinds, move
+from tests.factories.trading import kinds, rest
 
 pytestmark = pytest.mark.django_db
 
@@ -25,10 +24,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def resting(paper: PaperDesk) -> Proposal:
     """An order that works at the venue, and that somebody has just asked to cancel."""
-    move(paper, "64000")
-    proposal = paper.propose(limit_price=Decimal("60000"))
-    paper.approve(proposal)
-    assert paper.execute(proposal) == OrderState.ACCEPTED
+    proposal = rest(paper)
     order, actor = paper.order_of(proposal), Actor.system("test")
     cancels.request_cancel(order_id=order.pk, actor=actor, reason="Enough.", now=timezone.now())
     return proposal

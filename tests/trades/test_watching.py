@@ -3,7 +3,6 @@
 import json
 import threading
 from datetime import datetime, timedelta
-from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from apps.trades.types import DifferenceKind, OrderState
 from tests.factories.alarms import Receiver, is_open, swept
 from tests.factories.desk import PaperDesk
 from tests.factories.lessons import CaseFactory
-from tests.factories.trading import move
+from tests.factories.trading import rest
 
 pytestmark = pytest.mark.django_db
 
@@ -58,10 +57,7 @@ def approved(paper: PaperDesk) -> Proposal:
 @pytest.fixture
 def working(paper: PaperDesk) -> Order:
     """An order that rests at the venue and has been read."""
-    move(paper, "64000")
-    proposal = paper.propose(limit_price=Decimal("60000"))
-    paper.approve(proposal)
-    assert paper.execute(proposal) == OrderState.ACCEPTED
+    proposal = rest(paper)
     paper.poll(proposal)
     return paper.order_of(proposal)
 

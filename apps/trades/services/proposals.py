@@ -109,13 +109,15 @@ def superseded(proposal_id: UUID | None, principal: Principal) -> Proposal | Non
 
 def _committed(judged: Judged, maker: "Maker") -> Proposal:
     """As `stored`, in a transaction of its own."""
-    if judged.evaluation.outcome is not Verdict.ALLOW:
-        made = maker.made(judged)
-        if not made.has_follow_up:
-            store_alone(*made.rows, *maker.beside(made.proposal), place=places.PROPOSE)
-            return made.proposal
-    with faults.commit(places.PROPOSE):
-        return stored(judged, maker)
+    if judged.evaluation.outcome is Verdict.ALLOW:
+        with faults.commit(places.PROPOSE):
+            return _unasked(judged, maker)
+    made = maker.made(judged)
+    if made.has_follow_up:
+        with faults.commit(places.PROPOSE):
+            return _store(made, maker)
+    store_alone(*made.rows, *maker.beside(made.proposal), place=places.PROPOSE)
+    return made.proposal
 
 
 def stored(judged: Judged, maker: "Maker") -> Proposal:
@@ -124,7 +126,9 @@ def stored(judged: Judged, maker: "Maker") -> Proposal:
     In the caller's transaction. Raises IntegrityError where its key was used; Conflict where what policy waived has no
     room any more, and then nothing of it is stored.
     """
-    return _unasked(judged, maker) if judged.evaluation.outcome is Verdict.ALLOW else _store(judged, maker)
+    if judged.evaluation.outcome is Verdict.ALLOW:
+        return _unasked(judged, maker)
+    return _store(maker.made(judged), maker)
 
 
 def _unasked(judged: Judged, maker: "Maker") -> Proposal:
@@ -135,12 +139,12 @@ def _unasked(judged: Judged, maker: "Maker") -> Proposal:
     if judgement.evaluation.outcome is Verdict.ALLOW:
         try:
             with transaction.atomic():
-                return _store(_judged_as(judged, judgement), maker, waived_by=judgement)
+                return _store(maker.made(_judged_as(judged, judgement)), maker, waived_by=judgement)
         except BudgetExhausted as exhausted:
             judgement = approval.judge_locked(judged.terms, judged.ask, now=judgement.at, clock=maker.clock, plan=plan)
             if judgement.evaluation.outcome is Verdict.ALLOW:
                 raise Conflict(exhausted.code, exhausted.message, fix="Propose it again.") from exhausted
-    return _store(_judged_as(judged, judgement), maker)
+    return _store(maker.made(_judged_as(judged, judgement)), maker)
 
 
 def _judged_as(judged: Judged, judgement: approval.Judgement) -> Judged:
@@ -243,12 +247,11 @@ class Maker:
         return () if self.also is None else self.also(proposal)
 
 
-def _store(judged: Judged, maker: Maker, waived_by: approval.Judgement | None = None) -> Proposal:
-    made = maker.made(judged)
+def _store(made: Made, maker: Maker, waived_by: approval.Judgement | None = None) -> Proposal:
     rows, proposal = made.rows, made.proposal
     if waived_by is not None:
         store(*rows)
-        approval.approve_unasked(proposal, judgement=waived_by, now=judged.judged_at)
+        approval.approve_unasked(proposal, judgement=waived_by, now=made.judged.judged_at)
         rows = ()
     store(*rows, *maker.beside(proposal))
     made.follow_up()
