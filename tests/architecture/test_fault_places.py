@@ -28,7 +28,7 @@ EXEMPT: dict[str, str] = {
     "apps/policies/services/trading_state.py request_resume: transaction": "Asks for a second person; moves no state.",
     "apps/trades/services/market.py poll_once: venue": "The poller only reads; no order waits for it.",
     "apps/trades/tasks.py refresh_market_facts: venue": "A sweep that reads; it decides nothing.",
-    "apps/trades/services/proposals.py _unasked: transaction": "A savepoint inside the proposal, for want of room.",
+    "apps/trades/services/proposals.py unasked: transaction": "A savepoint inside the proposal, for want of room.",
     "apps/trades/services/market.py _refresh_old: venue": "Called by make_fresh alone, inside its place.",
     "apps/trades/services/hook_intake.py record_refusal: transaction": "Keeps that nothing came of a call.",
     "apps/trades/services/hook_intake.py _keep_repeated: transaction": "Keeps that a call was one answered before.",

@@ -290,7 +290,7 @@ class _Run:
         if judged.evaluation.outcome is Verdict.ALLOW:
             # Approved at once: what waits to be stored is stored first, and counts.
             self._store()
-            item.proposal = proposals.stored(judged, maker)
+            item.proposal = proposals.unasked(judged, maker)
             return False
         made = maker.made(judged)
         self.pending.append((made, maker.beside(made.proposal)))

@@ -108,10 +108,10 @@ def superseded(proposal_id: UUID | None, principal: Principal) -> Proposal | Non
 
 
 def _committed(judged: Judged, maker: "Maker") -> Proposal:
-    """As `stored`, in a transaction of its own."""
+    """Stored in a transaction of its own: DENIED, AWAITING_APPROVAL, or APPROVED where no person is asked."""
     if judged.evaluation.outcome is Verdict.ALLOW:
         with faults.commit(places.PROPOSE):
-            return _unasked(judged, maker)
+            return unasked(judged, maker)
     made = maker.made(judged)
     if made.has_follow_up:
         with faults.commit(places.PROPOSE):
@@ -120,20 +120,13 @@ def _committed(judged: Judged, maker: "Maker") -> Proposal:
     return made.proposal
 
 
-def stored(judged: Judged, maker: "Maker") -> Proposal:
-    """The proposal with its decision, stored: DENIED, AWAITING_APPROVAL, or APPROVED where no person is asked.
+def unasked(judged: Judged, maker: "Maker") -> Proposal:
+    """Store what policy asks no person about, approved at once: judged once more, under the lock that every approval
+    takes. What policy does not let pass any more is stored as it says now, denied or waiting.
 
     In the caller's transaction. Raises IntegrityError where its key was used; Conflict where what policy waived has no
     room any more, and then nothing of it is stored.
     """
-    if judged.evaluation.outcome is Verdict.ALLOW:
-        return _unasked(judged, maker)
-    return _store(maker.made(judged), maker)
-
-
-def _unasked(judged: Judged, maker: "Maker") -> Proposal:
-    """Store what policy asks no person about, approved at once: judged once more, under the lock that every approval
-    takes. What policy does not let pass any more is stored as it says now, denied or waiting."""
     plan = None if judged.known is None else judged.known.plan
     judgement = approval.judge_locked(judged.terms, judged.ask, now=judged.judged_at, clock=maker.clock, plan=plan)
     if judgement.evaluation.outcome is Verdict.ALLOW:
