@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from apps.audit.models import Alarm
 from apps.audit.services import alarms, notices
@@ -58,10 +59,10 @@ def test_seen_from_every_page_and_acknowledged_from_the_list(
     phone.goto(OPEN)
     assert phone.get_by_role("button", name="Acknowledge ORDER_NEEDS_PERSON").bounding_box()["x"] < 390  # type: ignore[index]
     wide.goto(OPEN)
-    assert wide.get_by_text("Two people must say what became of it").is_visible()
+    expect(wide.get_by_text("Two people must say what became of it")).to_be_visible()
     wide.get_by_role("button", name="Acknowledge ORDER_NEEDS_PERSON").click()
     wide.wait_for_url("**" + OPEN)
-    assert "You acknowledged ORDER_NEEDS_PERSON" in wide.locator(".messagelist").inner_text()
+    expect(wide.locator(".messagelist")).to_contain_text("You acknowledged ORDER_NEEDS_PERSON")
     wide.get_by_text("One alarm not acknowledged").wait_for()
     first.refresh_from_db()
     assert first.acknowledged_by == desk_live.approver.username
@@ -77,7 +78,7 @@ def test_seen_from_every_page_and_acknowledged_from_the_list(
 def test_the_bar_of_an_open_page_hears_of_a_new_alarm(desk_live: PaperDesk, sign_in: SignIn) -> None:
     page = sign_in(desk_live.approver, viewport=WIDE)
     page.goto("/admin/")
-    assert page.locator("#bar-alarms").inner_text().strip() == "No alarm"
+    expect(page.locator("#bar-alarms")).to_have_text("No alarm")
     alarms.raise_alarm(code="BEAT_SILENT", subject="beat", message="Nothing runs.", now=timezone.now())
     page.get_by_text("One alarm not acknowledged").wait_for()
     assert "is-warn" in (page.locator("#bar-alarms").get_attribute("class") or "")

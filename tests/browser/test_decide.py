@@ -161,7 +161,7 @@ def test_halt_acts_at_once_and_leads_back(desk_live: PaperDesk, ticking: Ticker,
     expect(page.locator("#bar-state")).to_contain_text("HALTED")
     expect(page.locator("h1")).to_contain_text("Trading is HALTED")
     page.get_by_role("link", name="Back to where you were").click()
-    assert page.url.endswith(f"/admin/decide/{proposal.pk}/")
+    page.wait_for_url(f"**/admin/decide/{proposal.pk}/")
     expect(page.locator("#approve")).to_be_disabled()
     expect(page.locator("#why-off")).to_contain_text("policy denies")
 

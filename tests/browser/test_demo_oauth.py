@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.scenarios.test_embedded_run import Desk
 
@@ -33,13 +33,13 @@ def test_connect_come_back_use_it_and_disconnect(desk: Desk, browser: Browser) -
     page.locator("[name=password]").press("Enter")
     page.wait_for_url(f"**{LIST}")
     page.get_by_role("link", name="Connect a Coinbase account").click()
-    assert page.get_by_text("Paper:").is_visible()
+    expect(page.get_by_text("Paper:")).to_be_visible()
     page.get_by_role("button", name="Go to the simulator").click()
     page.wait_for_url(re.compile(r"http://127\.0\.0\.1:\d+/oauth2/auth"))
     page.get_by_role("button", name="Allow").click()
     page.wait_for_url("**/change/")
     assert page.url.startswith("http://localhost:")
-    assert "is connected, with everything that was asked for." in page.locator(".messagelist").inner_text()
+    expect(page.locator(".messagelist")).to_contain_text("is connected, with everything that was asked for.")
     authorisation = page.url
     page.get_by_role("link", name="Make a connection with it").click()
     page.get_by_label("Slug").fill("by-oauth")
@@ -48,7 +48,7 @@ def test_connect_come_back_use_it_and_disconnect(desk: Desk, browser: Browser) -
     page.get_by_role("button", name="Make the connection").click()
     page.get_by_role("button", name="Ask the venue what the key may do").click()
     page.get_by_text("may view and trade, and may not transfer").wait_for()
-    assert page.get_by_text("Not followed: it stands on OAuth").is_visible()
+    expect(page.get_by_text("Not followed: it stands on OAuth")).to_be_visible()
     page.goto(authorisation.replace("/change/", "/disconnect/"))
     page.get_by_role("button", name="Disconnect").click()
     page.get_by_text("the venue was asked to forget it").wait_for()

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from apps.connectors.types import Side
 from apps.trades.models import Hook
@@ -35,7 +35,7 @@ def test_a_hook_is_made_tried_switched_on_and_called(desk_live: PaperDesk, sign_
     wide.get_by_label("Owner").select_option(str(desk_live.trader.pk))
     wide.get_by_label("Connection").select_option(desk_live.connection.slug)
     wide.get_by_role("button", name="Show what the example becomes").click()
-    assert "BTC-USD" in wide.locator(".hook-preview").inner_text()
+    expect(wide.locator(".hook-preview")).to_contain_text("BTC-USD")
     wide.get_by_role("button", name="Make the hook").click()
     secret = wide.locator("#hook-secret").inner_text()
     assert re.fullmatch("[0-9a-f]{64}", secret)
@@ -44,7 +44,7 @@ def test_a_hook_is_made_tried_switched_on_and_called(desk_live: PaperDesk, sign_
     page = f"/admin/trades/hook/{hook.pk}/change/"
     looked_at("new", wide, phone, shots, page)
     wide.get_by_role("button", name="Switch it on").click()
-    assert "becomes proposals" in wide.locator(".messagelist").inner_text()
+    expect(wide.locator(".messagelist")).to_contain_text("becomes proposals")
 
     price = str(desk_live.crossing_price(BTC, Side.BUY))
     payload = {"ticker": "BTCUSD", "action": "buy", "size": "0.01", "price": price, "alert": "Crossed above"}
@@ -53,10 +53,11 @@ def test_a_hook_is_made_tried_switched_on_and_called(desk_live: PaperDesk, sign_
     assert sender.send(sender.body(ticker="DOGE"))[0] == 422
     assert sender.send(signature="nonsense")[0] == 401
     looked_at("called", wide, phone, shots, page)
-    assert "HOOK_VALUE_UNMAPPED" in wide.locator("main, #content").first.inner_text()
+    expect(wide.locator("main, #content").first).to_contain_text("HOOK_VALUE_UNMAPPED")
     looked_at("list", wide, phone, shots, "/admin/trades/hook/")
     looked_at("calls", wide, phone, shots, "/admin/trades/hookcall/")
     wide.locator("#result_list tbody a").first.click()
+    wide.wait_for_url("**/hookcall/*/change/")
     phone.goto(wide.url)
     looked_at("call", wide, phone, shots)
     looked_at("rotate", wide, phone, shots, f"/admin/trades/hook/{hook.pk}/rotate/")

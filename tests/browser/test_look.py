@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from apps.policies.services import latches as policy_latches
 from apps.policies.types import LatchKind
@@ -116,6 +117,7 @@ def test_what_tripped_and_the_way_back_fit(
             assert sideways(each) <= 0
             assert barriers(each) == []
     page.get_by_role("button", name="Halt trading").click()
+    expect(page.locator("h1")).to_contain_text("Trading is HALTED")
     for kind, each in (("wide", page), ("phone", phone)):
         each.goto("/admin/halted/")
         if shots is not None:

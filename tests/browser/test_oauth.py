@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
 from apps.connectors.models import Authorisation, Connection
@@ -49,7 +49,7 @@ def out(page: Page, venue: OAuthSimulator) -> None:
     """From our page to the venue's."""
     page.goto(LIST)
     page.get_by_role("link", name="Connect a Coinbase account").click()
-    assert page.get_by_text("No real account and no real money is behind it.").is_visible()
+    expect(page.get_by_text("No real account and no real money is behind it.")).to_be_visible()
     page.get_by_role("button", name="Go to the simulator").click()
     page.wait_for_url(f"{venue.url}/oauth2/auth**")
 
@@ -60,10 +60,10 @@ def test_the_whole_way_in_a_browser(venue: OAuthSimulator, operator_live: User, 
     page.on("response", lambda answer: _note(policies, answer.url, answer.headers.get("content-security-policy", "")))
     out(page, venue)
     for scope in SCOPES:
-        assert page.get_by_text(scope, exact=True).is_visible()
+        expect(page.get_by_text(scope, exact=True)).to_be_visible()
     page.get_by_role("button", name="Allow").click()
     page.wait_for_url("**/change/")
-    assert "is connected, with everything that was asked for." in page.locator(".messagelist").inner_text()
+    expect(page.locator(".messagelist")).to_contain_text("is connected, with everything that was asked for.")
     row = Authorisation.objects.get()
     assert row.person == operator_live and row.granted_scopes == list(SCOPES)
     page.get_by_role("link", name="Make a connection with it").click()
@@ -96,7 +96,7 @@ def test_a_refusal_comes_back_and_keeps_nothing(venue: OAuthSimulator, operator_
     out(page, venue)
     page.get_by_role("button", name="Refuse").click()
     page.wait_for_url(f"**{LIST}")
-    assert "You refused at the venue. Nothing was kept." in page.locator(".messagelist").inner_text()
+    expect(page.locator(".messagelist")).to_contain_text("You refused at the venue. Nothing was kept.")
     assert not Authorisation.objects.exists()
     assert page.troubles == []  # type: ignore[attr-defined]
 

@@ -16,7 +16,7 @@ from tests.scenarios.commands import Manage, managing
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
-UP_S_MAX = 120
+UP_S_MAX = 300
 
 
 @pytest.fixture

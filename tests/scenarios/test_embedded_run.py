@@ -23,7 +23,7 @@ from tests.scenarios.commands import migrated
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-UP_S_MAX = 120
+UP_S_MAX = 300
 # What waits would be another thing each time.
 WITHOUT_AGENT = ("--without-agent",)
 PARTS = ("database", "migrations", "broker", "layer")
@@ -47,16 +47,18 @@ class Desk:
 
     def wait_until_ready(self) -> dict[str, Any]:
         """What /readyz says once it says yes."""
-        deadline = time.monotonic() + UP_S_MAX
+        deadline, said = time.monotonic() + UP_S_MAX, "nothing"
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                answer = httpx.get(f"{self.url}/readyz", timeout=5)
-            except httpx.TransportError:
-                time.sleep(0.1)
-                continue
-            if answer.status_code == 200:
-                return dict(answer.json())
-        raise AssertionError(f"not ready: {self.end(signal.SIGKILL)[1]}")
+                answer = httpx.get(f"{self.url}/readyz", timeout=30)
+            except httpx.TransportError as error:
+                said = repr(error)
+            else:
+                if answer.status_code == 200:
+                    return dict(answer.json())
+                said = answer.text
+            time.sleep(0.2)
+        raise AssertionError(f"not ready, /readyz: {said}\n{self.end(signal.SIGKILL)[1]}")
 
     def end(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal to the one process that was started; its exit code and everything said."""
