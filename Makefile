@@ -27,7 +27,8 @@ bench:
 # The crash matrix in thousands of real processes, halts against requests that are about to leave, and their section of
 # docs/reliability.md; needs DATABASE_URL and REDIS_URL. HALTS is for each of the two databases.
 RUNS ?= 1300
-POSTGRES_RUNS ?= 750
+# Enough for every pair of the matrix: tests/crash/cells.py, sample.
+POSTGRES_RUNS ?= 800
 HALTS ?= 5000
 SEED ?= 1
 # On each of the two databases. A run mostly waits for its processes to start.

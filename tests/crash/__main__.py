@@ -29,6 +29,8 @@ NAIVE = {
     "processes": 1,
     "only": "kill -9 at socket.answered (worker), message redelivered",
 }
+# What says which cells a process runs.
+DEALT = ("runs", "seed", "only", "part", "parts")
 Tally = dict[str, Any]
 
 
@@ -47,6 +49,8 @@ def options_of(words: list[str]) -> argparse.Namespace:
         "--report", type=Path, help="write the section here, each cell beside it, and try the naive executor"
     )
     parser.add_argument("--tally", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--part", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--parts", type=int, default=1, help=argparse.SUPPRESS)
     return parser.parse_args(words)
 
 
@@ -72,13 +76,13 @@ def on(database: str, options: dict[str, Any]) -> Tally:
     there was by then, and that it died."""
     with tempfile.TemporaryDirectory(prefix="aika-crash-") as home:
         tally = Path(home) / "tally.json"
-        words = [f"--{name}={options[name]}" for name in ("runs", "seed", "executor", "only", "halts")]
+        words = [f"--{name}={options[name]}" for name in (*DEALT, "executor", "halts")]
         ended = subprocess.run(
             [sys.executable, "-m", "tests.crash", *words, f"--tally={tally}"],
             env=environment(database, home),
             check=False,
         )
-        found: Tally = {"database": database, "cells": 0, "seconds": 0.0, "broken": [], "runs": []}
+        found: Tally = {"database": database, "cells": 0, "pairs": 0, "seconds": 0.0, "broken": [], "runs": []}
         if tally.exists():
             found = json.loads(tally.read_text(encoding="utf-8"))
         if ended.returncode:
@@ -96,32 +100,28 @@ def play(options: argparse.Namespace) -> None:
     import django
 
     django.setup()
-    from tests.crash.soak import soak
+    from tests.crash.soak import cells_of, soak
 
     def keep(tally: Tally) -> None:
         beside = options.tally.with_suffix(".new")
         beside.write_text(json.dumps(tally), encoding="utf-8")
         beside.replace(options.tally)
 
-    naive = options.executor == "naive"
-    keep(
-        soak(
-            clock, runs=options.runs, halts=options.halts, seed=options.seed, only=options.only, naive=naive, keep=keep
-        )
-    )
+    chosen = {name: getattr(options, name) for name in DEALT}
+    others = {name: getattr(options, name) for name in ("halts", "seed", "only")}
+    keep(soak(clock, cells_of(**chosen), naive=options.executor == "naive", keep=keep, **others))
 
 
 def shares_of(database: str, options: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-    """What each process of a database does: its part of the runs under a seed of its own. Several leave the halts to
-    one more."""
+    """What each process of a database does: its part of the runs. Several leave the halts to one more."""
     runs, processes = options["runs"], options["processes"]
     if database == "postgres" and options["postgres_runs"] is not None:
         runs = options["postgres_runs"]
+    whole = {**options, "runs": runs, "seed": seed, "part": 0, "parts": processes}
     if processes == 1:
-        return [{**options, "runs": runs, "seed": seed}]
-    parts = [runs // processes + (number < runs % processes) for number in range(processes)]
-    shares = [{**options, "runs": part, "seed": seed + 10 * number, "halts": 0} for number, part in enumerate(parts)]
-    return [*shares, {**options, "runs": 0, "seed": seed}] if options["halts"] else shares
+        return [whole]
+    shares = [{**whole, "part": number, "halts": 0} for number in range(processes)]
+    return [*shares, {**whole, "runs": 0}] if options["halts"] else shares
 
 
 def merged(tallies: Sequence[Tally]) -> Tally:
@@ -129,6 +129,7 @@ def merged(tallies: Sequence[Tally]) -> Tally:
     found = {
         **tallies[0],
         "cells": max(tally["cells"] for tally in tallies),
+        "pairs": max(tally["pairs"] for tally in tallies),
         "seconds": max(tally["seconds"] for tally in tallies),
         "broken": [line for tally in tallies for line in tally["broken"]],
         "runs": [row for tally in tallies for row in tally["runs"]],
@@ -138,7 +139,7 @@ def merged(tallies: Sequence[Tally]) -> Tally:
 
 
 def side_by_side(databases: tuple[str, ...], options: dict[str, Any]) -> list[Tally]:
-    """A tally for each database, from processes with seeds of their own, so that they try different cells."""
+    """A tally for each database, each with a seed of its own, so that they do not begin with the same cells."""
     shares = [
         (database, share)
         for number, database in enumerate(databases)

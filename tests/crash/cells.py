@@ -1,9 +1,12 @@
 """The matrix: where a process stops, how, what becomes of its message, and what the venue does meanwhile."""
 
+import heapq
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, islice
 
 from apps.common import fault_places as places
 from apps.common.fault_places import Call, Commit, Moment
@@ -255,15 +258,35 @@ def matrix() -> Iterator[Cell]:
 
 
 def sample(every: Sequence[Cell], runs: int, seed: int) -> list[Cell]:
-    """So many of these cells in a random order: all of them before any comes again, and every place with every way to
-    stop and every message before any of these with another fault of the venue."""
+    """So many of these cells in a random order: all of them before any comes again."""
     dice = random.Random(seed)
-    chosen: list[Cell] = []
-    while every and len(chosen) < runs:
-        stops: dict[tuple[str, ...], list[Cell]] = {}
-        for cell in dice.sample(every, len(every)):
-            stops.setdefault((cell.step, cell.label, cell.how, cell.delivery), []).append(cell)
-        groups = list(stops.values())
-        for turn in range(max(map(len, groups))):
-            chosen += [group[turn] for group in groups if turn < len(group)]
-    return chosen[:runs]
+    orders = (_spread(dice.sample(every, len(every))) for _ in range(0, runs, max(1, len(every))))
+    return list(islice(chain.from_iterable(orders), runs))
+
+
+def _spread(cells: Sequence[Cell]) -> Iterator[Cell]:
+    """The same cells, so that few of them show much: first what has a new pair, of a place with how it stops and what
+    becomes of the message, or of a place with a fault of the venue; then by how rarely both pairs came."""
+    pairs = [pairs_of(cell) for cell in cells]
+    came: Counter[str] = Counter()
+
+    def known(number: int) -> tuple[bool, int, int]:
+        stop, trouble, apart = (came[pair] for pair in pairs[number])
+        return stop > 0 < trouble, stop + trouble, apart
+
+    # What is known of a cell only grows, so what a heap holds of it is a lower bound.
+    waiting = [(known(number), number) for number in range(len(cells))]
+    while waiting:
+        thought, number = waiting[0]
+        if (now := known(number)) > thought:
+            heapq.heapreplace(waiting, (now, number))
+            continue
+        heapq.heappop(waiting)
+        came.update(pairs[number])
+        yield cells[number]
+
+
+def pairs_of(cell: Cell) -> tuple[str, str, str]:
+    """What a cell tries together: a place and its stop, a place and the venue's fault, a stop and that fault."""
+    place, stop, trouble = f"{cell.step} {cell.label}", f"{cell.how} {cell.delivery}", f"{cell.endpoint} {cell.kind}"
+    return f"{place}: {stop}", f"{place}: {trouble}", f"{stop}: {trouble}"

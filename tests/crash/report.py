@@ -21,9 +21,9 @@ def summary(tally: Row) -> str:
     runs = tally["runs"]
     counts = Counter(kind for row in runs for kind in row["findings"])
     broken = ", ".join(f"{kind} {counts[kind]}" for kind in KINDS)
-    cells = len({cell_of(row) for row in runs})
+    cells = f"{len(cells_in(runs))} of {tally['cells']} cells"
     return (
-        f"{tally['database']}: {len(runs)} runs of {cells} of {tally['cells']} cells in {tally['seconds']:.0f} s, "
+        f"{tally['database']}: {len(runs)} runs of {cells} in {tally['seconds']:.0f} s, "
         f"fault reached in {sum(row['reached'] for row in runs)}; {broken}\n"
         + (f"{_halts(tally['halts'])}\n" if "halts" in tally else "")
         + "".join(f"  {line}\n" for line in tally["broken"])
@@ -33,6 +33,17 @@ def summary(tally: Row) -> str:
 def cell_of(row: Row) -> tuple[str, ...]:
     """What makes a run one of a cell."""
     return tuple(str(row[name]) for name in CELL)
+
+
+def cells_in(runs: Iterable[Row]) -> set[tuple[str, ...]]:
+    """The cells that these runs were of."""
+    return {cell_of(row) for row in runs}
+
+
+def pairs_in(runs: Iterable[Row]) -> set[tuple[str, ...]]:
+    """What these runs tried together: a place with how it stops and its message, and a place with the venue's fault."""
+    places = [((row["step"], row["label"]), row) for row in runs]
+    return {pair for place, row in places for pair in ((*place, row["how"], row["delivery"]), (*place, row["venue"]))}
 
 
 def rows_of_cells(tallies: Sequence[Row]) -> str:
@@ -65,7 +76,7 @@ def page(tallies: Sequence[Row], naive: Sequence[Row], *, seed: int) -> str:
         "Time is virtual where it says so: a run moves the clock of all its processes, so that no run waits for a "
         "real lease. The venue's clock is the real one.",
     ]
-    parts += ["### In short", _in_short(tallies)]
+    parts += ["### In short", _in_short(tallies), _visited(tallies)]
     for tally in tallies:
         parts += _of(tally)
     parts += [
@@ -99,6 +110,23 @@ def _in_short(tallies: Sequence[Row]) -> str:
         )
     broken = [f"- {line}" for tally in tallies for line in tally["broken"]]
     return "\n".join([*lines, *(["", "Broken:", "", *broken] if broken else [])])
+
+
+def _visited(tallies: Sequence[Row]) -> str:
+    """How much of the matrix was tried."""
+    tried = sum(len(cells_in(tally["runs"])) for tally in tallies)
+    every = sum(tally["cells"] for tally in tallies)
+    anywhere = len(cells_in(row for tally in tallies for row in tally["runs"]))
+    pairs = ", ".join(
+        f"{len(pairs_in(tally['runs'])):,} of {tally['pairs']:,} on {tally['database']}" for tally in tallies
+    )
+    return (
+        f"A cell is a place, a way to stop there, what becomes of the message, a fault of the venue and a database: "
+        f"{tried:,} of {every:,} were visited, by {sum(len(tally['runs']) for tally in tallies):,} runs. Without the "
+        f"database they are {anywhere:,} of {max(tally['cells'] for tally in tallies):,}. No cell comes twice before "
+        "all came once, and pairs come first: of a place with a stop and a message, and of a place with a fault of "
+        f"the venue, {pairs}."
+    )
 
 
 def _of_naive(tally: Row) -> str:
@@ -138,13 +166,12 @@ def _halts(found: Row) -> str:
 def _totals(tally: Row) -> str:
     runs: list[Row] = tally["runs"]
     counts = Counter(kind for row in runs for kind in row["findings"])
-    cells = {cell_of(row) for row in runs}
     unknown = [row for row in runs if row["unknown_s"] is not None]
     half, most = _unknown_times(unknown)
     lines = [
         f"{len(runs):,} runs in {tally['seconds']:,.0f} s ({tally['seconds'] / max(1, len(runs)):.2f} s each), "
-        f"{len(cells):,} of {tally['cells']:,} cells",
-        f"Cells with a finding of any kind below: {len({cell_of(row) for row in runs if row['findings']}):,}; each "
+        f"{len(cells_in(runs)):,} of {tally['cells']:,} cells",
+        f"Cells with a finding of any kind below: {len(cells_in(row for row in runs if row['findings'])):,}; each "
         "cell by itself is a row of [reliability-cells.csv](reliability-cells.csv)",
         f"{sum(row['reached'] for row in runs):,} processes stopped at their place; in the other runs the order did "
         "not pass there",

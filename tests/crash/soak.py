@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tests.crash import naive as naive_executor
-from tests.crash.cells import Cell, matrix, sample
+from tests.crash.cells import Cell, matrix, pairs_of, sample
 from tests.crash.clock import Clock
 from tests.crash.halts import interleave
 from tests.crash.play import Result, Run
@@ -36,26 +36,37 @@ class Progress:
         self.keep()
 
 
+def cells_of(*, runs: int, seed: int, only: str, part: int, parts: int) -> list[Cell]:
+    """What this part of the soak of a database runs: every part deals from one order, so that none repeats another."""
+    return sample(cells_like(only), runs, seed)[part::parts]
+
+
+def cells_like(only: str) -> list[Cell]:
+    return [cell for cell in matrix() if only in str(cell)]
+
+
 def soak(
-    clock: Clock, *, runs: int, halts: int, seed: int, only: str, naive: bool, keep: Callable[[Tally], None]
+    clock: Clock, cells: Sequence[Cell], *, halts: int, seed: int, only: str, naive: bool, keep: Callable[[Tally], None]
 ) -> Tally:
-    """Run so many cells and halts, and give the tally as plain values; `keep` gets it every few seconds."""
-    every = [cell for cell in matrix() if only in str(cell)]
+    """Run these cells and so many halts, and give the tally as plain values; `keep` gets it every few seconds."""
+    every = cells_like(only)
     stage = Stage(clock).start()
     if naive:
         naive_executor.take_over()
     began = time.monotonic()
     results: list[Result] = []
-    progress = Progress(
-        stage.database, "runs", runs, lambda: keep(tally(stage.database, every, results, time.monotonic() - began))
-    )
+
+    def so_far() -> Tally:
+        return tally(stage.database, every, results, time.monotonic() - began)
+
+    progress = Progress(stage.database, "runs", len(cells), lambda: keep(so_far()))
     try:
-        for cell in sample(every, runs, seed):
+        for cell in cells:
             results.append(Run(stage, cell).play())
             if results[-1].findings:
                 say(f"{stage.database}: {told(results[-1])}")
             progress.at(len(results))
-        found = tally(stage.database, every, results, time.monotonic() - began)
+        found = so_far()
         keep(found)
         if halts:
             progress = Progress(stage.database, "halts", halts, lambda: None)
@@ -77,6 +88,7 @@ def tally(database: str, every: Sequence[Cell], results: Sequence[Result], secon
     return {
         "database": database,
         "cells": len(every),
+        "pairs": len({pair for cell in every for pair in pairs_of(cell)[:2]}),
         "seconds": seconds,
         "broken": [told(result) for result in results if result.findings],
         "runs": [

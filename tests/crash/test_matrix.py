@@ -2,10 +2,11 @@
 
 import csv
 import os
+import random
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,15 +23,17 @@ from apps.trades.services import fills, sweeps
 from apps.trades.services.orders import LEASE
 from apps.trades.types import OrderState
 from tests.crash import judge, naive
-from tests.crash.__main__ import NAIVE
-from tests.crash.cells import WORKER, How, Step, matrix, sample
+from tests.crash.__main__ import DEALT, NAIVE, shares_of
+from tests.crash.cells import WORKER, Cell, How, Step, matrix, pairs_of, sample
 from tests.crash.play import propose
 from tests.crash.processes import Fault, Stopped
 from tests.crash.report import KINDS
+from tests.crash.soak import cells_of
 from tests.factories.desk import PaperDesk
 from tests.factories.tampering import sql_update
 
 ROOT = Path(__file__).resolve().parents[2]
+EVERY = list(matrix())
 HERE = [label for label in WORKER if not label.startswith("publish")]
 
 
@@ -63,10 +66,31 @@ def stopped_at(label: str, work: Callable[[], object]) -> bool:
 
 
 def test_a_sample_has_every_cell_before_any_comes_again() -> None:
-    every = list(matrix())
-    assert len(set(every)) == len(every) > 2000
-    assert set(sample(every, len(every), 5)) == set(every)
-    assert {cell.step for cell in sample(every, 60, 5)} >= {Step.WEB, Step.WORKER, Step.POLL}
+    assert len(set(EVERY)) == len(EVERY) > 2000
+    dealt = sample(EVERY, len(EVERY) + 40, 5)
+    assert set(dealt[:-40]) == set(EVERY)
+    assert {cell.step for cell in dealt[:60]} >= {Step.WEB, Step.WORKER, Step.POLL}
+
+
+def test_few_runs_try_every_place_with_each_stop_and_message_and_with_each_fault_of_the_venue() -> None:
+    def tried(cells: Iterable[Cell]) -> set[str]:
+        return {pair for cell in cells for pair in pairs_of(cell)[:2]}
+
+    assert tried(sample(EVERY, 800, 5)) == tried(EVERY)
+    assert len(tried(random.Random(5).sample(EVERY, 800))) < len(tried(EVERY)) * 0.9
+
+
+def test_the_processes_of_a_soak_share_its_cells_out_and_repeat_none() -> None:
+    """The naive version, where each draws for itself, is at the end."""
+    asked = {"processes": 3, "runs": 300, "postgres_runs": 100, "halts": 10, "only": "kill -9"}
+    killed = [cell for cell in EVERY if cell.how is How.KILL]
+    for database, runs in (("sqlite", 300), ("postgres", 100)):
+        shares = shares_of(database, asked, seed=4)
+        assert [share["halts"] for share in shares] == [0, 0, 0, 10]
+        dealt = [cell for share in shares for cell in cells_of(**{name: share[name] for name in DEALT})]
+        assert len(dealt) == len(set(dealt)) == runs
+        assert set(dealt) == set(sample(killed, runs, 4))
+    assert len({cell for seed in (4, 14, 24) for cell in sample(killed, 100, seed)}) < 300
 
 
 @pytest.mark.parametrize("label", HERE)
@@ -135,6 +159,8 @@ def test_in_processes_of_their_own(tmp_path: Path) -> None:
     words = ("--runs", "40", "--postgres-runs", "12", "--halts", "60", "--seed", "11")
     code, said, page = soak(tmp_path, *words, "--database", database)
     assert code == 0, said
+    both = database == "both"
+    assert f"{52 if both else 40} of {len(EVERY) * (1 + both):,} were visited, by {52 if both else 40} runs" in page
     assert "### Halts" in page
     assert "| SQLite and files | 40 |" in page
     assert ("| PostgreSQL and Redis | 12 |" in page) == (database == "both")
