@@ -146,7 +146,8 @@ SCHEDULE: tuple[Periodic, ...] = (
         name="Sweep the vector index",
         task="lessons.sweep_index",
         every_s=3600,
-        why="Stops: points of texts that are gone stay in the index. Nothing else: no answer shows them.",
+        why="Stops: points of texts that are gone stay in the index, which no answer shows; a text whose change the "
+        "index lost, as a machine without power may, is found by what it said before.",
     ),
     Periodic(
         name="Take in watched knowledge",

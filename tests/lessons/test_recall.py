@@ -164,7 +164,8 @@ def test_ten_times_the_cases_are_read_in_as_many_statements(desk: Desk, now: dat
     measure()
     few = measure()
     fill([case(desk, now, plan=BROKEN, tags=(NO_STOP,), facts=(TOO_TIGHT,)) for _ in range(18)])
-    assert measure() == few == (14, 18)
+    # On PostgreSQL three of them are one.
+    assert measure() == few == ((12, 16) if connection.vendor == "postgresql" else (14, 18))
 
 
 def test_only_what_counts_where_that_is_asked(desk: Desk, now: datetime, fill: Fill) -> None:

@@ -1,4 +1,5 @@
-"""Lessons are found again on the development set as well as they were: two points less fails."""
+"""Lessons are found again as well as they were: two points less fails. On the development set, which we looked at, and
+on 1,000 lessons in the words of somebody who had not read ours."""
 
 import json
 from collections.abc import Hashable
@@ -15,25 +16,41 @@ from apps.lessons.rules.prototypes import prototypes
 from apps.lessons.rules.retrieval_figures import figures, ndcg
 from apps.lessons.services import recall_quality
 
-HERE = Path(__file__).parent / "development"
-FILES = {name: HERE / f"{name}.jsonl.gz" for name in ("lessons", "queries", "qrels")}
+DEVELOPMENT = Path(__file__).parent / "development"
+UNSEEN = Path(__file__).parent / "unseen"
 LOSS_MAX = 0.02
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    return {name: folder / f"{name}.jsonl.gz" for name in ("lessons", "queries", "qrels")}
 
 
 @pytest.fixture(scope="module")
 def labelled() -> recall_quality.Labelled:
-    return recall_quality.read(**FILES)
+    return recall_quality.read(**files_of(DEVELOPMENT))
 
 
-@pytest.mark.parametrize("name", ["hash", "static"])
-def test_recall_on_the_development_set_is_no_worse_than_it_was(name: str, labelled: recall_quality.Labelled) -> None:
+def check_is_no_worse(folder: Path, name: str, labelled: recall_quality.Labelled) -> None:
     measured = asdict(recall_quality.in_use(labelled, embeddings.provider_named(name)).figures)
     if name == "static":  # the aims on other wording
         assert measured["ndcg"] >= 0.25
         assert measured["precision"] >= 0.40
-    baseline = json.loads((HERE / "baseline.json").read_text(encoding="utf-8"))[name]
+    baseline = json.loads((folder / "baseline.json").read_text(encoding="utf-8"))[name]
     lost = {figure: (was, measured[figure]) for figure, was in baseline.items() if measured[figure] < was - LOSS_MAX}
-    assert not lost, f"worse than tests/lessons/development/baseline.json; measured {measured}"
+    assert not lost, f"worse than {folder.name}/baseline.json; measured {measured}"
+
+
+@pytest.mark.parametrize("name", ["hash", "static"])
+def test_recall_on_the_development_set_is_no_worse_than_it_was(name: str, labelled: recall_quality.Labelled) -> None:
+    check_is_no_worse(DEVELOPMENT, name, labelled)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hash", "static"])
+def test_recall_of_a_thousand_lessons_in_words_nobody_had_read(name: str) -> None:
+    unseen = recall_quality.read(**files_of(UNSEEN))
+    assert len(unseen.lessons) == 1_000
+    check_is_no_worse(UNSEEN, name, unseen)
 
 
 @pytest.mark.parametrize("name", ["hash", "static"])
@@ -89,7 +106,7 @@ def test_the_command_prints_a_row_for_each_way_of_finding_and_needs_no_database(
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad").write_text('{"id": 1}\n')
     with pytest.raises(Invalid) as refused:
-        recall_quality.read(**(FILES | {"lessons": tmp_path / "bad"}))
+        recall_quality.read(**(files_of(DEVELOPMENT) | {"lessons": tmp_path / "bad"}))
     assert refused.value.code == "RECALL_FILES_INVALID"
     with pytest.raises(CommandError, match="cannot be read"):
-        call_command("evaluate_recall", **(FILES | {"qrels": tmp_path / "none"}), provider="hash")
+        call_command("evaluate_recall", **(files_of(DEVELOPMENT) | {"qrels": tmp_path / "none"}), provider="hash")

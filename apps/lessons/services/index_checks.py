@@ -56,10 +56,12 @@ class Drift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """What a sweep did with points that SQL does not know: seen for the first time, deleted at the second."""
+    """What a sweep did with points that SQL does not know: seen for the first time, deleted at the second; and how many
+    texts it queued, whose points are lost or hold what a text said before."""
 
     noticed: int = 0
     deleted: int = 0
+    queued: int = 0
 
 
 def compare(*, space: IndexSpace, kind: EntryKind) -> Comparison:
@@ -129,19 +131,23 @@ def repair(*, space: IndexSpace, comparison: Comparison, now: datetime) -> int:
 
 
 def sweep_orphans(*, now: datetime) -> Sweep:
-    """Look at every point; delete those that SQL knew neither at a look `LOOKS_APART_S` ago nor now.
+    """Look at every point; delete those that SQL knew neither at a look `LOOKS_APART_S` ago nor now, and queue what is
+    lost or out of date: a change of a text that the index lost leaves as many points as there were.
 
-    One look is not enough: between reading the index and reading SQL an entry may be on its way. Raises what the index
-    raises.
+    One look is not enough to delete: between reading the index and reading SQL an entry may be on its way. Raises what
+    the index raises.
     """
     store = index.store()
-    noticed = deleted = 0
+    noticed = deleted = queued = 0
     for space in spaces_in_use():
         for kind in EntryKind:
             found = compare(space=space, kind=kind)
             one, other = _look(store, found, now)
             noticed, deleted = noticed + one, deleted + other
-    return Sweep(noticed=noticed, deleted=deleted)
+            queued += repair(space=space, comparison=found, now=now)
+    if queued:
+        publish("lessons.embed_pending")
+    return Sweep(noticed=noticed, deleted=deleted, queued=queued)
 
 
 def _look(store: "VectorStore", found: Comparison, now: datetime) -> tuple[int, int]:

@@ -10,16 +10,14 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from apps.common.errors import Misconfigured, Unavailable
 from apps.lessons.embeddings.base import EmbeddingProvider
 from apps.lessons.index.values import WORDS, Where, collection_of
+from apps.lessons.models import IndexSpace
 from apps.lessons.recall_types import IndexState, Question
-from apps.lessons.selectors.index import active_space
-from apps.lessons.selectors.spaces import waiting_for
 from apps.lessons.services import searching, spaces, tagging
 from apps.lessons.services.searching import Embedded
 from apps.lessons.types import EntryKind, Filters, Result, TextKind
@@ -51,13 +49,21 @@ class Near:
         return frozenset(self.thesis) | frozenset(self.narrative)
 
 
-def nearest(*, desk: UUID, question: Question, limit: int, bound_s: float | None, now: datetime) -> Near:
-    """Up to `limit` cases of the desk for each text and result asked for. With `bound_s` (seconds) the index has only
-    so long: then the answer comes without it."""
-    space = active_space()
+def nearest(
+    *,
+    space: IndexSpace | None,
+    waiting: tuple[int, int],
+    desk: UUID,
+    question: Question,
+    limit: int,
+    bound_s: float | None,
+) -> Near:
+    """Up to `limit` cases of the desk for each text and result asked for, in the active space (None where there is
+    none), for which so many texts are `waiting`, the oldest for so many seconds. With `bound_s` (seconds) the index has
+    only so long: then the answer comes without it."""
     if space is None:
         return Near(state=IndexState(degraded=True, reason="INDEX_MISSING"))
-    pending, lag_s = waiting_for(space, now)
+    pending, lag_s = waiting
     collection = collection_of(EntryKind.CASE, space.name)
     state = IndexState(space=space.name, collection=collection, pending=pending, lag_s=lag_s)
     try:

@@ -8,18 +8,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 
+from apps.common import statements
 from apps.lessons.models import Recall, RecallItem
 from apps.lessons.recall_types import COUNTED, K_DEFAULT, K_MAX, WINDOW_DAYS, IndexState, Question, RecallAnswer, Viewer
 from apps.lessons.rules import holdout, keywords
 from apps.lessons.rules.ranking import RankCandidate, Ranked, RankQuery, rank, weights_for
 from apps.lessons.selectors import candidates, recalled
-from apps.lessons.selectors.evidence import evidence
+from apps.lessons.selectors.evidence import closed_question, evidence
+from apps.lessons.selectors.spaces import active_question, lag, waiting_question
 from apps.lessons.services import nearest, tagging
 from apps.lessons.types import Evidence, Filters, RecallPurpose, Result
 
@@ -44,15 +46,17 @@ def recall(
     now: datetime,
     k: int = K_DEFAULT,
     bound_s: float | None = None,
+    remembers: bool | None = None,
 ) -> RecallAnswer:
     """Up to `k` lost trades of the desk like this one, and the most similar that won; stored with who saw them.
 
-    `bound_s` is how long (seconds) the vector index may take; without it, its own bounds hold. A question about a
-    proposal of the hold-out share is answered and stored, and shows nothing. A desk that remembers nothing is asked
-    for nothing, and nothing is stored. What fails in here leaves a transaction around it usable.
+    `bound_s` is how long (seconds) the vector index may take; without it, its own bounds hold. `remembers` is whether
+    the desk remembers anything, where the caller has read that. A question about a proposal of the hold-out share is
+    answered and stored, and shows nothing. A desk that remembers nothing is asked for nothing, and nothing is stored.
+    What fails in here leaves a transaction around it usable.
     """
     k = max(1, min(k, K_MAX))
-    if not recalled.has_cases(desk):
+    if not (recalled.has_cases(desk) if remembers is None else remembers):
         return unremembered(question, now=now)
     with apart():
         return _recall(desk, question, viewer, purpose, now, k, bound_s)
@@ -78,8 +82,18 @@ def _recall(
     bound_s: float | None,
 ) -> RecallAnswer:
     limit = FETCH_MAX if question.filters != Filters() else min(FETCH_MAX, max(FETCH_MIN, OVERFETCH * k))
-    near = nearest.nearest(desk=desk, question=question, limit=limit, bound_s=bound_s, now=now)
-    counted = _counted(desk, question, now)
+    space, waiting = active_question(), waiting_question()
+    closed = closed_question(desk, window_days=WINDOW_DAYS, now=now)
+    statements.ask(space, waiting, closed)
+    near = nearest.nearest(
+        space=next(iter(space.answer), None),
+        waiting=lag(waiting, now),
+        desk=desk,
+        question=question,
+        limit=limit,
+        bound_s=bound_s,
+    )
+    counted = _counted(desk, question, closed, now)
     asked, ranked = _ranked(desk, question, near, counted, now, k)
     withheld = question.proposal_id is not None and holdout.is_withheld(
         question.proposal_id, settings.LESSONS_HOLDOUT_SHARE
@@ -155,7 +169,7 @@ def _likeness(case: UUID, text: str, cosines: Mapping[UUID, float], asked: froze
     return keywords.likeness(asked, text) if near.state.degraded else cosines.get(case, 0.0)
 
 
-def _counted(desk: UUID, question: Question, now: datetime) -> Evidence:
+def _counted(desk: UUID, question: Question, closed: statements.Question[Any], now: datetime) -> Evidence:
     return evidence(
         desk_id=desk,
         tags=tuple(question.tags),
@@ -163,6 +177,7 @@ def _counted(desk: UUID, question: Question, now: datetime) -> Evidence:
         window_days=WINDOW_DAYS,
         verdicts=COUNTED,
         unknown_facts=question.unknown,
+        closed=closed,
         now=now,
     )
 

@@ -29,7 +29,7 @@ def check(report: Report, *, now: datetime) -> results.Reckoned:
         raise Invalid(
             "FEES_NEGATIVE",
             "fees must not be negative.",
-            fix="Send what was paid; a rebate goes into pnl.",
+            fix="Send what was paid: 0 where rebates were more, and leave these out of pnl.",
             field="fees",
         )
     times_of(report, now=now)

@@ -157,6 +157,7 @@ def _beside(proposal: Proposal, principal: Principal, now: datetime, *, bound_s:
         now=now,
         k=SHOWN,
         bound_s=bound_s,
+        remembers=proposal.desk_remembers,
     )
 
 

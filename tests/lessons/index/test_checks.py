@@ -94,8 +94,23 @@ def test_a_point_written_with_another_text_is_out_of_date(space: IndexSpace, clo
 
     found = index_checks.compare(space=space, kind=EntryKind.CASE)
     assert (found.stale, found.missing, found.orphans) == (frozenset({case.pk}), frozenset(), frozenset())
-    assert index_checks.repair(space=space, comparison=found, now=clock.now) == 1
+    assert index_checks.check_drift(now=clock.now) == Drift(), "there are as many points as there should be"
+    assert index_checks.sweep_orphans(now=clock.now) == Sweep(queued=1)
     indexing.embed_pending(clock=clock)
+    assert is_right(space)
+    assert index_checks.sweep_orphans(now=clock.now) == Sweep()
+
+
+def test_a_lost_point_is_found_behind_one_that_nobody_knows(space: IndexSpace, clock: Clock) -> None:
+    lost = next(iter(points(space)))
+    assert lost is not None
+    index.store().delete(collection(space), [point_id(EntryKind.CASE, lost)])
+    stray(space)
+    assert index_checks.check_drift(now=clock.now) == Drift(), "there are as many points as there should be"
+    assert index_checks.sweep_orphans(now=clock.now) == Sweep(noticed=1, queued=1)
+    indexing.embed_pending(clock=clock)
+    clock.step(LOOKS_APART_S)
+    assert index_checks.sweep_orphans(now=clock.now) == Sweep(deleted=1)
     assert is_right(space)
 
 

@@ -1,4 +1,4 @@
-"""Remove points of the vector index that the database does not know."""
+"""Remove points of the vector index that the database does not know, and queue what it lost or has in old words."""
 
 from dataclasses import asdict
 from typing import Any
@@ -14,8 +14,8 @@ from apps.lessons.services import index_checks
 class Command(LongCommand):
     help = (
         "Look at every point of the vector index. One that the database does not know is noticed at the first look and "
-        "deleted at the second, ten minutes later at the earliest. While another process has a local index open, that "
-        "process is asked to."
+        "deleted at the second, ten minutes later at the earliest; a text whose point is lost or out of date is queued "
+        "to be embedded again. While another process has a local index open, that process is asked to."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -29,4 +29,6 @@ class Command(LongCommand):
             self.finish({"queued": True}, as_json=options["json"], lines=[said])
             return
         lines = [f"{sweep.noticed:,} points noticed that the database does not know, {sweep.deleted:,} deleted."]
+        if sweep.queued:
+            lines.append(f"{sweep.queued:,} texts queued, whose points are lost or out of date.")
         self.finish(asdict(sweep), as_json=options["json"], lines=lines)
