@@ -43,7 +43,7 @@ class ExactDecimalFormField(forms.CharField):
         return decimal_text(value) if isinstance(value, Decimal) and value.is_finite() else value
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _read(text: str) -> Decimal:
     """The number in normal form. Increments, limits and balances are read again and again."""
     return Decimal(decimal_text(Decimal(text)))

@@ -124,13 +124,14 @@ class Position(NamedTuple):
     bound_notional: Decimal = ZERO
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def number(text: str) -> Decimal:
-    """The number of a canonical text. Texts repeat (increments, limits, balances), so reading is remembered."""
+    """The number of a canonical text. Texts repeat (increments, limits, balances), so reading is remembered: so many
+    that what repeats stays, and few enough that a process does not grow for an hour on those that do not."""
     return parse_decimal(text, field="fact")
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def _unsigned(text: str) -> Decimal:
     value = number(text)
     if value < ZERO:

@@ -87,7 +87,7 @@ def title_of_line(rule: str, kind: str) -> str:
     return _ALWAYS_TITLES.get(rule) or title_of(kind)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _kept(answer: Answered, reporting_currency: str, observed: str, limit: str) -> RuleLine:
     return _line(answer, reporting_currency, "")
 
@@ -129,8 +129,8 @@ def _places(value: Decimal) -> int:
 
 
 # Limits and increments come again with every ask; equal numbers have equal texts, so these are remembered.
-_decimal_text = lru_cache(maxsize=4096)(decimal_text)
-_grouped = lru_cache(maxsize=4096)(words.grouped)
+_decimal_text = lru_cache(maxsize=1024)(decimal_text)
+_grouped = lru_cache(maxsize=1024)(words.grouped)
 
 
 def _text(shown: Decimal | str) -> str:
