@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
+
+import pytest
 
 from apps.accounts.models import Desk, User
 from apps.policies.models import Budget, PolicySet, Reservation
 from apps.policies.rules import evaluate
+from apps.policies.rules.budgets import Claim, claims_of
 from apps.policies.selectors import active_version
 from apps.policies.services import budgets, conservation, versions
 from apps.policies.services.budgets import Holding, Progress
@@ -17,6 +21,17 @@ from tests.policies.cases import ask, facts
 from tests.policies.rows import a_connection, activated
 
 E8 = 10**8
+
+
+def as_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mutant: budgets are taken in the order in which rules name them, and not in that of their ids."""
+    in_order = budgets._rows
+
+    def rows(connection_id: UUID, claims: Sequence[Claim], now: datetime) -> list[tuple[Budget, Claim]]:
+        found = {budget.key: budget for budget, _ in in_order(connection_id, claims, now)}
+        return [(found[claim.key], claim) for claim in claims]
+
+    monkeypatch.setattr(budgets, "_rows", rows)
 
 
 class Books:
@@ -61,6 +76,15 @@ class Books:
             row.dimension: (str(Decimal(row.reserved_minor) / E8), str(Decimal(row.used_minor) / E8))
             for row in Budget.objects.filter(connection=self.connection)
         }
+
+    def make_backwards(self) -> None:
+        """The rows of a buy, made so that their ids run against the order in which rules name them."""
+        asked = ask(connection=str(self.connection.pk))
+        version = active_version(self.connection.pk)
+        assert version is not None
+        day = self.now.date().isoformat()
+        claims = claims_of(version, asked, quantity=Decimal(2), notional=Decimal(200), day=day)
+        budgets._rows(self.connection.pk, claims[::-1], self.now)
 
     def broken(self, orders: Mapping[str, Progress], held: Mapping[str, Holding]) -> list[Broken]:
         """Everything that does not add up, if orders and positions stand like this."""

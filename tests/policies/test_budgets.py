@@ -1,12 +1,14 @@
 """Budgets: taken all or nothing, used by fills, given back only by proof, and a limit may be lowered at any time."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import Desk, User
 from apps.audit.selectors import events_of
@@ -15,7 +17,7 @@ from apps.policies.errors import BudgetExhausted
 from apps.policies.models import Budget, Reservation, ReservedAmount
 from apps.policies.services.budgets import Holding
 from apps.policies.types import RuleRow
-from tests.policies.books import E8, Books
+from tests.policies.books import E8, Books, as_named
 from tests.policies.cases import ALL_KINDS, APPROVALS, COLLAR, NOTIONAL, ask, judged, line, rule
 
 pytestmark = pytest.mark.django_db
@@ -327,3 +329,36 @@ class TestTheDatabaseRefuses:
         self.assert_refused(lambda: rows.update(state="HELD", ended_at=None))
         self.assert_refused(lambda: rows.update(state="CONSUMED"))
         self.assert_refused(lambda: rows.update(reason="FILLED"))
+
+
+class TestInOrder:
+    """Two who need the same budgets take them in one order, or each waits for the other: tests/races."""
+
+    def test_budgets_are_taken_in_the_order_of_their_ids(self, books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+        books.make_backwards()
+        taken, _ = written(lambda: books.reserve("order-1"))
+        assert len(taken) == 4
+        assert taken == sorted(taken)
+        as_named(monkeypatch)
+        taken, _ = written(lambda: books.reserve("order-2"))
+        assert taken == sorted(taken, reverse=True), "the mutant is seen"
+
+    def test_so_are_they_when_an_order_moves_and_ends(self, books: Books) -> None:
+        books.make_backwards()
+        books.reserve("order-1")
+        taken, locked = written(lambda: books.settle("order-1", remaining=Decimal(0), reason="CANCELED"))
+        assert len(taken) == 4
+        assert taken == sorted(taken)
+        assert len(locked) == 1
+        assert "ORDER BY" in locked[0]
+        assert '"policies_budget"."id" ASC' in locked[0]
+
+
+def written(work: Callable[[], object]) -> tuple[list[int], list[str]]:
+    """The ids of the budgets that this changes, in the order of its statements; and how it reads them before."""
+    with CaptureQueriesContext(connection) as asked:
+        work()
+    said = [query["sql"] for query in asked.captured_queries]
+    changed = [re.search(r'"policies_budget"\."id" = (\d+)', sql) for sql in said if sql.startswith("UPDATE")]
+    read = [sql for sql in said if re.match(r'SELECT .* FROM "policies_budget" WHERE "policies_budget"\."id" IN', sql)]
+    return [int(found[1]) for found in changed if found is not None], read
