@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from apps.lessons.rules import summaries
 from apps.lessons.rules.summaries import Story, narrative_text, summary, thesis_text, without_numbers
-from apps.lessons.types import Fact, Result
+from apps.lessons.types import CaseVerdict, Fact, Result
 
 CLOSED = datetime(2026, 3, 2, 14, 46, tzinfo=UTC)
 
@@ -73,7 +73,7 @@ No rule broken"""
 
 
 def test_the_golden_loss() -> None:
-    assert summaries.SUMMARY_VERSION == 1, "new words are a new version, and new golden texts"
+    assert summaries.SUMMARY_VERSION == 2, "new words are a new version, and new golden texts"
     assert summary(LOSS) == GOLDEN
     assert thesis_text(LOSS) == LOSS.thesis
     assert narrative_text(LOSS) == (
@@ -120,6 +120,15 @@ def test_the_golden_win() -> None:
         teaches=False,
     )
     assert summary(won) == GOLDEN_WIN
+
+
+@pytest.mark.parametrize("verdict", list(CaseVerdict))
+def test_a_rule_that_was_broken_unmeasured_is_not_told_as_none(verdict: CaseVerdict) -> None:
+    """A reviewer may know what no fact shows."""
+    told = summary(replace(LOSS, facts=LOSS.facts[3:], verdict=verdict)).splitlines()[2]
+    seen = "Broken: a rule, by its verdict; nothing that was measured shows it"
+    assert told == (seen if verdict is CaseVerdict.PROCESS_ERROR else "No rule broken")
+    assert summary(replace(LOSS, verdict=verdict)) == GOLDEN, "what was measured is told first"
 
 
 @pytest.mark.parametrize(

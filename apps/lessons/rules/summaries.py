@@ -12,9 +12,9 @@ from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Final
 
 from apps.common.decimals import decimal_text
-from apps.lessons.types import Fact, Result
+from apps.lessons.types import CaseVerdict, Fact, Result
 
-SUMMARY_VERSION: Final = 1
+SUMMARY_VERSION: Final = 2
 """Of the four lines. A change of wording is a new version: rows say by which one they were written."""
 TEXT_VERSION: Final = 1
 """Of the two texts; part of an embedding space's name, since vectors of two wordings cannot be compared."""
@@ -38,7 +38,8 @@ _LOOSE: Final = re.compile(r" (?=[.,;:!?)])")
 class Story:
     """What is told of a case. Prices in quote currency, R in multiples of the planned risk, times aware UTC.
 
-    `teaches` is true for a case with a lesson: only then are cause and rule part of it.
+    `teaches` is true for a case with a lesson: only then are cause and rule part of it. `verdict` is what people or
+    rules made of it: a rule may have been broken that nothing measures.
     """
 
     result: Result
@@ -57,6 +58,7 @@ class Story:
     thesis: str
     notes: str
     facts: Sequence[Fact]
+    verdict: CaseVerdict = CaseVerdict.UNKNOWN
     teaches: bool = False
     cause: str = ""
     next_time: str = ""
@@ -67,7 +69,7 @@ def summary(story: Story) -> str:
     lines = [
         _happened(story),
         f"Thesis: {_cut(_one_line(story.thesis)) or _UNKNOWN}",
-        _broken(story.facts),
+        _broken(story),
     ]
     if story.teaches:
         cause, rule = _sentence(story.cause), _sentence(story.next_time)
@@ -153,11 +155,13 @@ def _happened(story: Story) -> str:
     )
 
 
-def _broken(facts: Sequence[Fact]) -> str:
-    broken = worst(facts)
+def _broken(story: Story) -> str:
+    broken = worst(story.facts)
     if broken:
         return "Broken: " + "; ".join(_measured(fact) for fact in broken)
-    if not any(fact.violated is False for fact in facts):
+    if story.verdict is CaseVerdict.PROCESS_ERROR:
+        return "Broken: a rule, by its verdict; nothing that was measured shows it"
+    if not any(fact.violated is False for fact in story.facts):
         return "No rule known to be broken: nothing was measured against one"
     return "No rule broken"
 

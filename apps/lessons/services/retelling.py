@@ -10,7 +10,7 @@ from apps.lessons.models import Case, Lesson
 from apps.lessons.rules import summaries
 from apps.lessons.selectors.facts import facts_of
 from apps.lessons.services import outbox
-from apps.lessons.types import EntryKind, Fact, Result
+from apps.lessons.types import CaseVerdict, EntryKind, Fact, Result
 
 _INDEXED: Final = "aika.case-point/1"
 TELLING: Final = ("summary", "summary_version", "thesis_text", "narrative_text", "content_hash")
@@ -70,6 +70,7 @@ def story_of(case: Case, lesson: Lesson | None) -> summaries.Story:
         thesis=case.thesis,
         notes=case.notes,
         facts=facts_of(case),
+        verdict=CaseVerdict(case.verdict),
         teaches=teaching is not None,
         cause=teaching.cause if teaching else "",
         next_time=teaching.next_time if teaching else "",
