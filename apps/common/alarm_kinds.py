@@ -216,6 +216,12 @@ _VENUES: Final = (
         "Whoever gave it connects again, on the authorisation's page. Watch the account's open orders at the venue.",
     ),
     _noticed(
+        "AUTHORISATION_NARROWED",
+        "An account at a venue, connected by OAuth, no longer lets Aika see its balances, or place and cancel orders.",
+        "Whoever gave it connects again, on the authorisation's page, and allows everything. Cancel what must not fill "
+        "on the venue's own pages.",
+    ),
+    _noticed(
         "SELF_CHECK_BROKE",
         "The self-checks of a connection broke down: limits on losses do not trip by themselves.",
         "Read the log for SELF_CHECK_BROKE. Halt the connection if it takes long.",

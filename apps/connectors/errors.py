@@ -28,6 +28,17 @@ class CredentialsRefused(Misconfigured):
     """The venue does not take the key for this (401, 403). Nothing happened; an operator must look at the key."""
 
 
+class ScopeMissing(CredentialsRefused):
+    """The person does not let Aika do this in their account (any more). Nothing was sent, or the venue refused it."""
+
+    def __init__(self, account: str, scope: str) -> None:
+        super().__init__(
+            "AUTHORISATION_LACKS_SCOPE",
+            f"Aika may not place or cancel orders in {account}: its authorisation does not cover {scope}.",
+            fix="Connect again on the authorisation's page, and allow it there.",
+        )
+
+
 class ReadOnly(Misconfigured):
     """Nothing is placed, changed or canceled at this venue: its connector only reads. Nothing was sent."""
 

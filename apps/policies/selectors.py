@@ -14,6 +14,7 @@ from apps.accounts.types import Principal
 from apps.common.errors import Misconfigured
 from apps.common.statements import Figure, Param, Question, Select
 from apps.connectors.selectors import connections_for, instruments_of
+from apps.connectors.services.bearers import problem_of
 from apps.policies.models import GLOBAL_SCOPE, Budget, Decision, Latch, PolicyVersion, ReservedAmount, TradingState
 from apps.policies.rules import Standing, rules_digest, standing_denials
 from apps.policies.rules.budgets import Dimension, window_of
@@ -223,6 +224,8 @@ def gate_findings(connection: "Connection") -> tuple[Standing, ...]:
         found.append(Standing(ReasonCode.VENUE_READ_ONLY, connection.trading_words, "Trade on another connection."))
     if not connection.is_active:
         found.append(Standing("CONNECTION_INACTIVE", f"{connection.name} is switched off.", "Switch it on."))
+    if connection.authorisation is not None and (problem := problem_of(connection.authorisation)) is not None:
+        found.append(Standing(problem.code, problem.message, problem.fix))
     state = trading_state(connection.pk)
     if state == State.HALTED:
         reasons = "; ".join(_halt_reasons(connection.pk))

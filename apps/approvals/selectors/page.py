@@ -158,7 +158,7 @@ def _version(known: Gathered, price: Price) -> str:
     parts = [known.proposal.state, str(known.is_open), str(len(known.votes)), str(price.is_stale and known.is_open)]
     if order is not None:
         parts += [order.state, str(order.filled_quantity), str(order.average_fill_price)]
-        parts += [str(order.cancel_requested_at)]
+        parts += [str(order.cancel_requested_at), order.reason_code]
     parts += [known.judgement.version_id, tier_text(tier) if tier else ""]
     parts += [line.rule + line.verdict for line in known.judgement.evaluation.lines if _stands_still(line.kind)]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]

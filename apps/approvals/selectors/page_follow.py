@@ -1,6 +1,7 @@
 """What became of a proposal: the order at the venue with the price paid against the price seen, or how it ended."""
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from apps.approvals.selectors.page_values import Callout, Follow, SumLine
 from apps.approvals.selectors.page_words import venue_name
@@ -8,6 +9,9 @@ from apps.common import words
 from apps.connectors.types import Side
 from apps.trades.selectors.pages import PageRows
 from apps.trades.types import IN_FLIGHT_STATES, LIVE_ORDER_STATES, OrderState, ProposalState
+
+if TYPE_CHECKING:
+    from apps.trades.models import Order
 
 
 def follow(rows: PageRows, *, may_cancel: bool = False) -> Follow | None:
@@ -17,7 +21,7 @@ def follow(rows: PageRows, *, may_cancel: bool = False) -> Follow | None:
         return None
     venue = venue_name(terms)
     lead, text, kind, icon = {
-        OrderState.INITIALIZED: ("Approved. The order is about to leave", "It leaves within a second.", "go", "wait"),
+        OrderState.INITIALIZED: _before_it_leaves(order),
         OrderState.SUBMITTED: (f"The order is on its way to {venue}", f"{venue} has not answered yet.", "go", "send"),
         OrderState.ACCEPTED: (f"{venue} has taken the order", "It works there and fills by itself.", "go", "wait"),
         OrderState.PARTIALLY_FILLED: ("Filled in part", "The rest works at the venue.", "go", "wait"),
@@ -60,6 +64,13 @@ def follow(rows: PageRows, *, may_cancel: bool = False) -> Follow | None:
         order_id=order.pk,
         may_cancel=may_cancel,
     )
+
+
+def _before_it_leaves(order: "Order") -> tuple[str, str, str, str]:
+    if not order.reason_code:
+        return "Approved. The order is about to leave", "It leaves within a second.", "go", "wait"
+    until = words.clock(order.authority.valid_until)
+    return "Approved, and not sent yet", f"{order.reason} It is tried again until {until}.", "warn", "warn"
 
 
 def paid_lines(rows: PageRows) -> tuple[SumLine, ...]:

@@ -19,7 +19,7 @@ from apps.approvals.selectors.page_lessons import Recall
 from apps.approvals.selectors.page_values import Callout, DecisionPage
 from apps.approvals.services import challenges, decide, rating, signed_quotes
 from apps.common.decimals import instant_text
-from apps.common.errors import AikaError, Conflict, Denied, Forbidden, Invalid, NotFound, Unavailable
+from apps.common.errors import AikaError, Conflict, Denied, Forbidden, Invalid, NotFound
 from apps.connectors.types import Quote
 from apps.lessons.types import FeedbackVerdict
 from apps.trades.services import recalling
@@ -189,7 +189,7 @@ def _cast(request: HttpRequest, proposal_id: UUID, vote: Callable[[VoteForm], ob
         vote(form)
     except NotFound as error:
         raise Http404(error.message) from error
-    except (Conflict, Denied, Forbidden, Invalid, Unavailable) as error:
+    except AikaError as error:
         return _refused(request, proposal_id, error)
     return HttpResponseRedirect(reverse("decide:page", args=[proposal_id]), status=303)
 

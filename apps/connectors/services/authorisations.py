@@ -17,7 +17,6 @@ from django.db import transaction
 
 from apps.accounts import selectors as accounts
 from apps.accounts.services.people import actor_of
-from apps.audit.services import alarms
 from apps.audit.types import Actor
 from apps.common.errors import AikaError, Denied, Forbidden, Invalid, Misconfigured, NotFound
 from apps.connectors.models import Authorisation, AuthorisationRequest, AuthorisationState, Connection
@@ -211,7 +210,7 @@ def _keep(
     row.authorised_at = row.state_since = now
     row.state, row.state_reason = AuthorisationState.ACTIVE, ""
     row.save(force_insert=is_new)
-    alarms.clear_alarm(code=bearers.ALARM, subject=f"authorisation:{row.pk}", now=now)
+    bearers.clear_alarms(row, now)
     bearers.record(
         "authorisation.granted" if is_new else "authorisation.renewed",
         row,
@@ -240,7 +239,7 @@ def disconnect(*, authorisation_id: UUID, actor: Actor, now: datetime) -> bool:
         row.state, row.state_reason, row.state_since = AuthorisationState.REVOKED, "It was disconnected.", now
         row.access_token = row.refresh_token = ""
         row.save()
-        alarms.clear_alarm(code=bearers.ALARM, subject=f"authorisation:{row.pk}", now=now)
+        bearers.clear_alarms(row, now)
         bearers.record("authorisation.revoked", row, actor, now)
         for connection in Connection.objects.filter(authorisation=row):
             connections.deactivate(connection=connection, reason=f"{row} was disconnected.", actor=actor, now=now)

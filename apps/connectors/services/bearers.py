@@ -7,9 +7,8 @@ token may be used up: the authorisation must then be given anew by a person, and
 (docs/decisions/0014-oauth-tokens-are-refreshed-under-a-claim.md).
 """
 
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,9 +20,11 @@ from django.db import transaction
 from apps.audit.services import alarms, events
 from apps.audit.types import Actor
 from apps.common.errors import AikaError, Misconfigured, Unavailable
-from apps.connectors.errors import CredentialsRefused
+from apps.connectors.errors import CredentialsRefused, ScopeMissing
 from apps.connectors.models import Authorisation, AuthorisationState
 from apps.connectors.venues.coinbase.oauth import (
+    TRADE,
+    VIEW,
     Application,
     GrantRefused,
     OAuthClient,
@@ -34,6 +35,9 @@ from apps.connectors.venues.coinbase.oauth import (
 )
 
 ALARM: Final = "AUTHORISATION_RECONNECT_NEEDED"
+NARROWED: Final = "AUTHORISATION_NARROWED"
+# Without these a connection neither trades nor knows what it holds.
+NEEDED: Final = (VIEW, TRADE)
 REFRESHER: Final = Actor.system("oauth")
 # Refreshed this long before its end, or in the last third of a short life.
 MARGIN: Final = timedelta(seconds=300)
@@ -41,8 +45,6 @@ MARGIN: Final = timedelta(seconds=300)
 CLAIM_TTL: Final = timedelta(seconds=30)
 WAIT_S: Final = 10.0
 LOOK_EVERY_S: Final = 0.05
-# How long a process goes by what it read: somebody may disconnect meanwhile.
-KEPT_S: Final = 2.0
 FAILURES_MAX: Final = 3
 AGAIN_AFTER: Final = timedelta(seconds=30)
 AGAIN_SOON: Final = timedelta(seconds=5)
@@ -68,6 +70,8 @@ class Bearer:
     token: str = field(repr=False)
     generation: int
     until: datetime
+    scopes: tuple[str, ...] = ()
+    """What it may, as last heard."""
 
 
 def application() -> Application:
@@ -106,7 +110,12 @@ def bearer(
         must = row.generation == refused or now >= row.access_until
         if row.state == AuthorisationState.REVOKED or (must and row.state != AuthorisationState.ACTIVE):
             raise ReconnectNeeded(row)
-        known = Bearer(token=row.access_token.reveal(), generation=row.generation, until=row.access_until)
+        known = Bearer(
+            token=row.access_token.reveal(),
+            generation=row.generation,
+            until=row.access_until,
+            scopes=tuple(row.granted_scopes),
+        )
         if not must and (row.state != AuthorisationState.ACTIVE or now < row.access_until - margin_of(row)):
             # Without a way to get the next one, this one still cancels orders while it lasts.
             return known
@@ -120,6 +129,13 @@ def bearer(
             raise _waiting("Somebody else asks the venue for a new access token, and has no answer yet.")
         elif claim is _USE_KNOWN:
             time.sleep(LOOK_EVERY_S)
+
+
+def problem_of(row: Authorisation) -> CredentialsRefused | None:
+    """Why no order leaves with this authorisation, as far as is known here; None where one may."""
+    if row.state != AuthorisationState.ACTIVE:
+        return ReconnectNeeded(row)
+    return None if TRADE in row.granted_scopes else ScopeMissing(str(row), TRADE)
 
 
 def margin_of(row: Authorisation) -> timedelta:
@@ -144,6 +160,39 @@ def need_reconnect(row: Authorisation, reason: str, now: datetime) -> None:
     row.save(update_fields=["state", "state_reason", "state_since", "refresh_begun_at"])
     record("authorisation.reconnect_needed", row, REFRESHER, now, reason=row.state_reason)
     alarms.raise_alarm(code=ALARM, subject=f"authorisation:{row.pk}", message=f"{row}: {reason}", now=now)
+
+
+@transaction.atomic
+def keep_granted(authorisation_id: UUID, *, generation: int, scopes: Sequence[str], now: datetime) -> None:
+    """Write down what the venue says that this pair of tokens may. Of an older pair it says nothing."""
+    row = _locked(authorisation_id)
+    if row.generation == generation and row.state != AuthorisationState.REVOKED:
+        before, row.granted_scopes = row.granted_scopes, list(scopes)
+        row.save(update_fields=["granted_scopes"])
+        _compare_scopes(row, before, now)
+
+
+def _compare_scopes(row: Authorisation, before: Sequence[str], now: datetime) -> None:
+    """The locked row covers something else than before: an event, and an alarm where its connections need what it lost.
+
+    It ends where everything needed is granted again; a person's new consent, whatever it covers, ends it too.
+    """
+    if set(before) == set(row.granted_scopes):
+        return
+    lost = [scope for scope in before if scope not in row.granted_scopes]
+    record("authorisation.scopes_changed", row, REFRESHER, now, granted=row.granted_scopes, lost=lost)
+    subject = f"authorisation:{row.pk}"
+    if set(NEEDED) & set(lost):
+        message = f"{row}: the venue no longer grants {', '.join(scope for scope in NEEDED if scope in lost)}."
+        alarms.raise_alarm(code=NARROWED, subject=subject, message=message, now=now)
+    elif set(NEEDED) <= set(row.granted_scopes):
+        alarms.clear_alarm(code=NARROWED, subject=subject, now=now)
+
+
+def clear_alarms(row: Authorisation, now: datetime) -> None:
+    """A person has connected or disconnected it: what was wrong is over. In the caller's transaction."""
+    for code in (ALARM, NARROWED):
+        alarms.clear_alarm(code=code, subject=f"authorisation:{row.pk}", now=now)
 
 
 def write_tokens(row: Authorisation, tokens: Tokens, *, asked_at: datetime) -> None:
@@ -248,6 +297,7 @@ def _written(seen: Authorisation, tokens: Tokens, *, asked_at: datetime, now: da
     row = _locked(seen.pk)
     if row.state == AuthorisationState.REVOKED or row.generation != seen.generation:
         return True
+    before = row.granted_scopes
     write_tokens(row, tokens, asked_at=asked_at)
     row.generation += 1
     row.refreshed_at = now
@@ -257,6 +307,7 @@ def _written(seen: Authorisation, tokens: Tokens, *, asked_at: datetime, now: da
         alarms.clear_alarm(code=ALARM, subject=f"authorisation:{row.pk}", now=now)
     row.save()
     record("authorisation.refreshed", row, REFRESHER, now, generation=row.generation)
+    _compare_scopes(row, before, now)
     if any(moves_money(scope) for scope in tokens.scopes):
         need_reconnect(row, "The venue now grants a scope that may move money.", now)
         return True
@@ -292,48 +343,3 @@ def _release(seen: Authorisation, not_before: datetime) -> None:
 
 def _waiting(why: str) -> Unavailable:
     return Unavailable("AUTHORISATION_BEING_REFRESHED", f"{why} Nothing was sent.", fix="Try again shortly.")
-
-
-class BearerSource:
-    """What a connector signs with where there is no key: the authorisation's access token. Thread safe."""
-
-    def __init__(self, authorisation_id: UUID, *, clock: Clock, before_call: Callable[[], None]) -> None:
-        self._id = authorisation_id
-        self._clock = clock
-        self._before_call = before_call
-        self._lock = threading.Lock()
-        self._known: tuple[Bearer, float] | None = None
-        self._refused: int | None = None
-        self._renewed: int | None = None
-        self._mine = threading.local()
-
-    def token(self, *, method: str, host: str, path: str, early_s: int = 0) -> str:
-        """The bearer for any request. Raises as `bearer`."""
-        with self._lock:
-            known, refused = self._known, self._refused
-        if known is None or time.monotonic() >= known[1]:
-            found = bearer(self._id, clock=self._clock, before_call=self._before_call, refused=refused)
-            with self._lock:
-                self._known = found, time.monotonic() + KEPT_S
-                if refused is not None and found.generation > refused:
-                    self._refused, self._renewed = None, found.generation
-        else:
-            found = known[0]
-        self._mine.generation = found.generation
-        return found.token
-
-    def refused(self) -> bool:
-        """The venue answered 401 to this thread's last token. True where a new one may be tried, once.
-
-        One that was itself made for this reason is not replaced again: a person must connect anew.
-        """
-        generation: int = self._mine.generation
-        with self._lock:
-            self._known = None
-            again = generation == self._renewed
-            if not again:
-                self._refused = generation
-        if again:
-            reason = "The venue refuses its access tokens, also a new one."
-            give_up(self._id, generation=generation, reason=reason, now=self._clock())
-        return not again

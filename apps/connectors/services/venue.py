@@ -10,7 +10,8 @@ from django.utils import timezone
 from apps.common.errors import Misconfigured
 from apps.connectors.errors import ReadOnly
 from apps.connectors.models import Authorisation, Connection
-from apps.connectors.services.bearers import BearerSource, application
+from apps.connectors.services.bearer_source import BearerSource
+from apps.connectors.services.bearers import application
 from apps.connectors.types import Capabilities, Connector, Environment, InstrumentSpec, OrderRequest, Venue
 from apps.connectors.venues.addresses import is_loopback
 from apps.connectors.venues.addresses import origin_of as plain_origin_of
@@ -20,7 +21,7 @@ from apps.connectors.venues.coinbase.bodies import order_body as coinbase_order_
 from apps.connectors.venues.coinbase.client import CoinbaseClient, origin_of
 from apps.connectors.venues.coinbase.connector import CoinbaseConnector
 from apps.connectors.venues.coinbase.oauth import OAuthClient
-from apps.connectors.venues.coinbase.oauth_connector import OAuthConnector
+from apps.connectors.venues.coinbase.oauth_connector import OAuthConnector, in_words_of_oauth
 from apps.connectors.venues.robinhood.auth import Signer as RobinhoodSigner
 from apps.connectors.venues.robinhood.client import RobinhoodClient
 from apps.connectors.venues.robinhood.connector import RobinhoodConnector
@@ -212,12 +213,24 @@ def _build_with_bearer(connection: Connection) -> OAuthConnector:
     if authorisation is None:
         raise Misconfigured("VENUE_KEY_MISSING", f"The connection {connection.slug} has no authorisation.")
     check_authorisation(authorisation, venue=connection.venue, api_base=connection.api_base)
-    source = BearerSource(authorisation.pk, clock=timezone.now, before_call=refuse_in_transaction)
-    client = CoinbaseClient(api_base=connection.api_base, signer=source, before_call=refuse_in_transaction)
+    account = str(authorisation)
+    source = BearerSource(authorisation, clock=timezone.now, before_call=refuse_in_transaction)
+    client = CoinbaseClient(
+        api_base=connection.api_base,
+        signer=source,
+        before_call=refuse_in_transaction,
+        reword=lambda refused: in_words_of_oauth(refused, account),
+    )
 
-    def granted() -> tuple[str, ...]:
+    def ask_granted(token: str) -> tuple[str, ...]:
         refuse_in_transaction()
-        token = source.token(method="GET", host=client.host, path="/v2/user/auth")
         return OAuthClient(application(), api_base=authorisation.api_base).granted(token)
 
-    return OAuthConnector(client=client, now=timezone.now, may_place=connection.is_active, granted=granted)
+    return OAuthConnector(
+        client=client,
+        now=timezone.now,
+        may_place=connection.is_active,
+        grant=source,
+        ask_granted=ask_granted,
+        account=account,
+    )

@@ -213,14 +213,21 @@ class OAuthServer:
 
     def revoke_all(self) -> None:
         """The person takes every consent back on the venue's own pages."""
-        families = [known.family for known in self._access.values()]
-        for family in [*families, *(known.family for known in self._refresh.values())]:
+        for family in self._families():
             family.revoked = True
+
+    def narrow(self, scopes: frozenset[str]) -> None:
+        """The person takes these back from every consent, on the venue's own pages; the rest goes on."""
+        for family in self._families():
+            family.scopes = tuple(scope for scope in family.scopes if scope not in scopes)
 
     def expire_access(self) -> None:
         """Every bearer there is has expired just now."""
         for known in self._access.values():
             known.expires = 0
+
+    def _families(self) -> list[Family]:
+        return [*(known.family for known in self._access.values()), *(known.family for known in self._refresh.values())]
 
     def is_ours(self, token: str) -> bool:
         """Whether a bearer claims to be one of OAuth's, and not a signed token of a key."""

@@ -173,14 +173,16 @@ class OAuthRest:
         return JSONResponse({**asdict(server.counts), "access_s": server.access_s, "withheld": sorted(server.withheld)})
 
     async def change(self, request: Request) -> Response:
-        """POST /simulator/oauth: `access_s`, `withheld` scopes, `revoke_all` or `expire` of every bearer."""
+        """POST /simulator/oauth: `access_s`, `withheld` scopes, `narrow`, `revoke_all` or `expire` of every bearer."""
         body = await read_object(request)
-        if not body.keys() <= {"access_s", "withheld", "revoke_all", "expire"}:
-            raise invalid_argument("access_s, withheld, revoke_all and expire are known")
+        if not body.keys() <= {"access_s", "withheld", "narrow", "revoke_all", "expire"}:
+            raise invalid_argument("access_s, withheld, narrow, revoke_all and expire are known")
         seconds, withheld = body.get("access_s", self._server.access_s), body.get("withheld", self._server.withheld)
-        if type(seconds) is not int or seconds < 1 or not set(withheld) <= SCOPES.keys():
-            raise invalid_argument("access_s is a whole number of seconds, withheld a list of scopes")
+        lost = body.get("narrow", [])
+        if type(seconds) is not int or seconds < 1 or not {*withheld, *lost} <= SCOPES.keys():
+            raise invalid_argument("access_s is a whole number of seconds, withheld and narrow are lists of scopes")
         self._server.access_s, self._server.withheld = seconds, frozenset(withheld)
+        self._server.narrow(frozenset(lost))
         if body.get("revoke_all") is True:
             self._server.revoke_all()
         if body.get("expire") is True:

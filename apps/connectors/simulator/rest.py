@@ -13,6 +13,7 @@ from apps.connectors.simulator.keys import ApiKey
 from apps.connectors.simulator.market_rest import MarketRest
 from apps.connectors.simulator.oauth import OAuthServer
 from apps.connectors.simulator.order_rest import OrderRest
+from apps.connectors.simulator.traffic import LoggedRequest, credential_of
 
 PREFIX = "/api/v3/brokerage"
 Handler = Callable[[Request], Awaitable[Response]]
@@ -26,6 +27,8 @@ def routes(exchange: Exchange, key: ApiKey, oauth: OAuthServer) -> list[Route]:
             authorization = request.headers.get("authorization", "")
             host = request.headers.get("host", "")
             bearer = authorization.partition(" ")[2]
+            entry: LoggedRequest = request.scope["venue.request"]
+            entry.credential = credential_of(bearer, is_oauth=oauth.is_ours(bearer))
             if oauth.is_ours(bearer):
                 oauth_rest.check_bearer(oauth, bearer, request.method, request.url.path.removeprefix(PREFIX))
             else:

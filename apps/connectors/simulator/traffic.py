@@ -13,6 +13,13 @@ from apps.connectors.simulator.faults import Fault, Kind
 LOG_LENGTH = 10_000
 
 
+def credential_of(bearer: str, *, is_oauth: bool) -> str:
+    """What a request came with, as the log shows it: no token is in it, and which of OAuth's it was can be told."""
+    if not bearer:
+        return ""
+    return f"oauth:{hashlib.sha256(bearer.encode()).hexdigest()[:16]}" if is_oauth else "key"
+
+
 @dataclass
 class LoggedRequest:
     """What reached the venue, byte for byte, and what came of it. Handlers fill in the last fields."""
@@ -27,6 +34,7 @@ class LoggedRequest:
     order_id: str = ""
     status: int | None = None
     note: str = ""
+    credential: str = ""
     struck: list[Fault] = field(default_factory=list)
 
     def fault(self, kind: Kind) -> Fault | None:
@@ -47,6 +55,7 @@ class LoggedRequest:
             "status": self.status,
             "fault": ",".join(fault.kind for fault in self.struck),
             "note": self.note,
+            "credential": self.credential,
         }
 
 

@@ -90,8 +90,13 @@ def _postpone(order: Order, error: AikaError, now: datetime) -> str:
     """Nothing is known well enough to send now: leave the order to the sweep, until its authority runs out."""
     logger.warning("Order %s waits: what it is judged on could not be read (%s).", order.pk, error.code)
     with faults.commit(places.POSTPONE):
-        _put_off(order, now, code=error.code, reason=error.message)
+        _put_off(order, now, code=error.code, reason=_told(error))
     return OrderState.INITIALIZED
+
+
+def _told(error: AikaError) -> str:
+    """Why it waits, and what a person must do where waiting alone changes nothing."""
+    return f"{error.message} {error.fix}".strip() if isinstance(error, Misconfigured) else error.message
 
 
 def _await_comparison(order: Order, reconciled_from: datetime, now: datetime) -> str:
@@ -171,7 +176,7 @@ def _send(claim: Claim, clock: Clock) -> str:
     except OutcomeUnknown as unknown:
         return _record(claim, OrderState.UNKNOWN, clock(), code=unknown.code, reason=unknown.message)
     except (Unavailable, Misconfigured) as unsent:
-        return _give_back(claim, clock(), code=unsent.code, reason=unsent.message)
+        return _give_back(claim, clock(), code=unsent.code, reason=_told(unsent))
     except Exception as error:
         # Whatever broke after the call began: the order may have left. It is looked for, and never sent again.
         logger.exception("Order %s: the call ended in an error of ours.", claim.order_id)

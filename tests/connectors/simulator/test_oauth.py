@@ -204,6 +204,28 @@ def test_a_bearer_expires_and_scopes_are_withheld_when_told(venue: Client) -> No
     assert with_bearer(venue, refresh(venue, given["refresh_token"]).json()["access_token"], "/v2/user").is_success
 
 
+def test_a_scope_taken_back_is_gone_at_once_and_from_what_a_refresh_gives(venue: Client) -> None:
+    given = tokens(venue)
+    venue.admin("POST", "/oauth", {"narrow": ["wallet:buys:create"]})
+    refused = with_bearer(venue, given["access_token"], f"{PREFIX}/orders", "POST", json={})
+    assert (refused.status_code, refused.json()["error_details"]) == (403, "Missing required scopes")
+    assert with_bearer(venue, given["access_token"], f"{PREFIX}/accounts").status_code == 200
+    assert "wallet:buys:create" not in refresh(venue, given["refresh_token"]).json()["scope"]
+
+
+def test_the_log_tells_bearers_apart_and_shows_none(venue: Client) -> None:
+    first = tokens(venue)
+    second = refresh(venue, first["refresh_token"]).json()
+    for token in (first["access_token"], second["access_token"]):
+        assert with_bearer(venue, token, f"{PREFIX}/accounts").status_code == 200
+    venue.get("/accounts")
+    log = [
+        row["credential"] for row in venue.admin("GET", "/requests")["requests"] if row["path"].endswith("/accounts")
+    ]
+    assert log[0] != log[1] and {text.partition(":")[0] for text in log[:2]} == {"oauth"} and log[2] == "key"
+    assert not any(token in "".join(log) for token in (first["access_token"], second["access_token"]))
+
+
 def test_a_lost_reply_rotates_all_the_same(venue: Client) -> None:
     given = tokens(venue)
     venue.admin("POST", "/faults", {"endpoint": "oauth-token", "kind": "5xx-after"})

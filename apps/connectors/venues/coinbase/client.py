@@ -114,7 +114,8 @@ class Credentials(Protocol):
 
 
 class CoinbaseClient:
-    """One key at one host. Thread safe. `before_call` may refuse a call by raising."""
+    """One key at one host. Thread safe. `before_call` may refuse a call by raising; `reword` says what it means to
+    people that the venue refuses a read."""
 
     def __init__(
         self,
@@ -123,6 +124,7 @@ class CoinbaseClient:
         signer: Credentials,
         limiter: RateLimiter | None = None,
         before_call: Callable[[], None] = lambda: None,
+        reword: Callable[[CredentialsRefused], CredentialsRefused] = lambda refused: refused,
         deadline_s: float = DEADLINE_S,
     ) -> None:
         origin = origin_of(api_base)
@@ -130,6 +132,7 @@ class CoinbaseClient:
         self.limiter = limiter or RateLimiter()
         self._signer = signer
         self._before_call = before_call
+        self._reword = reword
         self._deadline_s = deadline_s
         self._http = Http(base=origin)
 
@@ -174,7 +177,7 @@ class CoinbaseClient:
                 self.limiter.pause()
             elif reply.status < 500:
                 break
-        raise failure
+        raise self._reword(failure) if isinstance(failure, CredentialsRefused) else failure
 
     def send(self, path: str, body: bytes, *, attempt: Attempt, priority: Priority = Priority.ORDER) -> Reply:
         """POST these bytes once. Inside `Sending`, which says what a failure means."""

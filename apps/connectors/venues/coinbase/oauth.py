@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from apps.common.errors import Invalid, OutcomeUnknown, Unavailable
 from apps.connectors.types import Permissions
 from apps.connectors.venues.coinbase import wire
-from apps.connectors.venues.coinbase.client import origin_of
+from apps.connectors.venues.coinbase.client import PREFIX, origin_of
 from apps.connectors.venues.http import TRANSPORT_ERRORS, Attempt, Http, Reply
 
 TOKEN_DEADLINE_S = 8.0
@@ -106,6 +106,11 @@ def moves_money(scope: str) -> bool:
     return any(part in _MOVES_MONEY for part in parts) or (
         len(parts) > 1 and parts[1] in _MONEY_OUT and verb not in {"read", "limits"}
     )
+
+
+def needed_for(method: str, path: str) -> str:
+    """The scope without which this is not even sent; "" where the venue is left to say. Canceling is always sent."""
+    return TRADE if (method, path) == ("POST", f"{PREFIX}/orders") else ""
 
 
 def permissions_of(scopes: tuple[str, ...]) -> Permissions:
