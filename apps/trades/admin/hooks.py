@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -22,8 +22,8 @@ from apps.accounts.services.people import actor_of
 from apps.common.admin import act
 from apps.common.errors import AikaError, Denied
 from apps.common.lists import SeenRelatedFilter
-from apps.connectors.selectors import active_connections
-from apps.trades.admin.base import TradeLedgerAdmin, story_link, wire_bytes
+from apps.connectors.selectors import active_connections, page_connections_of
+from apps.trades.admin.base import TradeLedgerAdmin, link, story_link, wire_bytes
 from apps.trades.forms import MODES, HookForm, RotateForm, preview
 from apps.trades.models import Hook, HookCall
 from apps.trades.rules.hooks import FIELDS, MAPS
@@ -223,11 +223,11 @@ class HookAdmin(TradeLedgerAdmin[Hook]):
 
 @admin.register(HookCall)
 class HookCallAdmin(TradeLedgerAdmin[HookCall]):
-    """Every call, and why it came to nothing where it did."""
+    """Every call, and why it came to nothing where it did. One of a name that no hook has is of no desk: all see it."""
 
     filled_by = "Each call at a hook's address is kept here, the refused ones with the reason."
     connection_path = "hook__connection"
-    list_display = ("called_at", "hook", "outcome", "status", "code", "story", "address")
+    list_display = ("called_at", "called", "outcome", "status", "code_and_others", "story", "address")
     list_display_links = ("called_at",)
     list_select_related = ("hook", "proposal")
     list_filter = ("outcome", ("hook", SeenRelatedFilter))
@@ -236,9 +236,24 @@ class HookCallAdmin(TradeLedgerAdmin[HookCall]):
     ordering = ("-called_at",)
     sortable_by = ("called_at",)
     fields = (
-        *("called_at", "hook", "outcome", "status", "code", "reason", "story"),
+        *("called_at", "called", "outcome", "status", "code", "reason", "others", "story"),
         *("address", "body_bytes", "body_digest", "payload_text"),
     )
+
+    def seen_by(self, person: "User", rows: QuerySet[HookCall]) -> QuerySet[HookCall]:
+        return rows.filter(Q(hook__connection__in=page_connections_of(person)) | Q(hook=None))
+
+    @admin.display(description="hook")
+    def called(self, call: HookCall) -> str | SafeString:
+        return link("trades_hook", call.hook_id, call.hook.name) if call.hook else f"none has the name {call.name}"
+
+    @admin.display(description="code")
+    def code_and_others(self, call: HookCall) -> str:
+        return f"{call.code}, and {call.counted} others before it" if call.counted else call.code
+
+    @admin.display(description="refused before it and only counted")
+    def others(self, call: HookCall) -> str:
+        return str(call.counted) if call.counted else "none"
 
     @admin.display(description="proposal")
     def story(self, call: HookCall) -> str | SafeString:

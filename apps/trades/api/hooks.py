@@ -3,7 +3,6 @@
 import logging
 from typing import Final
 
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -21,14 +20,13 @@ from apps.trades.api.bodies import ProposalBody, intent_of, narrative_of
 from apps.trades.api.views import REPLAYED
 from apps.trades.rules.hooks import Digits
 from apps.trades.selectors.records import proposal_record
-from apps.trades.services import hook_intake
+from apps.trades.services import hook_counting, hook_intake
 from apps.trades.services.hook_intake import Call
 from apps.trades.types import Intent, Narrative
 
 CALLS_PER_MINUTE_MAX: Final = 60
 SIGNATURE: Final = "Aika-Signature"
 DELIVERY: Final = "Aika-Delivery"
-OVER_KEPT_S: Final = 60
 INVALID: Final = 400
 UNPROCESSABLE: Final = 422
 
@@ -141,13 +139,14 @@ def _counted(call: Call, error: Exception) -> Exception:
 
 
 def _record(call: Call, error: Exception) -> None:
-    """Keep the refusal. Of those beyond a rate one a minute is kept: they must not fill the table."""
+    """Keep the refusal, or count it where too many come: they must not fill the table."""
     problem = _problem(error)
-    if call.hook is None or problem is None or not isinstance(error, AikaError):
+    if problem is None or not isinstance(error, AikaError):
         return
-    if isinstance(error, rates.RateExceeded) and not cache.add(f"hook:over:{call.hook.pk}", "1", OVER_KEPT_S):
-        return
-    hook_intake.record_refusal(call, error, status=problem.status)
+    if hook_counting.is_kept(call, is_beyond_rate=isinstance(error, rates.RateExceeded)):
+        counted = hook_counting.waiting(call)
+        hook_intake.record_refusal(call, error, status=problem.status, counted=counted)
+        hook_counting.told(call, counted)
 
 
 def _problem(error: Exception) -> Problem | None:

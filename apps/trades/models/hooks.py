@@ -9,6 +9,7 @@ from django.db.models import Q
 from apps.common.encryption import EncryptedTextField, SealedQuerySet
 from apps.trades.types import HookMode, HookOutcome
 
+NAME_CHARS_MAX = 50
 REASON_CHARS_MAX = 500
 PAYLOAD_CHARS_MAX = 2_000
 
@@ -25,7 +26,9 @@ class Hook(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    name = models.SlugField(max_length=50, unique=True, help_text="The last part of its address: /hooks/<name>.")
+    name = models.SlugField(
+        max_length=NAME_CHARS_MAX, unique=True, help_text="The last part of its address: /hooks/<name>."
+    )
     owner = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     api_key = models.OneToOneField("accounts.ApiKey", on_delete=models.PROTECT, related_name="+")
     connection = models.ForeignKey("connectors.Connection", on_delete=models.PROTECT, related_name="+")
@@ -75,14 +78,21 @@ class Hook(models.Model):
 
 
 class HookCall(models.Model):
-    """One call of a hook, never changed. `signature_digest` is of a signature that was right: it is good once.
+    """One call of a hook, or (a refused one) of a `name` that no hook has, never changed. `signature_digest` is of a
+    signature that was right: it is good once.
 
     `payload` is the beginning of what an authentic sender sent, without the secret. `delivery_key` names the delivery
     whose answer a repetition gets.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    hook = models.ForeignKey(Hook, on_delete=models.PROTECT, related_name="calls")
+    hook = models.ForeignKey(Hook, null=True, on_delete=models.PROTECT, related_name="calls")
+    name = models.CharField(
+        max_length=NAME_CHARS_MAX, blank=True, default="", help_text="What was called, where no hook has that name."
+    )
+    counted = models.PositiveIntegerField(
+        default=0, help_text="How many others were refused before it and not kept one by one."
+    )
     called_at = models.DateTimeField()
     address = models.CharField(max_length=45, blank=True)
     body_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the body.")
@@ -111,6 +121,10 @@ class HookCall(models.Model):
                 condition=Q(outcome="REFUSED", proposal__isnull=True)
                 | (~Q(outcome="REFUSED") & Q(proposal__isnull=False)),
                 name="hook_call_refused_or_proposed",
+            ),
+            models.CheckConstraint(
+                condition=Q(hook__isnull=False, name="") | (Q(hook__isnull=True, outcome="REFUSED") & ~Q(name="")),
+                name="hook_call_of_a_hook_or_a_name",
             ),
         ]
         indexes: ClassVar = [

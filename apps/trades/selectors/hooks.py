@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Count, F, Max, QuerySet
+from django.db.models import Count, F, Max, Q, QuerySet
 
 from apps.trades.models import Hook, HookCall
 from apps.trades.rules.hooks import WINDOW
@@ -13,6 +13,7 @@ from apps.trades.types import HookOutcome
 
 # For how long a call that proved the secret and came from elsewhere is worth an alarm, if the secret stays.
 ELSEWHERE_COUNTS: Final = timedelta(days=1)
+STRAYS_WITHIN: Final = timedelta(days=1)
 # One sender that keeps being refused, rather than one mistake: so many calls within so long.
 REFUSED_WITHIN: Final = timedelta(minutes=15)
 REFUSED_CALLS_MIN: Final = 5
@@ -45,6 +46,20 @@ def last_delivery(hook: Hook, body_digest: str, now: datetime) -> Delivered | No
     rows = HookCall.objects.filter(hook=hook, body_digest=body_digest, outcome=HookOutcome.PROPOSED)
     row = rows.order_by("-called_at").values_list("delivery_key", "called_at").first()
     return None if row is None else Delivered(row[0], now - row[1] <= WINDOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Strays:
+    """How many calls of names that no hook has were kept within a day: of one address, and of all."""
+
+    here: int
+    everywhere: int
+
+
+def strays_kept(address: str, now: datetime) -> Strays:
+    """Those of the 24 hours before `now`."""
+    rows = HookCall.objects.filter(hook=None, called_at__gt=now - STRAYS_WITHIN).order_by()
+    return Strays(**rows.aggregate(here=Count("pk", filter=Q(address=address)), everywhere=Count("pk")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """A call of a hook, from the door to a proposal: who sends is proved, what they mean is read, and it is asked for once.
 
-Every call of a hook there is is kept, also one that comes to nothing. What is refused creates nothing else.
+Every call is kept, also one that comes to nothing, or of a name that no hook has: but see `hook_counting`. What is
+refused creates nothing else.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from apps.accounts.types import Principal, Scope
 from apps.common.client_address import is_within
 from apps.common.errors import AikaError, Conflict, Denied, Forbidden, Invalid, NotFound
 from apps.trades.models import Hook, HookCall, Proposal
-from apps.trades.models.hooks import PAYLOAD_CHARS_MAX, REASON_CHARS_MAX
+from apps.trades.models.hooks import NAME_CHARS_MAX, PAYLOAD_CHARS_MAX, REASON_CHARS_MAX
 from apps.trades.rules import hooks as rules
 from apps.trades.selectors import hooks as selectors
 from apps.trades.services import intake
@@ -39,8 +40,9 @@ Read = Callable[[dict[str, object]], tuple[Intent, Narrative]]
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One call while it is dealt with. `hook` is None where nothing has that name."""
+    """One call while it is dealt with. `hook` is None where nothing has that `name`."""
 
+    name: str
     hook: Hook | None
     address: str
     at: datetime
@@ -56,7 +58,7 @@ class Call:
 
 def begin(*, name: str, address: str, now: datetime) -> Call:
     """The call of the hook of that name, whether there is one or not."""
-    return Call(hook=selectors.hook_named(name), address=address, at=now)
+    return Call(name=name, hook=selectors.hook_named(name), address=address, at=now)
 
 
 def prove(call: Call, *, signature: str, payload: Callable[[], object]) -> object:
@@ -80,11 +82,7 @@ def prove(call: Call, *, signature: str, payload: Callable[[], object]) -> objec
     # Nobody's secret takes as long as somebody's.
     is_right = rules.is_same(given, rules.signature(secret=right, at=at, body=call.raw))
     if hook is None or found is None or not is_right:
-        raise NotAuthentic(
-            "There is no Aika-Signature of the form t=SECONDS,v1=HMAC."
-            if found is None
-            else "The signature is not of this time and body under the secret of the hook."
-        )
+        raise NotAuthentic(_why(hook, is_signed=found is not None))
     call.is_authentic = True
     if not rules.is_timely(at, call.at):
         raise _old("The signature")
@@ -127,7 +125,7 @@ def propose(
 
     def beside(proposal: Proposal) -> tuple[Model, ...]:
         code = proposal.end_code if proposal.ended_at else "PROPOSED"
-        return (_row(call, hook, HookOutcome.PROPOSED, 201, code, proposal_id=proposal.pk),)
+        return (_row(call, HookOutcome.PROPOSED, 201, code, proposal_id=proposal.pk),)
 
     try:
         answer = intake.propose_once(
@@ -157,15 +155,14 @@ def propose(
     return answer
 
 
-def record_refusal(call: Call, error: AikaError, *, status: int) -> None:
-    """Keep that the call came to nothing, and why. What nothing has the name of is no call."""
-    if call.hook is None:
-        return
+def record_refusal(call: Call, error: AikaError, *, status: int, counted: int) -> None:
+    """Keep that the call came to nothing, and why; and that so many like it were only counted since the last one."""
     # What broke on our side, came too often or met another request may be sent the very same again.
     is_final = status not in {409, 429} and status < 500
     uses = call.signature_digest if is_final else ""
     why = error.why if isinstance(error, NotAuthentic) else error.message
-    row = _row(call, call.hook, HookOutcome.REFUSED, status, error.code, reason=why, uses=uses)
+    row = _row(call, HookOutcome.REFUSED, status, error.code, reason=why, uses=uses)
+    row.counted = counted
     try:
         with transaction.atomic():
             row.save(force_insert=True)
@@ -220,7 +217,7 @@ def _keep_repeated(call: Call, hook: Hook, answer: Replay) -> None:
     if call.signature_digest and selectors.is_signature_used(hook, call.signature_digest):
         raise _replayed()  # the same request at the same moment: one of the two was taken
     proposal_id = UUID(str(json.loads(answer.body)["id"]))
-    row = _row(call, hook, HookOutcome.REPEATED, answer.status, "REPEATED", proposal_id=proposal_id)
+    row = _row(call, HookOutcome.REPEATED, answer.status, "REPEATED", proposal_id=proposal_id)
     try:
         with transaction.atomic():
             row.save(force_insert=True)
@@ -248,7 +245,6 @@ def _refuse_secret(hook: Hook, fields: dict[str, object]) -> None:
 
 def _row(
     call: Call,
-    hook: Hook,
     outcome: HookOutcome,
     status: int,
     code: str,
@@ -258,7 +254,8 @@ def _row(
     uses: str | None = None,
 ) -> HookCall:
     return HookCall(
-        hook=hook,
+        hook=call.hook,
+        name="" if call.hook else call.name[:NAME_CHARS_MAX],
         called_at=call.at,
         address=call.address[:45],
         body_digest=call.body_digest,
@@ -266,25 +263,25 @@ def _row(
         outcome=outcome.value,
         status=status,
         code=code[:60],
-        reason=_redacted(hook, reason)[:REASON_CHARS_MAX],
-        payload=_payload(call, hook),
+        reason=_redacted(call.hook, reason)[:REASON_CHARS_MAX],
+        payload=_payload(call),
         delivery_key=call.delivery_key if outcome is HookOutcome.PROPOSED else "",
         signature_digest=call.signature_digest if uses is None else uses,
         proposal_id=proposal_id,
     )
 
 
-def _payload(call: Call, hook: Hook) -> str:
+def _payload(call: Call) -> str:
     """The beginning of what an authentic sender sent. The secret is taken out of the whole before it is cut: a part of
     it must not stay at the edge."""
-    raw = call.raw.decode(errors="backslashreplace").replace("\x00", "")
-    if not call.is_authentic or (hook.mode == HookMode.BODY_SECRET and "\\u" in raw):
+    hook, raw = call.hook, call.raw.decode(errors="backslashreplace").replace("\x00", "")
+    if hook is None or not call.is_authentic or (hook.mode == HookMode.BODY_SECRET and "\\u" in raw):
         return ""  # written in escapes, the secret would not be found
     return _redacted(hook, raw)[:PAYLOAD_CHARS_MAX]
 
 
-def _redacted(hook: Hook, text: str) -> str:
-    return text.replace(hook.secret.reveal(), "[the secret]")
+def _redacted(hook: Hook | None, text: str) -> str:
+    return text if hook is None else text.replace(hook.secret.reveal(), "[the secret]")
 
 
 class NotAuthentic(Unauthenticated):
@@ -297,6 +294,15 @@ class NotAuthentic(Unauthenticated):
             fix="Sign it with the secret of the hook, or send the secret where the hook looks for it.",
         )
         self.why = why
+
+
+def _why(hook: Hook | None, *, is_signed: bool) -> str:
+    """What the people of the desk read of a proof that is none."""
+    if hook is None:
+        return "No hook has this name."
+    if not is_signed:
+        return "There is no Aika-Signature of the form t=SECONDS,v1=HMAC."
+    return "The signature is not of this time and body under the secret of the hook."
 
 
 def _old(what: str) -> Unauthenticated:
