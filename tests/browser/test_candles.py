@@ -56,3 +56,54 @@ def test_a_past_that_is_filled_in_or_corrected_late_is_taken_and_leaves_no_gap(
     )
     assert asked[0] == asked[2] == 300 > asked[1]
     assert held == [[newest - minute * (299 - n), 3, True] for n in range(299)] + [[newest, 4, True]]
+
+
+def test_what_was_asked_for_of_the_past_stays_unless_a_gap_comes_before_it(
+    desk_live: PaperDesk, sign_in: SignIn
+) -> None:
+    """Pages of the past, and then the newest ones anew, first going on from what is held and then not."""
+    page, minute, newest = sign_in(desk_live.approver), 60, 1_800_000_000 - 60
+    page.goto("/")
+
+    def candles(first: int, last: int) -> list[dict[str, object]]:
+        """Those that began so many minutes before the newest, the oldest first."""
+        starts = [datetime.fromtimestamp(newest - minute * n, UTC) for n in range(first, last - 1, -1)]
+        price = dict.fromkeys(("open", "high", "low", "close"), "7")
+        return [{"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", **price, "volume": "1", "final": True} for start in starts]
+
+    asked: list[dict[str, list[str]]] = []
+    # All; the thousand before; the few before those; all, and they go on; all, after a long absence.
+    answers = [candles(299, 0), candles(1_299, 300), candles(1_309, 1_300), candles(298, -1), candles(-401, -700)]
+
+    def tell(route: Route) -> None:
+        asked.append(parse_qs(urlsplit(route.request.url).query))
+        route.fulfill(json={"items": answers[len(asked) - 1]})
+
+    page.route("**/told-candles?*", tell)
+    held = page.evaluate(
+        """async (newest) => {
+            const { Candles } = await import("/static/aika/js/watch/candles.js");
+            const candles = new Candles("/told-candles", "paper", "BTC-USD", "1m");
+            const held = [];
+            const note = () => held.push([(newest - candles.oldest) / 60, candles.bars.size, candles.hasEarlier]);
+            await candles.read((newest + 60) * 1000);
+            note();
+            for (let page = 0; page < 3; page += 1) await candles.readEarlier();
+            note();
+            await candles.read((newest + 121) * 1000);
+            note();
+            await candles.read((newest + 701 * 60) * 1000);
+            note();
+            return held;
+        }""",
+        newest,
+    )
+    assert [(ask["limit"], ask.get("until")) for ask in asked] == [
+        (["300"], None),
+        (["1000"], [f"{datetime.fromtimestamp(newest - 299 * minute, UTC):%Y-%m-%dT%H:%M:%S}.000Z"]),
+        (["1000"], [f"{datetime.fromtimestamp(newest - 1_299 * minute, UTC):%Y-%m-%dT%H:%M:%S}.000Z"]),
+        (["300"], None),
+        (["300"], None),
+    ]
+    # The third time nothing was asked: a page that is not full is the last one.
+    assert held == [[299, 300, True], [1_309, 1_310, False], [1_309, 1_311, False], [-401, 300, True]]

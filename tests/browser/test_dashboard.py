@@ -285,6 +285,7 @@ def test_it_fits_and_nothing_bars_it_and_nothing_comes_from_elsewhere(
             assert barriers(page) == [], (scheme, size)
             page.locator("#chart-table summary").click()
             if shots is not None:
+                page.evaluate("scrollTo(0, 0)")
                 page.screenshot(path=shots / f"dashboard-{size}-{scheme}.png", full_page=True)
             for width in WIDTHS:
                 page.set_viewport_size({"width": width, "height": 844})

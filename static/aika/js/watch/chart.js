@@ -8,11 +8,16 @@ import {
   LineStyle,
 } from "../../vendor/lightweight-charts-5.2.1/lightweight-charts.standalone.production.mjs";
 import { serverNow, setText } from "../words.js";
-import { Candles } from "./candles.js";
+import { Candles, SHOWN } from "./candles.js";
 import { element, number, price } from "./figures.js";
 import { showAge, showChange, shown } from "./prices.js";
 
 const AGAIN_MS = 15000;
+// So near the oldest candle that is held the ones before it are asked for.
+const NEAR = 10;
+const RIGHT_OFFSET = 14;
+const TABLED_MAX = 1000;
+const TABLE_MS = 150;
 const NAMES = { "1m": "1-minute", "5m": "5-minute", "15m": "15-minute", "1h": "1-hour", "4h": "4-hour", "1d": "1-day" };
 
 function colours() {
@@ -38,7 +43,10 @@ export class Chart {
     this.hold = document.getElementById("chart");
     this.empty = document.getElementById("chart-empty");
     this.table = document.getElementById("chart-table");
+    this.note = document.getElementById("chart-note");
     this.granularity = "5m";
+    this.restUntil = 0;
+    this.tabling = null;
     this.row = null;
     this.candles = null;
     this.lines = [];
@@ -47,13 +55,16 @@ export class Chart {
       handleScroll: { mouseWheel: false, vertTouchDrag: false },
       handleScale: { mouseWheel: false },
       crosshair: { mode: CrosshairMode.Normal },
-      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 14 },
+      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: RIGHT_OFFSET },
       layout: { attributionLogo: false, fontSize: 12 },
     });
     this.series = this.chart.addSeries(CandlestickSeries, { priceLineStyle: LineStyle.Solid });
     this.markers = createSeriesMarkers(this.series, []);
     this.dress();
     this.table.addEventListener("toggle", () => this.tabulate());
+    document.getElementById("chart-earlier").addEventListener("click", () => this.back());
+    document.getElementById("chart-newest").addEventListener("click", () => this.forward());
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => this.moved(range));
     setInterval(() => this.read(), AGAIN_MS);
   }
 
@@ -92,6 +103,8 @@ export class Chart {
       priceFormat: { type: "custom", minMove: 10 ** -places, formatter: (value) => price(value, places) },
     });
     this.series.setData([]);
+    setText(this.note, "");
+    this.restUntil = 0;
     this.show("Candles are being read.", "");
     this.isFresh = false;
     this.read();
@@ -113,6 +126,55 @@ export class Chart {
     } finally {
       if (this.reading === candles) this.reading = null;
     }
+  }
+
+  // The page of candles before the oldest one that is held; one question at a time. Says whether there were any.
+  more() {
+    const { candles } = this;
+    if (!candles || !candles.hasEarlier) return Promise.resolve(false);
+    candles.asked ||= this.readEarlier(candles).finally(() => {
+      candles.asked = null;
+    });
+    return candles.asked;
+  }
+
+  async readEarlier(candles) {
+    try {
+      const any = await candles.readEarlier();
+      if (candles !== this.candles) return false;
+      if (any) this.draw();
+      setText(this.note, candles.hasEarlier ? "" : `No candle before ${said(candles.oldest)} UTC is shown.`);
+      return any;
+    } catch {
+      if (candles === this.candles) setText(this.note, "Earlier candles cannot be read now.");
+      this.restUntil = Date.now() + AGAIN_MS;
+      return false;
+    }
+  }
+
+  // Dragged near its beginning the chart reads on; of many candles the table has those in sight.
+  moved(range) {
+    if (!range || !this.candles) return;
+    const held = this.candles.bars.size;
+    if (range.from < NEAR && held >= SHOWN && Date.now() >= this.restUntil) this.more();
+    if (held > TABLED_MAX && this.table.open) this.tabling ||= setTimeout(() => this.tabulate(), TABLE_MS);
+  }
+
+  // A screen further back, reading what it takes.
+  async back() {
+    const scale = this.chart.timeScale();
+    const seen = scale.getVisibleLogicalRange();
+    if (!seen) return;
+    const wide = seen.to - seen.from;
+    if (seen.from < wide) await this.more();
+    const now = scale.getVisibleLogicalRange();
+    if (!now) return;
+    const from = Math.max(now.from - wide, 0);
+    scale.setVisibleLogicalRange({ from, to: from + wide });
+  }
+
+  forward() {
+    this.chart.timeScale().scrollToPosition(RIGHT_OFFSET, false);
   }
 
   nothing() {
@@ -213,15 +275,16 @@ export class Chart {
 
   // What the chart holds, as a table: newest first.
   tabulate() {
+    clearTimeout(this.tabling);
+    this.tabling = null;
     if (!this.table.open || !this.row) return;
     const places = Number(this.row.dataset.places);
-    const rows = this.series
-      .data()
+    const rows = this.tabled()
       .map((bar) => {
         const known = this.candles.bars.get(bar.time);
         const start = new Date(bar.time * 1000).toISOString();
         const forming = known && !known.final;
-        const head = element("th", { attributes: { scope: "row" }, text: `${start.slice(0, 16).replace("T", " ")}${forming ? " (forming)" : ""}` });
+        const head = element("th", { attributes: { scope: "row" }, text: `${said(bar.time)}${forming ? " (forming)" : ""}` });
         const cells = [bar.open, bar.high, bar.low, bar.close].map((value) => element("td", { className: "num", text: price(value, places) }));
         cells.push(element("td", { className: "num", text: known ? String(known.volume) : "" }));
         return element("tr", { attributes: { "data-candle": start, ...(forming ? { "data-forming": "" } : {}) } }, head, ...cells);
@@ -229,6 +292,19 @@ export class Chart {
       .reverse();
     this.table.querySelector("tbody").replaceChildren(...rows);
   }
+
+  // Of more than fit, those up to the last one in sight.
+  tabled() {
+    const all = this.series.data();
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    const end = range ? Math.min(Math.max(Math.floor(range.to) + 1, TABLED_MAX), all.length) : all.length;
+    return all.slice(Math.max(end - TABLED_MAX, 0), end);
+  }
+}
+
+// An instant as the table says it.
+function said(time) {
+  return new Date(time * 1000).toISOString().slice(0, 16).replace("T", " ");
 }
 
 // The beginning of the last candle that began at or before an instant; null before the first.

@@ -271,3 +271,6 @@ chart.choose(prices.row(chosen.key), granularity);
 sparks.read(() => true);
 setInterval(step, STEP_MS);
 step();
+
+// What the page draws with, for who looks into it.
+export { chart };
