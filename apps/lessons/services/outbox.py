@@ -26,6 +26,8 @@ RETRY_S: Final = 10
 FAILED_RETRY_S: Final = 3600
 PAGE: Final = 1000
 ERROR_CHARS_MAX: Final = 300
+# What whoever works on an entry looks at. All of each, here and in `settle`, takes nearly twice as long.
+_OF_CLAIMED: Final = ("kind", "subject", "attempts", "claimed_until", "queued_at")
 
 
 def enqueue(*, kind: EntryKind, subject: UUID, content_hash: str, now: datetime) -> int:
@@ -118,7 +120,7 @@ def claim(*, space: IndexSpace, limit: int, now: datetime) -> list[IndexEntry]:
     due = IndexEntry.objects.filter(free, state=EntryState.PENDING, space=space, next_try_at__lte=now)
     with faults.commit(places.INDEX_CLAIM):
         claimed = list(
-            due.order_by("next_try_at").defer("weights").select_for_update(skip_locked=True, no_key=True)[:limit]
+            due.order_by("next_try_at").only(*_OF_CLAIMED).select_for_update(skip_locked=True, no_key=True)[:limit]
         )
         mine = IndexEntry.objects.filter(pk__in=[entry.pk for entry in claimed])
         mine.update(claimed_until=until, attempts=F("attempts") + 1)
@@ -134,18 +136,15 @@ def settle(*, claimed: Collection[IndexEntry], written: Mapping[int, str], now: 
     An entry whose text changed meanwhile waits again, at once. Returns how many are done.
     """
     with faults.commit(places.INDEX_SETTLE):
-        mine = {
-            entry.pk: entry
-            for entry in IndexEntry.objects.select_for_update(no_key=True)
-            .filter(pk__in=list(written), state=EntryState.PENDING)
-            .defer("weights")
-            .order_by("pk")
-        }
+        rows = IndexEntry.objects.select_for_update(no_key=True).filter(pk__in=list(written), state=EntryState.PENDING)
+        # Columns and no instances: a rebuild asks this of everything there is.
+        columns = rows.order_by("pk").values_list("pk", "claimed_until", "queued_at", "content_hash")
+        mine = {pk: (claimed_until, queued_at, content) for pk, claimed_until, queued_at, content in columns}
         taken = {entry.pk: entry for entry in claimed}
-        still = [pk for pk, entry in mine.items() if entry.claimed_until == taken[pk].claimed_until]
-        gone = [pk for pk in still if not written[pk] and mine[pk].queued_at == taken[pk].queued_at]
-        done = [pk for pk in still if written[pk] and written[pk] == mine[pk].content_hash]
-        moved = [pk for pk in still if pk not in {*gone, *done}]
+        still = [pk for pk, (claimed_until, _, _) in mine.items() if claimed_until == taken[pk].claimed_until]
+        gone = [pk for pk in still if not written[pk] and mine[pk][1] == taken[pk].queued_at]
+        done = [pk for pk in still if written[pk] and written[pk] == mine[pk][2]]
+        moved = sorted({*still} - {*gone, *done})
         ended = {"claimed_until": None, "error": "", "indexed_at": now}
         IndexEntry.objects.filter(pk__in=done).update(state=EntryState.INDEXED, **ended)
         IndexEntry.objects.filter(pk__in=gone).update(state=EntryState.GONE, **ended)
