@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -236,6 +237,21 @@ def test_a_socket_that_is_gone_ends_itself() -> None:
         assert asyncio.run(ended(error, at_once=False)) == 1006
 
 
+PATIENCE_S = 30.0
+
+
+def beats(peer: Peer) -> int:
+    """How many heartbeats it has heard."""
+    return sum(frame["type"] == "heartbeat" for frame in peer.frames)
+
+
+async def until(so: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+    """As long as a slow machine takes, and no longer than that: what is asserted afterwards says the rest."""
+    deadline = time.monotonic() + patience_s
+    while not so() and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+
+
 def beaten(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Peer:
     """A socket after a few heartbeats, of which the first ones cannot ask how the feeds are."""
     asked = iter([error, error])
@@ -251,7 +267,7 @@ def beaten(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Peer:
     async def played() -> Peer:
         hub, peer = Hub(lambda: BEGAN), Peer()
         hub.join(peer.reader)
-        await asyncio.sleep(0.1)
+        await until(lambda: beats(peer) > 2 or peer.reader.outlet.ended.done())
         hub.leave(peer.reader)
         return peer
 
@@ -261,16 +277,18 @@ def beaten(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Peer:
 def test_a_redis_that_is_away_stops_no_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     peer = beaten(monkeypatch, RedisError("away"))
 
-    assert len([frame for frame in peer.frames if frame["type"] == "heartbeat"]) > 2
+    assert beats(peer) > 2
     assert not peer.reader.outlet.ended.done()
 
 
-def told_while_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[int]]:
+def told_while_nobody_answers(
+    monkeypatch: pytest.MonkeyPatch, *, patience_s: float = PATIENCE_S
+) -> tuple[int, list[int]]:
     """Heartbeats, and prices, that come while the database lets who asks how the feeds are wait."""
     answered = threading.Event()
 
     def records(*, now: datetime) -> list[dict[str, Any]]:
-        answered.wait(30)
+        answered.wait(4 * PATIENCE_S)
         return []
 
     monkeypatch.setattr(hubs, "feed_records", records)
@@ -280,12 +298,12 @@ def told_while_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> tuple[int, lis
         hub, peer = Hub(lambda: BEGAN), Peer()
         hub.join(peer.reader)
         hub.show(peer.reader, frozenset([item("A")]))
-        await asyncio.sleep(0.3)
+        await until(lambda: beats(peer) > 2, patience_s)
         hub.hear([tick("A", 1)])
-        await asyncio.sleep(3 * hubs.FLUSH_S)
+        await until(lambda: bool(peer.bids("A")), patience_s)
         hub.leave(peer.reader)
         answered.set()
-        return sum(frame["type"] == "heartbeat" for frame in peer.frames), peer.bids("A")
+        return beats(peer), peer.bids("A")
 
     return asyncio.run(played())
 
@@ -300,7 +318,7 @@ def test_a_database_that_lets_one_wait_stops_neither_heartbeat_nor_price(monkeyp
 
 def test_a_beat_that_waits_for_the_database_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hubs, "ASK_S", None)
-    heartbeats, _ = told_while_nobody_answers(monkeypatch)
+    heartbeats, _ = told_while_nobody_answers(monkeypatch, patience_s=0.3)
 
     assert heartbeats == 0
 
