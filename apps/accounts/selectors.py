@@ -148,6 +148,19 @@ def desks_of(user_id: UUID) -> QuerySet[Desk]:
     return Desk.objects.filter(members=user_id)
 
 
+def desks_read_by(user_id: UUID) -> QuerySet[Desk]:
+    """The desks this person sits at, where a role of theirs lets them read: a seat alone shows nothing.
+
+    Whether they may still sign in is the door's to ask.
+    """
+    reads = Q(
+        groups__permissions__codename=SCOPE_PERMISSIONS[Scope.READ],
+        groups__permissions__content_type__app_label="accounts",
+    )
+    readers = User.objects.filter(Q(is_superuser=True) | reads, pk=user_id)
+    return Desk.objects.filter(Exists(readers), members=user_id)
+
+
 def desks_shown_to(user: User) -> QuerySet[Desk]:
     """The desks whose rows this person may look at: theirs, and a superuser every one."""
     return Desk.objects.all() if user.is_superuser else desks_of(user.pk)

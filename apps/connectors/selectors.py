@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from apps.accounts.selectors import desks_read_by
 from apps.accounts.types import Principal
 from apps.common.statements import Question, Select, instance
 from apps.connectors.models import BalanceRecord, Connection, ConnectionGrant, Instrument
@@ -110,14 +111,14 @@ def connection_by_slug(slug: str) -> Connection | None:
 
 
 def page_connections_of(viewer: "User") -> tuple[UUID, ...]:
-    """The ids of the connections of this person's desks, read once for the person a page is made for: shown, never
-    decided by.
+    """The ids of the connections of the desks at which this person may read, found once for the person a page is made
+    for: shown, never decided by.
 
     Ids and no subquery: the database knows how many rows of a ledger point to a connection, not to those of a person,
     and so from which end to read it.
     """
     if viewer.seen_connections is None:
-        found = Connection.objects.filter(desk__members=viewer.pk)
+        found = Connection.objects.filter(desk__in=desks_read_by(viewer.pk))
         viewer.seen_connections = tuple(found.order_by().values_list("pk", flat=True))
     return viewer.seen_connections
 

@@ -1,20 +1,18 @@
 """Fifteen callers before every door: five roles of the desk, the same five of another, and who has none."""
 
-import json
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
-from django.db import transaction
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.services import second_person
-from apps.accounts.types import Role
 from apps.audit.models import Alarm
 from apps.audit.services import alarms
 from apps.connectors.services import connections
@@ -22,6 +20,7 @@ from apps.dashboard.services.demo_policy import DEMO_RULES
 from apps.policies.services import versions
 from apps.policies.types import LatchKind
 from tests.factories.accounts import DeskFactory, UserFactory, issue_key
+from tests.factories.connectors import ConnectionFactory
 from tests.factories.desk import PaperDesk
 from tests.factories.knowledge import KnowledgeDocumentFactory
 from tests.factories.latches import trip
@@ -29,44 +28,8 @@ from tests.factories.lessons import LessonFactory, recalled_item
 from tests.factories.memory import EvaluationFactory, IndexEntryFactory
 from tests.factories.oauth import authorisation_of
 from tests.hooks.conftest import make_sender
-
-# What the letters of the matrix stand for: capitals sit at the desk, small letters at another one.
-ROLES = {"T": Role.TRADER, "A": Role.APPROVER, "R": Role.RISK, "O": Role.OPERATOR, "U": Role.AUDITOR}
-LETTERS = "TAROU" + "tarou" + "SXVNK"
-BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
-
-
-class Setting(NamedTuple):
-    """Who stands before the doors, and what lies behind them."""
-
-    persons: dict[str, User]
-    headers: dict[str, str]
-    cookies: dict[str, Any]
-    objects: dict[str, dict[str, object]]
-    votes: dict[str, dict[str, str]]
-    paper: PaperDesk
-
-    def ask(self, letter: str, method: str, path: str) -> Any:
-        """The answer to this caller; whatever it changed is taken back."""
-        if "approve" in path:  # may ask the venue, which no transaction may; nothing changes, for a latch has halted
-            return self._ask(letter, method, path)
-        with transaction.atomic():
-            answer = self._ask(letter, method, path)
-            transaction.set_rollback(True)
-        return answer
-
-    def _ask(self, letter: str, method: str, path: str) -> Any:
-        client = Client(raise_request_exception=False, headers=self.headers.get(letter, {}))
-        client.cookies.update(self.cookies.get(letter, {}))
-        body = self.votes.get(path.rstrip("/").rpartition("/")[2], {})
-        if path.startswith("/api/"):
-            return client.generic(method, path, json.dumps(body), content_type="application/json")
-        return client.post(path, body) if method == "POST" else client.get(path)
-
-    def values(self, route: str) -> dict[str, object]:
-        """What to put into the varying parts of this route."""
-        special = next((values for part, values in self.objects.items() if part and part in route), {})
-        return self.objects[""] | special
+from tests.permissions.bodies import OAUTH, prepare
+from tests.permissions.setting import BACKEND, ROLES, Setting
 
 
 @pytest.fixture
@@ -86,6 +49,7 @@ def setting(paper: PaperDesk) -> Setting:
         "S": UserFactory(username="root", is_superuser=True),
         "X": UserFactory(username="stranger"),
         "V": UserFactory(username="visitor", is_staff=False),
+        "Y": UserFactory(username="seated", desk=paper.desk),
     }
     cookies: dict[str, Any] = {}
     for letter, person in persons.items():
@@ -108,7 +72,8 @@ def setting(paper: PaperDesk) -> Setting:
         ttl=connections.SECOND_PERSON_TTL,
     )
     key, _ = issue_key(owner=paper.trader, now=now)
-    latch = trip(paper, LatchKind.MISMATCH, now=now)
+    shut = ConnectionFactory(slug="shut", desk=paper.desk)
+    latch = trip(replace(paper, connection=shut), LatchKind.MISMATCH, now=now)
     lesson = LessonFactory(desk=paper.desk)
     item = recalled_item(lesson, proposal_id=waiting.pk, viewer=paper.approver, now=now)
     EvaluationFactory(desk=paper.desk)
@@ -140,10 +105,13 @@ def setting(paper: PaperDesk) -> Setting:
         "lessons/knowledgedocument/": {"pk": KnowledgeDocumentFactory(desk=paper.desk).pk},
         "trades/hook/": {"pk": make_sender(paper).hook.pk},
     }
-    seen = asdict(paper.seen(waiting))
-    votes = {
-        str(item.pk): {"verdict": "USEFUL"},
-        "approve": seen,
-        "decline": {"digest": waiting.digest, "comment": "No."},
-    }
-    return Setting(persons, {"K": {"Authorization": paper.authorization}}, cookies, objects, votes, paper)
+    headers = {"K": {"Authorization": paper.authorization}}
+    return Setting(persons, headers, cookies, objects, paper, waiting, approved, item)
+
+
+@pytest.fixture
+def prepared(setting: Setting) -> Iterator[Setting]:
+    """Each verb finds a row it can do something with, and an application is registered for OAuth."""
+    with override_settings(**OAUTH, UNKNOWN_HORIZON_S=0):
+        prepare(setting)
+        yield setting

@@ -5,13 +5,20 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 from django.conf import settings
+from django.contrib import admin
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client, override_settings
 from django.urls import reverse
 
+from apps.accounts.permissions import PersonOnly
+from apps.common import uploads
+from apps.common.api.views import ApiView
+from apps.lessons.models import KnowledgeDocument
 from tests.factories.accounts import PASSWORD, UserFactory
-from tests.permissions.conftest import Setting
+from tests.factories.soft_key import SoftKey
+from tests.factories.tampering import undone
 from tests.permissions.doors import doors
+from tests.permissions.setting import Setting
 from tests.permissions.test_doors import ELSEWHERE, path_of
 
 pytestmark = pytest.mark.django_db
@@ -96,7 +103,7 @@ def test_cookies_are_not_for_scripts(setting: Setting) -> None:
         assert cookie["httponly"] and cookie["samesite"] == "Lax" and cookie["path"] == "/", cookie.key
 
 
-def test_what_comes_in_is_bounded(setting: Setting) -> None:
+def test_what_comes_in_is_bounded_before_anybody_has_signed_in() -> None:
     client = Client(raise_request_exception=False)
     page = reverse("account_login")
     assert client.post(page, {"login": "x", "password": "y"}).status_code == 200
@@ -105,6 +112,70 @@ def test_what_comes_in_is_bounded(setting: Setting) -> None:
     for size in (1, 5_000_000):
         upload = SimpleUploadedFile("x.bin", b"x" * size)
         assert client.post(page, {"login": "x", "password": "y", "file": upload}).status_code == 400
-    assert client.post(
-        "/api/v1/trades/proposals", b"{" + b" " * 70_000, content_type="application/json"
-    ).status_code in (401, 413)
+
+
+def test_a_body_is_taken_up_to_the_bound_of_its_door(setting: Setting) -> None:
+    """By whoever may send it: a program with its key, where keys come in, else an approver."""
+    SoftKey().belongs_to(setting.persons["A"])
+    tried = 0
+    for route, door in doors().items():
+        view = getattr(door.pattern.callback, "view_class", None)
+        if view is None or not issubclass(view, ApiView) or "POST" not in view.access:
+            continue
+        letter, path = "A" if view.access["POST"] is PersonOnly else "K", path_of(setting, door)
+        for more, is_taken in ((0, True), (1, False)):
+            raw = b"{" + b" " * (view.body_bytes_max - 2 + more) + b"}"
+            with undone():
+                answer = setting.send(letter, "POST", path, raw)
+            assert (answer.status_code == 413) is not is_taken, (route, answer.status_code)
+            assert answer.status_code not in (401, 403), (route, answer.content)
+            assert is_taken or answer.json()["code"] == "BODY_TOO_LARGE", route
+        tried += 1
+    assert tried >= 16
+
+
+def browser_with_a_token(setting: Setting, letter: str) -> Client:
+    """Its forms are read as a browser's are: for the CSRF token, before any view is asked."""
+    client = Client(raise_request_exception=False, enforce_csrf_checks=True)
+    client.cookies.update(setting.cookies[letter])
+    client.cookies[settings.CSRF_COOKIE_NAME] = "c" * 32
+    return client
+
+
+@pytest.mark.slow
+def test_a_file_is_taken_by_no_page_but_those_that_say_so(setting: Setting) -> None:
+    """A superuser signed in, who may open every page: the form is read, and the file in it is refused unread."""
+    takes = {reverse("admin:lessons_knowledgedocument_add")}
+    stock = {reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_add") for model in admin.site._registry}
+    pages = {path_of(setting, door) for route, door in doors().items() if route not in ELSEWHERE}
+    for path in sorted({page for page in pages if not page.startswith("/api/")} | stock - takes):
+        client = browser_with_a_token(setting, "S")
+        form = {"csrfmiddlewaretoken": "d" * 32}
+        with undone():
+            assert client.post(path, form).status_code in (403, 405), path  # read, and the token is not the cookie's
+            answer = client.post(path, form | {"file": SimpleUploadedFile("x.md", b"# x")})
+        assert answer.status_code in (400, 405), (path, answer.status_code)
+
+
+@pytest.mark.slow
+def test_documents_are_taken_up_to_their_bound_from_who_may_hand_them_over(setting: Setting) -> None:
+    page, desk = reverse("admin:lessons_knowledgedocument_add"), str(setting.paper.desk.pk)
+
+    def hand_over(letter: str, *files: SimpleUploadedFile) -> Any:
+        return setting.send(letter, "POST", page, {"desk": desk, "documents": list(files)})
+
+    def many(count: int) -> list[SimpleUploadedFile]:
+        return [SimpleUploadedFile(f"{n}.md", f"# Stops {n}\nAlways one.".encode()) for n in range(count)]
+
+    known = KnowledgeDocument.objects.count()
+    for letter in ("T", "A", "U", "Y"):
+        assert hand_over(letter, *many(1)).status_code == 403
+    for size in (uploads.BYTES_MAX + 1, uploads.BYTES_MAX + settings.DATA_UPLOAD_MAX_MEMORY_SIZE):
+        assert hand_over("O", SimpleUploadedFile("large.bin", b"x" * size)).status_code == 400
+    assert hand_over("O", *many(uploads.FILES_MAX + 1)).status_code == 400
+    assert KnowledgeDocument.objects.count() == known
+    at_the_bound = hand_over("O", SimpleUploadedFile("large.bin", b"x" * uploads.BYTES_MAX))
+    assert at_the_bound.status_code == 200 and "large.bin" in at_the_bound.content.decode()
+    assert KnowledgeDocument.objects.count() == known, "read whole, and of no kind that is taken"
+    assert hand_over("O", *many(uploads.FILES_MAX)).status_code == 200
+    assert KnowledgeDocument.objects.count() == known + uploads.FILES_MAX

@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from django.test import RequestFactory
+from django.urls import reverse
 
-from tests.permissions.conftest import Setting
 from tests.permissions.doors import models
+from tests.permissions.setting import Setting
 
 pytestmark = pytest.mark.django_db
 
@@ -112,6 +113,37 @@ def test_rows_of_a_desk_are_seen_by_its_own_people_and_by_no_colleague_of_anothe
     assert wrong == set()
     needed = {"trades.proposal", "trades.order", "trades.authority", "approvals.vote", "connectors.connection"}
     assert needed <= seen_somewhere
+
+
+# A list that leads on to the page that shows the same better.
+INSTEAD = {("policies.tradingstate", "changelist", "/admin/trading-state/")}
+
+
+@pytest.mark.slow
+def test_the_pages_of_each_model_answer_as_its_row_says(setting: Setting) -> None:
+    """Over HTTP, by everybody: the list, the form of a new row, and of one row its page, its history and its end."""
+    wrong = []
+    for name, page in models().items():
+        row, where = MODELS[name], name.replace(".", "_")
+        own = next((letter for letter in row.view if letter != "S"), "S")
+        one = next(iter(seen(setting, page, own)), None)
+        for letter in PEOPLE + "tarouVYN":
+            for_role = letter.upper() if letter.islower() else letter
+            here = letter == for_role or not row.desk
+            wanted = {"changelist": for_role in row.view, "add": for_role in row.add}
+            if one is not None:
+                wanted |= {
+                    "change": for_role in row.view and here,
+                    "history": for_role in row.view and here,
+                    "delete": for_role in row.delete and here,
+                }
+            for verb, may in wanted.items():
+                args = [] if verb in ("changelist", "add") else [one]
+                said = setting.ask(letter, "GET", reverse(f"admin:{where}_{verb}", args=args))
+                is_in = said.status == 200 or (name, verb, said.location) in INSTEAD
+                if is_in is not may:
+                    wrong.append(f"{name} {verb} by {letter}: {said.status}, and the row says {may}")
+    assert not wrong, "\n".join(wrong)
 
 
 def seen(setting: Setting, page: Any, letter: str) -> set[object]:

@@ -12,8 +12,8 @@ from apps.common.errors import AikaError, Forbidden
 from apps.dashboard.consumers import DeskConsumer
 from apps.quotes.consumers import QuotesConsumer
 from tests.factories.accounts import issue_key
-from tests.permissions.conftest import ROLES, Setting
 from tests.permissions.doors import sockets
+from tests.permissions.setting import LETTERS, ROLES, Setting
 
 pytestmark = pytest.mark.django_db
 
@@ -51,7 +51,7 @@ def test_every_socket_has_a_row_and_every_row_a_socket() -> None:
 def test_each_socket_lets_in_exactly_whom_its_row_names(setting: Setting, path: str) -> None:
     consumer, letters = SOCKETS[path]
     allowed, now = "", timezone.now()
-    for letter in "TAROUtarouSXVNK":
+    for letter in LETTERS:
         try:
             sight(consumer, caller(setting, letter, now))
             allowed += letter

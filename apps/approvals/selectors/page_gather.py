@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from apps.accounts.selectors import desks_of
+from apps.accounts.selectors import desks_read_by
 from apps.approvals.models import Vote
 from apps.common import words
 from apps.common.errors import NotFound
@@ -93,8 +93,8 @@ class Gathered:
 
 
 def may_see(viewer: "User", rows: PageRows) -> bool:
-    """Who sits at the desk of the connection sees its proposals."""
-    return viewer.is_superuser or desks_of(viewer.pk).filter(pk=rows.proposal.connection.desk_id).exists()
+    """Who sits at the desk of the connection, in a role that reads, sees its proposals."""
+    return viewer.is_superuser or desks_read_by(viewer.pk).filter(pk=rows.proposal.connection.desk_id).exists()
 
 
 def gather(*, proposal_id: UUID, viewer: "User", now: datetime) -> Gathered:

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 def begin(*, proposal_id: UUID, approver: "User", host: str, now: datetime) -> dict[str, Any]:
     """The options of `navigator.credentials.get` for this person and the stored digest of this proposal.
 
-    Raises NotFound for another desk's, Conflict where it no longer waits, Forbidden SECOND_FACTOR_MISSING.
+    Raises NotFound for another desk's, Conflict where it no longer waits, Forbidden for who may not decide it and
+    SECOND_FACTOR_MISSING.
     """
     proposal = decide.found(proposal_id, approver)
+    decide.require_voter(proposal, approver)
     endings.require_waiting(proposal, now)
     return step_up.begin(person=approver, subject=str(proposal.pk), digest=proposal.digest, host=host, now=now)

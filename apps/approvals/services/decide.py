@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from apps.accounts.selectors import desks_of, holds, is_active_in_roles
+from apps.accounts.selectors import desks_read_by, holds, is_active_in_roles
 from apps.accounts.services import step_up
 from apps.accounts.services.people import actor_of
 from apps.accounts.types import NO_PROOF, Proof, Shown
@@ -198,9 +198,9 @@ def revoke(*, proposal_id: UUID, approver: "User", comment: str, now: datetime) 
 
 
 def found(proposal_id: UUID, approver: "User") -> "Proposal":
-    """The proposal, for somebody who sits at its desk; for others there is none."""
+    """The proposal, for somebody who sits at its desk and may read; for others there is none."""
     proposal = proposal_with_connection(proposal_id)
-    if proposal is None or not desks_of(approver.pk).filter(pk=proposal.connection.desk_id).exists():
+    if proposal is None or not desks_read_by(approver.pk).filter(pk=proposal.connection.desk_id).exists():
         raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal at your desk.")
     return proposal
 
@@ -210,6 +210,13 @@ def _waiting(proposal_id: UUID, approver: "User", now: datetime) -> "Proposal":
     proposal = locked_proposal(proposal_id)
     if proposal is None:
         raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal.")
+    require_voter(proposal, approver)
+    endings.require_waiting(proposal, now)
+    return proposal
+
+
+def require_voter(proposal: "Proposal", approver: "User") -> None:
+    """Raises Forbidden MAY_NOT_DECIDE for who decides nothing, OWN_PROPOSAL for who asked for this."""
     if not holds(approver, "decide_proposal"):
         raise Forbidden("MAY_NOT_DECIDE", "Your roles do not include deciding on proposals.")
     if approver.pk == proposal.proposer_id and not desk_of_one.is_decided_alone(proposal):
@@ -218,8 +225,6 @@ def _waiting(proposal_id: UUID, approver: "User", now: datetime) -> "Proposal":
             "You, or a key of yours, asked for this. Somebody else must decide.",
             fix="Ask another approver to look at it.",
         )
-    endings.require_waiting(proposal, now)
-    return proposal
 
 
 def _same_digest(proposal: "Proposal", digest: str) -> None:

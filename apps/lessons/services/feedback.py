@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.accounts.selectors import desks_of
+from apps.accounts.selectors import desks_read_by
 from apps.accounts.services.people import actor_of
 from apps.audit.services import events
 from apps.common.errors import Invalid, NotFound
@@ -47,7 +47,7 @@ def say(
         item = (
             RecallItem.objects.select_for_update(of=("self",))
             .select_related("recall", "case")
-            .filter(pk=item_id, recall__desk__in=desks_of(person.pk), recall__withheld=False)
+            .filter(pk=item_id, recall__desk__in=desks_read_by(person.pk), recall__withheld=False)
             .first()
         )
         if item is None or (proposal_id is not None and item.recall.proposal_id != proposal_id):

@@ -56,4 +56,5 @@ def _of(call: Call) -> str:
 
 
 def _shared() -> Any:
+    """The cache, with what Aika's own adds to Django's (apps/common/cache.py) and its stubs do not know."""
     return cache
