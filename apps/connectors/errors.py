@@ -39,6 +39,17 @@ class ScopeMissing(CredentialsRefused):
         )
 
 
+class AuthoriserGone(CredentialsRefused):
+    """Who let Aika into the account is not active here any more: nothing is placed there in their name."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(
+            "AUTHORISER_INACTIVE",
+            f"Whoever gave Aika access to {account} is not active here any more: nothing is placed in their name.",
+            fix="Somebody who is active connects an account, and makes a connection with it.",
+        )
+
+
 class ReadOnly(Misconfigured):
     """Nothing is placed, changed or canceled at this venue: its connector only reads. Nothing was sent."""
 

@@ -5,6 +5,7 @@ import base64
 import hashlib
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.accounts.services import people
 from apps.audit.models import Alarm, Event
 from apps.common.errors import Misconfigured
@@ -49,13 +51,13 @@ class Desk:
         assert self.paper.approve(proposal).state == ProposalState.APPROVED
         return proposal
 
-    def grow_old(self) -> None:
-        """The access token has ended: the next call needs another one."""
-        ended = timezone.now() - timedelta(seconds=1)
-        row = self.row
-        row.access_from, row.access_until = ended - timedelta(hours=1), ended
+    def grow_old(self, left_s: int = -1) -> None:
+        """The access token has ended, or will in so many seconds: another one is asked for with the next call."""
+        row, until = self.row, timezone.now() + timedelta(seconds=left_s)
+        row.access_from, row.access_until = until - timedelta(hours=1), until
         row.save(update_fields=["access_from", "access_until"])
-        self.venue.oauth(expire=True)
+        if left_s <= 0:
+            self.venue.oauth(expire=True)
         venues.close_all()  # as in another process, which has read no token yet
 
     def page(self, proposal: Proposal) -> str:
@@ -138,7 +140,14 @@ def lost_on_the_way(desk: Desk) -> None:
     desk.venue.add_fault("oauth-token", "reset-after")
 
 
-@pytest.mark.parametrize("end", [revoked_there, pytest.param(lost_on_the_way, marks=pytest.mark.slow)])
+def lost_while_the_old_one_lasts(desk: Desk) -> None:
+    """Balances can still be read with it, and orders canceled; none is begun that may outlive it."""
+    desk.grow_old(left_s=60)
+    desk.venue.add_fault("oauth-token", "reset-after")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [revoked_there, lost_on_the_way, lost_while_the_old_one_lasts])
 def test_access_that_has_ended_sends_nothing_and_says_connect_again(desk: Desk, end: Callable[[Desk], None]) -> None:
     proposal = desk.approved()
     end(desk)
@@ -152,6 +161,7 @@ def test_access_that_has_ended_sends_nothing_and_says_connect_again(desk: Desk, 
     assert codes(desk.paper) == ["AUTHORISATION_RECONNECT_NEEDED"]
 
     authorise(desk.operator)
+    venues.close_all()  # as two seconds later: for so long a process goes by what it read
     assert codes(desk.paper) == [] and alarm(desk, "AUTHORISATION_RECONNECT_NEEDED") is None
     assert desk.paper.execute(proposal) == OrderState.ACCEPTED
     assert len(desk.paper.venue_orders(proposal)) == 1
@@ -215,6 +225,26 @@ def test_canceling_is_tried_whatever_is_known_of_the_scopes(desk: Desk) -> None:
     cancels.request_cancel(order_id=order.pk, actor=people.actor_of(desk.paper.approver), reason="", now=timezone.now())
     desk.paper.cancel(proposal)
     assert [request["status"] for request in desk.venue.requests("/orders/batch_cancel")] == [403]
+
+
+@pytest.mark.slow
+def test_nothing_is_bought_in_the_name_of_who_is_gone_and_what_rests_is_canceled(desk: Desk) -> None:
+    resting, proposal = rest(desk.paper), desk.paper.propose(limit_price=Decimal("60001"))
+    desk.paper.approve(proposal)
+    User.objects.filter(pk=desk.operator.pk).update(is_active=False)
+    venues.close_all()
+    assert desk.paper.execute(proposal) == OrderState.INITIALIZED
+    assert len(sent(desk.paper)) == 1, "the one that rests"
+    desk.waits(proposal, "AUTHORISER_INACTIVE", "Somebody who is active connects an account")
+    assert codes(desk.paper) == ["AUTHORISER_INACTIVE"]
+    order = desk.paper.order_of(resting)
+    cancels.request_cancel(order_id=order.pk, actor=people.actor_of(desk.paper.approver), reason="", now=timezone.now())
+    assert desk.paper.cancel(resting) == OrderState.CANCELED
+
+    User.objects.filter(pk=desk.operator.pk).update(is_active=True)
+    venues.close_all()
+    assert codes(desk.paper) == []
+    assert desk.paper.execute(proposal) == OrderState.ACCEPTED
 
 
 @pytest.mark.slow

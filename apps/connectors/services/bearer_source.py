@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from apps.connectors.errors import ScopeMissing
 from apps.connectors.models import Authorisation
 from apps.connectors.services.bearers import Bearer, Clock, bearer, give_up, keep_granted
-from apps.connectors.venues.coinbase.oauth import needed_for
+from apps.connectors.venues.coinbase.oauth import places_an_order
 
 # How long a process goes by what it read: somebody may disconnect meanwhile.
 KEPT_S: Final = 2.0
@@ -19,7 +18,6 @@ class BearerSource:
 
     def __init__(self, authorisation: Authorisation, *, clock: Clock, before_call: Callable[[], None]) -> None:
         self._id = authorisation.pk
-        self._account = str(authorisation)
         self._clock = clock
         self._before_call = before_call
         self._lock = threading.Lock()
@@ -29,11 +27,10 @@ class BearerSource:
         self._mine = threading.local()
 
     def token(self, *, method: str, host: str, path: str, early_s: int = 0) -> str:
-        """The bearer for this request. Raises as `bearer`, and ScopeMissing where it is known not to cover it."""
+        """The bearer for this request. Raises as `bearer`, and for an order what is known to stand in its way."""
         found = self._fresh()
-        scope = needed_for(method, path)
-        if scope and scope not in found.scopes:
-            raise ScopeMissing(self._account, scope)
+        if found.problem is not None and places_an_order(method, path):
+            raise found.problem.with_traceback(None)
         self._mine.generation = found.generation
         return found.token
 

@@ -20,7 +20,7 @@ from django.db import transaction
 from apps.audit.services import alarms, events
 from apps.audit.types import Actor
 from apps.common.errors import AikaError, Misconfigured, Unavailable
-from apps.connectors.errors import CredentialsRefused, ScopeMissing
+from apps.connectors.errors import AuthoriserGone, CredentialsRefused, ScopeMissing
 from apps.connectors.models import Authorisation, AuthorisationState
 from apps.connectors.venues.coinbase.oauth import (
     TRADE,
@@ -70,8 +70,8 @@ class Bearer:
     token: str = field(repr=False)
     generation: int
     until: datetime
-    scopes: tuple[str, ...] = ()
-    """What it may, as last heard."""
+    problem: CredentialsRefused | None = None
+    """Why it places no order, although it still reads and cancels."""
 
 
 def application() -> Application:
@@ -105,7 +105,7 @@ def bearer(
     """
     deadline = time.monotonic() + WAIT_S
     while True:
-        row = Authorisation.objects.get(pk=authorisation_id)
+        row = Authorisation.objects.select_related("person").get(pk=authorisation_id)
         now = clock()
         must = row.generation == refused or now >= row.access_until
         if row.state == AuthorisationState.REVOKED or (must and row.state != AuthorisationState.ACTIVE):
@@ -114,7 +114,7 @@ def bearer(
             token=row.access_token.reveal(),
             generation=row.generation,
             until=row.access_until,
-            scopes=tuple(row.granted_scopes),
+            problem=problem_of(row),
         )
         if not must and (row.state != AuthorisationState.ACTIVE or now < row.access_until - margin_of(row)):
             # Without a way to get the next one, this one still cancels orders while it lasts.
@@ -135,6 +135,8 @@ def problem_of(row: Authorisation) -> CredentialsRefused | None:
     """Why no order leaves with this authorisation, as far as is known here; None where one may."""
     if row.state != AuthorisationState.ACTIVE:
         return ReconnectNeeded(row)
+    if not row.person.is_active:
+        return AuthoriserGone(str(row))
     return None if TRADE in row.granted_scopes else ScopeMissing(str(row), TRADE)
 
 

@@ -76,9 +76,14 @@ def golden() -> Callable[[str], Any]:
 class Process:
     """A simulator as its own process."""
 
-    def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        module: str = "apps.connectors.simulator",
+    ) -> None:
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "apps.connectors.simulator", "--port", "0", *arguments],
+            [sys.executable, "-m", module, "--port", "0", *arguments],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
             stdout=subprocess.PIPE,

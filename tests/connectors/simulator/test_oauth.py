@@ -1,91 +1,43 @@
 """The venue's own OAuth server, by itself: what it gives, and what it refuses beside it."""
 
-import base64
-import hashlib
 import re
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 
 from apps.connectors.simulator.errors import StartError
 from tests.connectors.simulator.client import PREFIX, Client, MakeClient
-
-REDIRECT = "http://localhost:8000/oauth/coinbase/callback"
-CLIENT = {"client_id": "aika-test", "client_secret": "a secret of the tests"}
-VERIFIER = "v" * 43
-CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
-SCOPES = "wallet:user:read wallet:accounts:read wallet:buys:create wallet:trades:read offline_access"
-ASKED = {
-    "client_id": CLIENT["client_id"],
-    "redirect_uri": REDIRECT,
-    "response_type": "code",
-    "scope": SCOPES,
-    "state": "0123456789",
-    "code_challenge": CHALLENGE,
-    "code_challenge_method": "S256",
-}
+from tests.connectors.simulator.oauth_client import (
+    ASKED,
+    CHALLENGE,
+    CLIENT,
+    REDIRECT,
+    SCOPES,
+    VERIFIER,
+    a_code,
+    arguments_of,
+    decide,
+    exchange,
+    refresh,
+    sent_back,
+    tokens,
+    with_bearer,
+)
 
 
 @pytest.fixture
 def secret_file(tmp_path: Path) -> Path:
-    path = tmp_path / "oauth-client-secret"
-    path.write_text(f"{CLIENT['client_secret']}\n")
-    return path
+    return tmp_path / "oauth-client-secret"
 
 
 @pytest.fixture
 def arguments(secret_file: Path) -> tuple[str, ...]:
-    return (
-        *("--oauth-client-id", CLIENT["client_id"], "--oauth-client-secret-file", str(secret_file)),
-        *("--oauth-redirect-uri", REDIRECT),
-    )
+    return arguments_of(secret_file)
 
 
 @pytest.fixture
 def venue(make_venue: MakeClient, arguments: tuple[str, ...]) -> Client:
     return make_venue(*arguments)
-
-
-def decide(venue: Client, decision: str = "allow", granted: str = SCOPES, **changed: str) -> httpx.Response:
-    pairs = {**ASKED, **changed, "decision": decision, "granted": granted.split()}
-    return venue.http.post("/oauth2/auth", data=pairs)
-
-
-def sent_back(reply: httpx.Response) -> dict[str, str]:
-    assert reply.status_code == 302 and reply.headers["location"].startswith(f"{REDIRECT}?")
-    return {name: values[0] for name, values in parse_qs(urlsplit(reply.headers["location"]).query).items()}
-
-
-def a_code(venue: Client, **changed: str) -> str:
-    return sent_back(decide(venue, **changed))["code"]
-
-
-def exchange(venue: Client, code: str, /, **changed: str) -> httpx.Response:
-    form = {
-        **CLIENT,
-        "grant_type": "authorization_code",
-        "code": code,
-        "redirect_uri": REDIRECT,
-        "code_verifier": VERIFIER,
-    }
-    return venue.http.post("/oauth2/token", data={**form, **changed})
-
-
-def refresh(venue: Client, token: str) -> httpx.Response:
-    return venue.http.post("/oauth2/token", data={**CLIENT, "grant_type": "refresh_token", "refresh_token": token})
-
-
-def tokens(venue: Client, **changed: str) -> dict[str, Any]:
-    reply = exchange(venue, a_code(venue, **changed))
-    assert reply.status_code == 200
-    return dict(reply.json())
-
-
-def with_bearer(venue: Client, token: str, path: str, method: str = "GET", **options: Any) -> httpx.Response:
-    return venue.http.request(method, path, headers={"authorization": f"Bearer {token}"}, **options)
 
 
 def test_the_page_says_what_is_asked_and_both_answers_go_back_with_the_state(venue: Client) -> None:

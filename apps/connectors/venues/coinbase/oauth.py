@@ -108,9 +108,9 @@ def moves_money(scope: str) -> bool:
     )
 
 
-def needed_for(method: str, path: str) -> str:
-    """The scope without which this is not even sent; "" where the venue is left to say. Canceling is always sent."""
-    return TRADE if (method, path) == ("POST", f"{PREFIX}/orders") else ""
+def places_an_order(method: str, path: str) -> bool:
+    """Whether this request is the one that is not even sent where it is known to be refused. Canceling always is."""
+    return (method, path) == ("POST", f"{PREFIX}/orders")
 
 
 def permissions_of(scopes: tuple[str, ...]) -> Permissions:
