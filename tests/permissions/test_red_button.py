@@ -71,7 +71,8 @@ def test_it_is_on_every_page_of_the_console(setting: Setting) -> None:
 def test_where_everything_is_halted_each_page_says_so_instead(setting: Setting) -> None:
     client = Client()
     client.cookies.update(setting.cookies["A"])
-    trading_state.halt(connection_id=None, actor=people.actor_of(setting.persons["A"]), reason="Test.", now=setting.waiting.created_at)
+    actor, now = people.actor_of(setting.persons["A"]), setting.waiting.created_at
+    trading_state.halt(connection_id=None, actor=actor, reason="Test.", now=now)
     for path in ("/admin/", "/admin/trades/order/", "/admin/watch/"):
         text = client.get(path).content.decode()
         assert not BUTTON.search(text)

@@ -1,7 +1,9 @@
 """A promise that no random day breaks is broken here by hand: an invariant that cannot fail holds nothing."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,15 +11,20 @@ from django.utils import timezone
 
 from apps.accounts.services import people
 from apps.audit.models import Event
+from apps.common import fault_places as places
 from apps.common.fields import ExactDecimalField
 from apps.connectors.types import Side
 from apps.policies.models import Decision, TradingState
 from apps.policies.rules import judge
 from apps.policies.rules.finding import Finding
-from apps.policies.services import latches
+from apps.policies.services import barrier, latches
 from apps.policies.types import LatchKind, LineVerdict, State
+from apps.trades.services import halting, sweeps, watching
+from apps.trades.services.reconciliation import runs
+from apps.trades.types import OrderState
 from tests.factories.tampering import tamper
 from tests.scenarios import decisions
+from tests.scenarios.evenings import BEFORE_IT_LEAVES, WHILE_IT_LEAVES
 from tests.scenarios.test_state_machine import Desk
 from tests.venues.simulator_process import SimulatorProcess
 
@@ -75,6 +82,52 @@ def test_20_a_database_that_keeps_binary_fractions(day: Desk, monkeypatch: pytes
     monkeypatch.setattr(ExactDecimalField, "from_db_value", binary)
     with pytest.raises(AssertionError):
         day.the_database_counts_and_keeps_as_arithmetic_does()
+
+
+def test_10_an_approval_that_nobody_sends(day: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its message was lost, and no sweep looks for it."""
+    day.a_trade(Side.BUY, 1, "")
+    monkeypatch.setattr(sweeps, "publish_pending", lambda *, now: 0)
+    with pytest.raises(AssertionError, match="never sent"):
+        day.nothing_is_left_in_silence()
+
+
+def test_10_a_dead_worker_whom_nobody_misses(day: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by the sweep nor by a comparison with the venue, and nobody is told."""
+    day.a_worker_dies(0, places.WRITTEN.label, again=False, resting=False)
+    monkeypatch.setattr(sweeps, "resolve_lapsed_claims", lambda *, now: 0)
+    monkeypatch.setattr(runs, "publish_due", lambda **_: 0)
+    monkeypatch.setattr(watching, "by_the_clock", lambda **_: SimpleNamespace(told=0))
+    with pytest.raises(AssertionError, match=OrderState.SUBMITTED):
+        day.nothing_is_left_in_silence()
+
+
+@pytest.mark.parametrize("label", BEFORE_IT_LEAVES)
+def test_12_a_request_that_does_not_look_before_it_leaves(
+    day: Desk, monkeypatch: pytest.MonkeyPatch, label: str
+) -> None:
+    day.a_trade(Side.BUY, 1, "")
+    monkeypatch.setattr(barrier, "passing", lambda connection_id, *, judged: nullcontext())
+    with pytest.raises(AssertionError, match=label):
+        day.a_halt_meets_a_request(label)
+
+
+def test_12_a_halt_that_cancels_nothing(day: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    day.propose(Side.BUY, 1, resting=True)
+    day.approve(0, "approver")
+    day.execute(0, "once")
+    monkeypatch.setattr(halting, "clear", lambda **_: "")
+    with pytest.raises(AssertionError, match="OPEN"):
+        day.a_halt_empties_the_venue()
+
+
+@pytest.mark.parametrize("label", [*BEFORE_IT_LEAVES, *WHILE_IT_LEAVES])
+def test_12_as_it_is_one_that_stands_there_meets_the_halt(day: Desk, label: str) -> None:
+    """Each place is one that a request passes: else the step would prove nothing."""
+    day.reached.discard("halted in flight")
+    day.a_trade(Side.BUY, 1, "")
+    day.a_halt_meets_a_request(label)
+    assert "halted in flight" in day.reached
 
 
 def test_13_a_latch_that_lets_go_by_itself(day: Desk) -> None:

@@ -43,7 +43,7 @@ from tests.crash.cells import CANCEL, COMPARE, POLL, REPLAY, SCAN, WORKER
 from tests.crash.clock import Clock
 from tests.factories.desk import paper_desk
 from tests.factories.trading import ONE_NEEDED, TWO_NEEDED, change_policy, move, rules_with
-from tests.scenarios.brakes import Brakes
+from tests.scenarios.evenings import Evenings
 from tests.scenarios.promises import DAY_LIMIT
 from tests.venues.simulator_process import SimulatorProcess
 
@@ -84,7 +84,7 @@ class Killed(BaseException):
     """The process is gone: nothing of ours catches this, and what was not committed is not there."""
 
 
-class Desk(Brakes):
+class Desk(Evenings):
     """People, workers, a venue and a market, each doing something at random, by a clock that a day may move."""
 
     def __init__(self) -> None:
@@ -99,6 +99,7 @@ class Desk(Brakes):
 
     def teardown(self) -> None:
         try:
+            self.the_day_ends()
             self.prove_the_record()
         finally:
             self.end()
