@@ -77,4 +77,3 @@ def test_where_everything_is_halted_each_page_says_so_instead(setting: Setting) 
         text = client.get(path).content.decode()
         assert not BUTTON.search(text)
         assert "Halted, see what is left" in text and State.HALTED.value in text
-
