@@ -31,6 +31,8 @@ CONTAINS = {
     "browser": ("base", "dev", "browser"),
     "bench": ("base", "dev", "bench"),
 }
+# What takes long is left to .ci/run; pytest by itself runs the thorough ones too.
+FAST = "not postgres and not browser and not slow and not thorough"
 TEST_STEPS = (
     ("ruff", (str(PYTHON), "-m", "ruff", "check", ".")),
     ("mypy", (str(PYTHON), "-m", "mypy")),
@@ -38,7 +40,7 @@ TEST_STEPS = (
     ("missing migrations", (str(PYTHON), "manage.py", "makemigrations", "--check", "--dry-run")),
     ("system check", (str(PYTHON), "manage.py", "check", "--fail-level", "WARNING")),
     # tests/browser imports what only requirements/browser.txt installs.
-    ("pytest", (str(PYTHON), "-m", "pytest", "-n", "2", "--ignore=tests/browser")),
+    ("pytest", (str(PYTHON), "-m", "pytest", "-n", "2", "-m", FAST, "--ignore=tests/browser")),
 )
 
 

@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from apps.accounts.models import Desk, User
 from apps.accounts.services import roles
 from apps.lessons import index
+from tests import pace
 from tests.factories.accounts import DeskFactory, UserFactory
 
 pytest_plugins = ["tests.fixtures_oauth", "tests.fixtures_simulator"]
@@ -30,6 +31,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Coverage is of the workers and not of each program that a test starts: those would all take twice as long."""
     if hasattr(config, "workerinput"):
         os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long is left to .ci/run: `tests.pace` says what."""
+    listed = pace.thorough()
+    for item in items:
+        if pace.function_of(item.nodeid) in listed:
+            item.add_marker("thorough")
 
 
 def pytest_collection_finish() -> None:
