@@ -7,6 +7,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,15 @@ NAIVE = {
 # What says which cells a process runs.
 DEALT = ("runs", "seed", "only", "part", "parts")
 Tally = dict[str, Any]
+# Processes of this one, each with a venue, a database and workers of its own.
+RUNNING: list["subprocess.Popen[bytes]"] = []
+
+
+def leave(_signal: int, _frame: object) -> None:
+    """Told to end: whatever runs for us ends first, and drops its database."""
+    for process in RUNNING:
+        process.terminate()
+    sys.exit(128 + signal.SIGTERM)
 
 
 def options_of(words: list[str]) -> argparse.Namespace:
@@ -77,18 +87,16 @@ def on(database: str, options: dict[str, Any]) -> Tally:
     with tempfile.TemporaryDirectory(prefix="aika-crash-") as home:
         tally = Path(home) / "tally.json"
         words = [f"--{name}={options[name]}" for name in (*DEALT, "executor", "halts")]
-        ended = subprocess.run(
-            [sys.executable, "-m", "tests.crash", *words, f"--tally={tally}"],
-            env=environment(database, home),
-            check=False,
+        running = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash", *words, f"--tally={tally}"], env=environment(database, home)
         )
+        RUNNING.append(running)
+        code = running.wait()
         found: Tally = {"database": database, "cells": 0, "pairs": 0, "seconds": 0.0, "broken": [], "runs": []}
         if tally.exists():
             found = json.loads(tally.read_text(encoding="utf-8"))
-        if ended.returncode:
-            found["broken"].append(
-                f"the soak itself ended with code {ended.returncode} after {len(found['runs'])} runs"
-            )
+        if code:
+            found["broken"].append(f"the soak itself ended with code {code} after {len(found['runs'])} runs")
         return found
 
 
@@ -157,14 +165,16 @@ def side_by_side(databases: tuple[str, ...], options: dict[str, Any]) -> list[Ta
 def main(words: list[str]) -> int:
     """Exit code 0 where every promise was kept in every run, and the naive executor, where it was tried, was found."""
     options = options_of(words)
+    signal.signal(signal.SIGTERM, leave)
     if options.tally:
         play(options)
         return 0
     databases = DATABASES[options.database]
     tallies = side_by_side(databases, vars(options))
-    from tests.crash.report import page, rows_of_cells, summary
+    from tests.crash.report import page, rows_of_cells, summary, unstruck
 
     for tally in tallies:
+        tally["broken"] += [f"no process ever stopped at {place}" for place in unstruck(tally["runs"])]
         sys.stdout.write(summary(tally))
     broken = any(tally["broken"] for tally in tallies)
     if options.report:

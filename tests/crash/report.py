@@ -13,6 +13,8 @@ from apps.common.fault_places import ROWS
 
 Row = dict[str, Any]
 CELL = ("step", "label", "how", "delivery", "venue")
+# A message that went to another worker, or an order that was quicker, lets a single run pass its place by.
+TRIES = 6
 KINDS = ("duplicate", "unapproved", "lost", "unresolved", "reservation", "books", "audit", "broke off")
 
 
@@ -44,6 +46,16 @@ def pairs_in(runs: Iterable[Row]) -> set[tuple[str, ...]]:
     """What these runs tried together: a place with how it stops and its message, and a place with the venue's fault."""
     places = [((row["step"], row["label"]), row) for row in runs]
     return {pair for place, row in places for pair in ((*place, row["how"], row["delivery"]), (*place, row["venue"]))}
+
+
+def unstruck(runs: Iterable[Row]) -> list[str]:
+    """Places that were tried often enough and where no process ever stopped: what was kept there proves nothing."""
+    rows = list(runs)
+    tried = Counter((row["step"], row["label"]) for row in rows)
+    struck = {(row["step"], row["label"]) for row in rows if row["reached"]}
+    return sorted(
+        f"{label} ({step})" for (step, label), times in tried.items() if times >= TRIES and (step, label) not in struck
+    )
 
 
 def rows_of_cells(tallies: Sequence[Row]) -> str:

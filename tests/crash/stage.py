@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
+from redis import Redis
 
 from apps.audit.services import keys
 from apps.connectors.models import Connection
@@ -60,7 +61,7 @@ class Stage:
         keys.generate(path=Path(settings.AUDIT_SEAL_KEY_FILE))
         call_command("migrate", verbosity=0)
         call_command("sync_roles", verbosity=0)
-        cache.clear()
+        self._empty_cache()
         self.paper = paper_desk(self.simulator)
         self.compare()
         self._declare()
@@ -73,7 +74,7 @@ class Stage:
         self.simulator.stop()
         if settings.DATABASE_URL:
             self._drop([self._name, *(self._copy(kept) for kept in ("start", "backup")), *self._aside])
-            cache.clear()
+            self._empty_cache()
             self._empty_broker()
 
     def compare(self) -> None:
@@ -87,7 +88,7 @@ class Stage:
         began(self.running_since)
         self.restore("start")
         self._empty_broker()
-        cache.clear()
+        self._empty_cache()
         self.simulator.reset()
         self.paper.connection = Connection.objects.get(pk=self.paper.connection.pk)
 
@@ -136,6 +137,16 @@ class Stage:
         for folder in ("queue", "taken"):
             for entry in os.scandir(Path(settings.BROKER_DIR) / folder):
                 os.unlink(entry.path)
+
+    def _empty_cache(self) -> None:
+        """Its own keys alone: `clear` empties a whole database of Redis, and takes the messages of the processes beside
+        this one."""
+        if not settings.REDIS_URL:
+            cache.clear()
+            return
+        with Redis.from_url(settings.REDIS_URL) as server:
+            for key in server.scan_iter(f"{settings.CACHES['default']['KEY_PREFIX']}:*"):
+                server.delete(key)
 
     @property
     def _file(self) -> Path:

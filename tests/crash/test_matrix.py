@@ -27,7 +27,7 @@ from tests.crash.__main__ import DEALT, NAIVE, shares_of
 from tests.crash.cells import WORKER, Cell, How, Step, matrix, pairs_of, sample
 from tests.crash.play import propose
 from tests.crash.processes import Fault, Stopped
-from tests.crash.report import KINDS
+from tests.crash.report import KINDS, unstruck
 from tests.crash.soak import cells_of
 from tests.factories.desk import PaperDesk
 from tests.factories.tampering import sql_update
@@ -139,6 +139,14 @@ def test_a_budget_that_keeps_or_loses_a_step_of_an_order_that_has_ended_is_found
     day = Budget.objects.get(dimension="DAILY_NOTIONAL")
     sql_update(day, **{column: getattr(day, column) + 1})
     assert {found.kind for found in judge.judge(paper.simulator)} == {judge.RESERVATION}
+
+
+def test_a_place_where_nobody_ever_stopped_is_said() -> None:
+    row = {"step": "poll", "label": "poll.taken", "reached": False}
+    assert unstruck([row] * 5) == []
+    assert unstruck([row] * 6) == ["poll.taken (poll)"]
+    assert unstruck([*[row] * 6, {**row, "reached": True}]) == []
+    assert unstruck([*[row] * 6, {**row, "step": "worker", "reached": True}]) == ["poll.taken (poll)"]
 
 
 def soak(tmp_path: Path, *words: str) -> tuple[int, str, str]:
