@@ -22,11 +22,11 @@ def test_each_that_is_listed_is_there() -> None:
     """Run python -m tests.pace where one was renamed."""
     listed = sorted(pace.thorough())
     assert listed
-    assert [name for name in listed if name not in tests_of(name.partition("::")[0])] == []
+    assert [name for name in listed if name not in names_in(name.partition("::")[0])] == []
 
 
 @cache
-def tests_of(path: str) -> frozenset[str]:
+def names_in(path: str) -> frozenset[str]:
     """Every test of a file as pytest names it."""
     if not (pace.ROOT / path).is_file():
         return frozenset()

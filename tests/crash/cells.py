@@ -35,6 +35,8 @@ class Step(StrEnum):
     """Takes an order whose facts cannot be read."""
     HALT = "halt"
     """Stops trading while a request is in flight."""
+    CLEAR = "clear"
+    """Cancels what is open after a halt, until nothing is."""
     EXPIRE = "expire"
     """Writes down that the time ran out, by a clock that stepped."""
 
@@ -130,6 +132,14 @@ COMPARE = (
     places.RUN_END.before,
     places.RUN_END.after,
 )
+CLEAR = (
+    places.CLEAR_CLAIM.before,
+    places.CLEAR_CLAIM.after,
+    places.CLEAR_LIST.before,
+    places.CLEAR_LIST.after,
+    places.CLEAR_ANSWER.before,
+    places.CLEAR_ANSWER.after,
+)
 LABELS: dict[Step, tuple[str, ...]] = {
     Step.WEB: WEB,
     Step.WORKER: WORKER,
@@ -141,6 +151,7 @@ LABELS: dict[Step, tuple[str, ...]] = {
     Step.RESTORE: COMPARE,
     Step.POSTPONE: (places.POSTPONE.before, places.POSTPONE.after),
     Step.HALT: (places.HALT.before, places.HALT.after, places.REDUCE.before, places.REDUCE.after),
+    Step.CLEAR: CLEAR,
     Step.EXPIRE: (places.EXPIRE.before, places.EXPIRE.after),
 }
 # Places without a cell, and why.
@@ -150,9 +161,6 @@ WITHOUT: dict[str, str] = {
     places.TRIP.name: "Stops trading as a halt does, in the transaction of whatever tripped it.",
     places.RESET.name: "Two people loosen; no order is on its way there.",
     places.MEASURE.name: "Writes down equity; no order is on its way there.",
-    places.CLEAR_CLAIM.name: "A pass of the clearing after a halt; the next pass asks and lists anew.",
-    places.CLEAR_LIST.name: "As above; it reads what is open.",
-    places.CLEAR_ANSWER.name: "As above; it writes down how far it came.",
     places.CONCLUDE.name: "Two people end an order that nothing else ends; one transaction, which they repeat.",
     **{
         place.name: "No order is on its way there. tests/lessons/index/test_killed.py ends processes at each."
@@ -177,7 +185,7 @@ AT_CREATE = (
 )
 AT_FILLS = ("duplicate-fills", "lost-fills")
 AT_READ = ("5xx-before", "reset-before", "garbage")
-HELD_IN = {Step.WORKER, Step.POLL, Step.RESOLVE, Step.CANCEL, Step.COMPARE, Step.RESTORE}
+HELD_IN = {Step.WORKER, Step.POLL, Step.RESOLVE, Step.CANCEL, Step.COMPARE, Step.RESTORE, Step.CLEAR}
 NONE = ""
 # Not a fault: the price moves, and the order fills before the cancel comes.
 MARKET, FILLS_FIRST = "market", "fills-first"
@@ -199,6 +207,12 @@ VENUE: dict[Step, tuple[tuple[str, str], ...]] = {
     Step.RESTORE: ((NONE, NONE), ("list", "garbage"), ("fills", "5xx-before"), ("create", "slow-listing")),
     Step.POSTPONE: ((NONE, NONE), ("create", "timeout-after")),
     Step.HALT: ((NONE, NONE), *(("create", kind) for kind in AT_CREATE)),
+    Step.CLEAR: (
+        (NONE, NONE),
+        ("list", "garbage"),
+        ("list", "5xx-before"),
+        *(("cancel", kind) for kind in AT_CANCEL),
+    ),
     Step.EXPIRE: ((NONE, NONE),),
 }
 

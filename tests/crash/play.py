@@ -47,7 +47,8 @@ LONGEST_TURN_S = 60
 LEFT_OUT = {"trades.refresh_market_facts"}
 DAY_S = 86_400
 LOOKS_MAX = 5
-SPOILT_LATER = {Step.POLL, Step.RESOLVE, Step.CANCEL, Step.COMPARE, Step.RESTORE}
+SPOILT_LATER = {Step.POLL, Step.RESOLVE, Step.CANCEL, Step.CLEAR, Step.COMPARE, Step.RESTORE}
+RESTS = {Step.CANCEL, Step.CLEAR}
 MID, RESTING, FALLEN = Decimal(64_000), Decimal(60_000), Decimal(59_000)
 
 
@@ -126,6 +127,7 @@ class Run:
             Step.RESTORE: self.restored,
             Step.POSTPONE: self.postpone_fails,
             Step.HALT: self.halt_fails,
+            Step.CLEAR: self.clearing_fails,
             Step.EXPIRE: self.expiry_fails,
         }
 
@@ -137,7 +139,7 @@ class Run:
         self.stage.simulator.add_fault(self.cell.endpoint, self.cell.kind, seconds=seconds, **extra)
 
     def propose(self) -> None:
-        resting = {"limit_price": RESTING} if self.cell.step is Step.CANCEL else {}
+        resting = {"limit_price": RESTING} if self.cell.step in RESTS else {}
         propose(self.stage.paper, **resting)
 
     def propose_and_approve(self) -> None:
@@ -362,6 +364,20 @@ class Run:
         if stands:
             flying.release()
         flying.wait()
+
+    def clearing_fails(self) -> None:
+        """An order rests, and somebody halts; the pass that cancels what is open fails."""
+        self.stage.simulator.pin_price(BTC, MID)
+        self.propose_and_approve()
+        self.run(worker("execution"))
+        take("default")
+        self.halt()
+        take("execution")
+        if self.cell.kind:
+            self.spoil()
+        ids = {"connection_id": self.stage.paper.connection.pk}
+        publish("trades.clear_halted", **ids)
+        self.worker_fails("execution", "trades.clear_halted", **ids)
 
     def halt(self) -> None:
         paper = self.stage.paper
