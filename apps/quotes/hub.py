@@ -18,6 +18,7 @@ from apps.accounts.sockets import in_thread
 from apps.common.sockets import Frame, Outlet, frame_of, must_go_on
 from apps.quotes.rules import frames
 from apps.quotes.rules.messages import message_of, ticks_in
+from apps.quotes.rules.news import Moment, is_news, micros
 from apps.quotes.selectors.feeds_shown import feed_records, feeds_for
 from apps.quotes.types import Item, Tick, Topic
 
@@ -202,11 +203,15 @@ class Hub:
             Hub.running = None
 
     def hear(self, ticks: Iterable[Tick]) -> None:
-        """Keep each tick unless a newer one (by the venue's clock) is known, and have sent what somebody reads."""
+        """Keep each tick unless a newer one has overtaken it on the way here, and have sent what somebody reads.
+
+        Newer by the rule of the cache, or a socket would show other prices than a decision is taken on. All that comes
+        was kept there: an instant that is heard again is an answer, as what only repeats itself is not passed on.
+        """
         for tick in ticks:
             topic = tick.topic
             known = self._newest.get(topic)
-            if known is None or tick.occurred_at >= known.occurred_at:
+            if known is None or is_news(_moment(tick), _moment(known), asked=True):
                 self._newest[topic] = tick
                 self._bodies.pop(topic, None)
                 if topic in self._read:
@@ -295,6 +300,10 @@ class Hub:
     def _is_stale(self, topic: Topic, now: datetime) -> bool:
         tick = self._newest.get(topic)
         return tick is not None and tick.is_stale(now)
+
+
+def _moment(tick: Tick) -> Moment:
+    return Moment(micros(tick.occurred_at), micros(tick.received_at), (tick.bid, tick.ask))
 
 
 class Membership:

@@ -14,7 +14,7 @@ from django.core.cache import cache
 
 from apps.connectors.services import venue
 from apps.connectors.types import Quote
-from apps.quotes.rules.news import Moment, is_news
+from apps.quotes.rules.news import Moment, is_news, micros
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 KEEP_S: Final = 120
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 Packed = tuple[str, str, str, str, str, str | None, str | None, int, int]
 """Instrument, bid, ask, their quantities, last, change, occurred_at, received_at."""
 
@@ -45,8 +44,8 @@ def _packed(quote: Quote) -> Packed:
         str(quote.ask_quantity),
         None if quote.last is None else str(quote.last),
         None if quote.change_24h is None else str(quote.change_24h),
-        (quote.occurred_at - _EPOCH) // _MICROSECOND,
-        (quote.received_at - _EPOCH) // _MICROSECOND,
+        micros(quote.occurred_at),
+        micros(quote.received_at),
     )
 
 
