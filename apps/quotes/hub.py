@@ -31,7 +31,7 @@ late: two may come sooner after each other, never more."""
 BEAT_S: Final = 1.0
 ASK_S: Final = 0.5
 """How long a beat waits to hear how the feeds are. A database that is away lets who asks wait for many seconds; the
-sockets are told meanwhile that nothing is known of the feeds, and their prices go on."""
+sockets are told meanwhile that the feeds are not known, and their prices go on."""
 END_AGAIN_S: Final = 0.5
 JOIN_EVERY_S: Final = 3.0
 
@@ -275,23 +275,23 @@ class Hub:
                 self._flush()
             self._shown_stale = stale
 
-    async def _feeds(self, now: datetime) -> list[dict[str, Any]]:
-        """How the feeds are; none while that cannot be asked, or is not told in time. What comes late is for a later
-        beat."""
+    async def _feeds(self, now: datetime) -> list[dict[str, Any]] | None:
+        """How the feeds are; None, which is not that there are none, while that cannot be asked or is not told in time.
+        What comes late is for a later beat."""
         if self._asking is None:
             self._asking = self._loop.create_task(in_thread(lambda: feed_records(now=now)))
         told, _ = await asyncio.wait({self._asking}, timeout=ASK_S)
         if not told:
-            return []
+            return None
         asked, self._asking = self._asking, None
         try:
             found = asked.result()
         except (DatabaseError, RedisError) as error:
             if not self._is_away:
                 logger.warning("How the feeds are cannot be asked (%s).", error)
-            self._is_away, found = True, []
-        else:
-            self._is_away = False
+            self._is_away = True
+            return None
+        self._is_away = False
         return found
 
     def _outlets(self) -> list[Outlet]:

@@ -18,7 +18,7 @@ class Moment(NamedTuple):
 
     occurred: int
     received: int
-    prices: tuple[str, str] | tuple[Decimal, Decimal]
+    prices: tuple[str | Decimal, str | Decimal]
 
 
 def micros(instant: datetime) -> int:
