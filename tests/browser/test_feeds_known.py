@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, WebSocketRoute
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from apps.common.decimals import instant_text
 from tests.browser.conftest import SignIn
@@ -50,8 +50,8 @@ def test_no_answer_about_the_feeds_is_not_that_there_are_none(desk_live: PaperDe
     sockets.beat_until("Not known", None)
     sockets.beat_until("Live", [feed])
     sockets.beat_until("Not known", None)
-    assert desk_live.connection.name in page.locator("#feeds").inner_text()
+    expect(page.locator("#feeds")).to_contain_text(desk_live.connection.name)
     sockets.beat_until("No connection has a feed.", [])
     sockets.beat_until("Not known", None)
-    assert "No connection" not in page.locator("#feeds").inner_text()
+    expect(page.locator("#feeds")).not_to_contain_text("No connection")
     assert page.troubles == []  # type: ignore[attr-defined]
