@@ -18,6 +18,7 @@ from apps.accounts.sockets import in_thread
 from apps.common.sockets import Frame, Outlet, frame_of, must_go_on
 from apps.quotes.rules import frames
 from apps.quotes.rules.messages import message_of, ticks_in
+from apps.quotes.rules.news import Moment, is_news, micros
 from apps.quotes.selectors.feeds_shown import feed_records, feeds_for
 from apps.quotes.types import Item, Tick, Topic
 
@@ -30,7 +31,7 @@ late: two may come sooner after each other, never more."""
 BEAT_S: Final = 1.0
 ASK_S: Final = 0.5
 """How long a beat waits to hear how the feeds are. A database that is away lets who asks wait for many seconds; the
-sockets are told meanwhile that nothing is known of the feeds, and their prices go on."""
+sockets are told meanwhile that the feeds are not known, and their prices go on."""
 END_AGAIN_S: Final = 0.5
 JOIN_EVERY_S: Final = 3.0
 
@@ -202,11 +203,15 @@ class Hub:
             Hub.running = None
 
     def hear(self, ticks: Iterable[Tick]) -> None:
-        """Keep each tick unless a newer one (by the venue's clock) is known, and have sent what somebody reads."""
+        """Keep each tick unless a newer one has overtaken it on the way here, and have sent what somebody reads.
+
+        Newer by the rule of the cache, or a socket would show other prices than a decision is taken on. All that comes
+        was kept there: an instant that is heard again is an answer, as what only repeats itself is not passed on.
+        """
         for tick in ticks:
             topic = tick.topic
             known = self._newest.get(topic)
-            if known is None or tick.occurred_at >= known.occurred_at:
+            if known is None or is_news(_moment(tick), _moment(known), asked=True):
                 self._newest[topic] = tick
                 self._bodies.pop(topic, None)
                 if topic in self._read:
@@ -270,23 +275,23 @@ class Hub:
                 self._flush()
             self._shown_stale = stale
 
-    async def _feeds(self, now: datetime) -> list[dict[str, Any]]:
-        """How the feeds are; none while that cannot be asked, or is not told in time. What comes late is for a later
-        beat."""
+    async def _feeds(self, now: datetime) -> list[dict[str, Any]] | None:
+        """How the feeds are; None, which is not that there are none, while that cannot be asked or is not told in time.
+        What comes late is for a later beat."""
         if self._asking is None:
             self._asking = self._loop.create_task(in_thread(lambda: feed_records(now=now)))
         told, _ = await asyncio.wait({self._asking}, timeout=ASK_S)
         if not told:
-            return []
+            return None
         asked, self._asking = self._asking, None
         try:
             found = asked.result()
         except (DatabaseError, RedisError) as error:
             if not self._is_away:
                 logger.warning("How the feeds are cannot be asked (%s).", error)
-            self._is_away, found = True, []
-        else:
-            self._is_away = False
+            self._is_away = True
+            return None
+        self._is_away = False
         return found
 
     def _outlets(self) -> list[Outlet]:
@@ -295,6 +300,10 @@ class Hub:
     def _is_stale(self, topic: Topic, now: datetime) -> bool:
         tick = self._newest.get(topic)
         return tick is not None and tick.is_stale(now)
+
+
+def _moment(tick: Tick) -> Moment:
+    return Moment(micros(tick.occurred_at), micros(tick.received_at), (tick.bid, tick.ask))
 
 
 class Membership:

@@ -200,6 +200,25 @@ def test_quotes_list_the_instruments_and_ask_for_named_ones_anew(bot: Caller, pa
         assert (status, said["code"]) == expected
 
 
+def test_no_result_follows_from_a_stale_price(bot: Caller, paper: PaperDesk) -> None:
+    Position.objects.create(
+        connection=paper.connection, instrument="BTC-USD", base_currency="BTC", quote_currency="USD",
+        quantity=Decimal("0.5"), average_entry_price=Decimal(60_000), updated_at=timezone.now(),
+    )  # fmt: skip
+    heard = quotes.refresh(paper.connection, ["BTC-USD"])["BTC-USD"]
+    for older, unrealized in ((0, "2000"), (QUOTE_AGE_S_MAX + 1, None)):
+        at = timezone.now() - timedelta(seconds=older)
+        cache.clear()
+        told = replace(heard, bid=Decimal(63_999), ask=Decimal(64_001), occurred_at=at, received_at=at)
+        quotes.keep(paper.connection.pk, [told])
+        (position,) = bot.get("/positions")[1]["items"]
+        assert (position["unrealized_pnl"], position["mark"]["mid"]) == (unrealized, "64000")
+        assert position["mark"]["stale"] is (unrealized is None)
+    cache.clear()
+    (position,) = bot.get("/positions")[1]["items"]
+    assert (position["unrealized_pnl"], position["mark"]) == (None, None)
+
+
 def test_a_halt_is_at_once_and_the_trading_state_says_why(bot: Caller, body: Make, paper: PaperDesk) -> None:
     slug = paper.connection.slug
     (before,) = bot.get("/trading-state")[1]["items"]

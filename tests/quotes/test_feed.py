@@ -20,13 +20,14 @@ from apps.audit.services import pulses
 from apps.connectors.models import Connection
 from apps.connectors.selectors import market_of
 from apps.connectors.services import leases, streams
-from apps.connectors.stream_types import Live, LossReason, Lost, StreamChannel, StreamEvent
+from apps.connectors.stream_types import Book, Live, LossReason, Lost, StreamChannel, StreamEvent
 from apps.connectors.types import Quote
 from apps.connectors.venues.coinbase import messages
 from apps.connectors.venues.coinbase.stream import Timing
 from apps.dashboard.metrics import INSTRUMENTS_MAX, DeskCollector
 from apps.dashboard.views import health
 from apps.quotes import feed as live_feed
+from apps.quotes.rules.books import LocalBook
 from apps.quotes.rules.feed import CONNECTING_MAX, SAID_WITHIN
 from apps.quotes.selectors.feed import feed_record, feed_states, feed_states_of
 from apps.quotes.services import fan_out, feed_board, quotes
@@ -144,6 +145,29 @@ def test_a_gap_is_followed_by_a_new_snapshot(feed: Feed) -> None:
     feed.paper.simulator.add_socket_fault("gap", "market", channel="heartbeats")
     feed.follow(lambda: feed.is_live_after(LossReason.GAP) and feed.state().state is FeedWord.LIVE)
     assert (feed.state().gaps, feed.state().reconnects) == (1, 1)
+
+
+def test_a_gap_in_a_book_is_followed_by_a_new_snapshot_and_the_book_is_built_anew(feed: Feed) -> None:
+    struck: list[bool] = []
+
+    def act() -> bool:
+        if not struck and all(feed.quote(code) for code in CODES):
+            struck.append(True)
+            # What is lost is the market's move: who goes on without noticing keeps the book of before.
+            feed.paper.simulator.add_socket_fault("gap", "market", channel="l2_data", count=2)
+            feed.paper.simulator.pin_price("BTC-USD", "50000")
+        return feed.is_live_after(LossReason.GAP) and _known(feed).bid < 50_000 < _known(feed).ask
+
+    feed.follow(act, channels=(StreamChannel.BOOK,))
+    lost = max(at for at, event in enumerate(feed.events) if isinstance(event, Lost))
+    told = [event for event in feed.events[lost:] if isinstance(event, Book) and event.instrument == "BTC-USD"]
+    anew = LocalBook("BTC-USD")
+    for event in told:
+        anew.hear(event)
+    best = anew.best()
+    assert told[0].is_snapshot and best is not None
+    assert (best.bid, best.ask) == (_known(feed).bid, _known(feed).ask)
+    assert feed.state().gaps >= 1
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("silence", LossReason.SILENT), ("drop", LossReason.CLOSED)])

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import RedisError
@@ -252,6 +253,11 @@ async def until(so: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
         await asyncio.sleep(0.01)
 
 
+def feeds_told(peer: Peer) -> list[Any]:
+    """What its heartbeats said of the feeds."""
+    return [frame["feeds"] for frame in peer.frames if frame["type"] == "heartbeat"]
+
+
 def beaten(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Peer:
     """A socket after a few heartbeats, of which the first ones cannot ask how the feeds are."""
     asked = iter([error, error])
@@ -267,24 +273,27 @@ def beaten(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Peer:
     async def played() -> Peer:
         hub, peer = Hub(lambda: BEGAN), Peer()
         hub.join(peer.reader)
-        await until(lambda: beats(peer) > 2 or peer.reader.outlet.ended.done())
+        await until(lambda: [] in feeds_told(peer) or peer.reader.outlet.ended.done())
         hub.leave(peer.reader)
         return peer
 
     return asyncio.run(played())
 
 
-def test_a_redis_that_is_away_stops_no_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    peer = beaten(monkeypatch, RedisError("away"))
+@pytest.mark.parametrize("error", [RedisError("away"), OperationalError("away")])
+def test_what_is_away_stops_no_heartbeat_and_no_feeds_is_not_what_they_say(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    peer = beaten(monkeypatch, error)
 
-    assert beats(peer) > 2
+    assert (feeds_told(peer)[:2], feeds_told(peer)[-1]) == ([None, None], [])
     assert not peer.reader.outlet.ended.done()
 
 
 def told_while_nobody_answers(
     monkeypatch: pytest.MonkeyPatch, *, patience_s: float = PATIENCE_S
-) -> tuple[int, list[int]]:
-    """Heartbeats, and prices, that come while the database lets who asks how the feeds are wait."""
+) -> tuple[list[Any], list[int]]:
+    """What heartbeats say of the feeds, and prices, while the database lets who asks how the feeds are wait."""
     answered = threading.Event()
 
     def records(*, now: datetime) -> list[dict[str, Any]]:
@@ -294,7 +303,7 @@ def told_while_nobody_answers(
     monkeypatch.setattr(hubs, "feed_records", records)
     monkeypatch.setattr(hubs, "BEAT_S", 0.01)
 
-    async def played() -> tuple[int, list[int]]:
+    async def played() -> tuple[list[Any], list[int]]:
         hub, peer = Hub(lambda: BEGAN), Peer()
         hub.join(peer.reader)
         hub.show(peer.reader, frozenset([item("A")]))
@@ -303,24 +312,24 @@ def told_while_nobody_answers(
         await until(lambda: bool(peer.bids("A")), patience_s)
         hub.leave(peer.reader)
         answered.set()
-        return beats(peer), peer.bids("A")
+        return feeds_told(peer), peer.bids("A")
 
     return asyncio.run(played())
 
 
 def test_a_database_that_lets_one_wait_stops_neither_heartbeat_nor_price(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hubs, "ASK_S", 0.01)
-    heartbeats, bids = told_while_nobody_answers(monkeypatch)
+    feeds, bids = told_while_nobody_answers(monkeypatch)
 
-    assert heartbeats > 2
+    assert feeds[:3] == [None] * 3
     assert bids == [1]
 
 
 def test_a_beat_that_waits_for_the_database_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hubs, "ASK_S", None)
-    heartbeats, _ = told_while_nobody_answers(monkeypatch, patience_s=0.3)
+    feeds, _ = told_while_nobody_answers(monkeypatch, patience_s=0.3)
 
-    assert heartbeats == 0
+    assert feeds == []
 
 
 def test_a_hub_that_fails_closes_its_sockets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,11 @@ def test_an_answer_confirms_a_quiet_book_and_only_the_same_prices() -> None:
     assert not is_news(moment(0.5, 60), told, asked=False)
 
 
+def test_the_same_price_may_be_written_in_two_ways() -> None:
+    assert is_news(moment(0.5, 60, "1.50"), moment(1, 1, "1.5"), asked=True)
+    assert not is_news(moment(0.5, 60, "1.51"), moment(1, 1, "1.5"), asked=True)
+
+
 def test_a_clock_ahead_keeps_nothing_newer_out_once_it_is_put_right() -> None:
     ahead, right = moment(60, 0), moment(1, 1, "1.1")
     assert is_news(right, ahead, asked=False)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from tests.scenarios.commands import Manage, done, seeded, wait_until
 from tests.venues.simulator_process import SimulatorProcess
 
 pytestmark = pytest.mark.slow
+
+# Told under the name of the book it shares: the poller asks for its price.
+ALIASES = {"BTC-USDC"}
 
 
 @pytest.fixture
@@ -58,14 +62,56 @@ def test_a_killed_feed_is_replaced_and_two_never_follow(manage: Manage, simulato
 _CODE = "from apps.connectors.models import Instrument; print({change})"
 
 
-def test_a_thousand_instruments_are_followed_over_several_sockets(manage: Manage) -> None:
+_WATCHED_FROM_WITHIN = """
+import json, os, threading, time
+from pathlib import Path
+from django.core.management import call_command
+from django.utils import timezone
+from apps.connectors.selectors import active_connections
+from apps.quotes.feed import wanted_markets
+from apps.quotes.selectors.feed import feed_states
+from apps.quotes.services import quotes
+
+def look():
+    (wanted,) = wanted_markets(active_connections()).values()
+    path = Path({path!r})
+    while True:
+        (state,) = feed_states(now=timezone.now())
+        kept = {{name: sorted(quotes.latest_of(name, wanted.instruments)) for name in wanted.connection_ids}}
+        told = {{"state": state.state, "wanted": sorted(wanted.instruments), "heard": sorted(state.instruments)}}
+        path.with_suffix(".new").write_text(json.dumps(told | {{"kept": list(kept.values())}}))
+        path.with_suffix(".new").replace(path)
+        time.sleep(0.5)
+
+threading.Thread(target=look, daemon=True).start()
+call_command("stream_quotes")
+"""
+"""The command itself, and beside it who looks at what it keeps: without Redis the cache is the process's own."""
+
+
+def test_a_thousand_instruments_are_followed_over_several_sockets_and_each_has_its_price(
+    manage: Manage, tmp_path: Path
+) -> None:
     simulator = SimulatorProcess(arguments=("--products", "1000")).start()
+    path = tmp_path / "kept.json"
+
+    def told() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"state": "not said", "wanted": []}
+        return found
+
+    def is_whole() -> bool:
+        found = told()
+        by_name = set(found["wanted"]) - ALIASES
+        return found["state"] == "LIVE" and all(set(codes) == by_name for codes in (found["heard"], *found["kept"]))
+
     try:
         seeded(manage, simulator)
-        process = manage("stream_quotes")
-        wait_until(lambda: sum(map(len, followed(simulator))) >= 1000)
+        process = manage("shell", "--verbosity", "0", "--command", _WATCHED_FROM_WITHIN.format(path=str(path)))
+        wait_until(lambda: sum(map(len, followed(simulator))) >= 1000, while_running=process)
         shards = followed(simulator)
         assert max(map(len, shards)) <= 250 and len(set().union(*shards)) == sum(map(len, shards))
+        wait_until(is_whole, while_running=process)
+        assert set(told()["wanted"]) - ALIASES == set().union(*shards)
         process.terminate()
         done(process)
     finally:

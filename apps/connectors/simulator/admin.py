@@ -28,7 +28,7 @@ MAX_STEP = 2**33
 
 NUMBERS = (
     *("pending_ms", "visible_ms", "cancel_ms", "subscribe_ms", "heartbeat_ms", "idle_ms"),
-    "connects_per_s",
+    *("connects_per_s", "book_age_ms"),
 )
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1"})

@@ -43,6 +43,8 @@ class Options:
     """A socket on which nothing was said for so long is closed."""
     connects_per_s: int = 8
     """Sockets that may be opened in a second, from one address."""
+    book_age_ms: int = 0
+    """How long ago, as an answer about a book says, that book last changed: quiet ones are old."""
     balances: dict[str, Decimal] = field(default_factory=lambda: dict(OPENING_BALANCES))
     fees: Fees = Fees()
 

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from apps.connectors.simulator import history, query, wire
 from apps.connectors.simulator.amounts import text_of
 from apps.connectors.simulator.errors import ApiError, invalid_argument
-from apps.connectors.simulator.market import Market
+from apps.connectors.simulator.exchange import Exchange
 from apps.connectors.simulator.products import PRODUCTS, Product
 
 MAX_BOOK_LEVELS = 60
@@ -25,8 +25,9 @@ def _product(product_id: str) -> Product:
 class MarketRest:
     """Handlers for what everybody may see."""
 
-    def __init__(self, market: Market) -> None:
-        self._market = market
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._market = exchange.market
 
     async def products(self, request: Request) -> Response:
         """GET products."""
@@ -47,7 +48,8 @@ class MarketRest:
     async def best_bid_ask(self, request: Request) -> Response:
         """GET best_bid_ask."""
         wanted = query.words(request.query_params, "product_ids") or tuple(PRODUCTS)
-        books = [wire.pricebook(_product(product_id), self._market, 1) for product_id in wanted]
+        age_ms = self._exchange.options.book_age_ms
+        books = [wire.pricebook(_product(product_id), self._market, 1, age_ms) for product_id in wanted]
         return JSONResponse({"pricebooks": books})
 
     async def product_book(self, request: Request) -> Response:

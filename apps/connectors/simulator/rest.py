@@ -37,7 +37,7 @@ def routes(exchange: Exchange, key: ApiKey, oauth: OAuthServer) -> list[Route]:
 
         return checked
 
-    account, market, order = AccountRest(exchange), MarketRest(exchange.market), OrderRest(exchange)
+    account, market, order = AccountRest(exchange), MarketRest(exchange), OrderRest(exchange)
     # Starlette adds HEAD to GET; the order matters where a path parameter could swallow a name.
     private_routes: list[tuple[str, str, Handler]] = [
         ("GET", "/accounts", account.accounts),

@@ -105,14 +105,14 @@ _UNUSED_OF_PRODUCT: Json = {
 }
 
 
-def pricebook(item: Product, market: Market, depth: int) -> Json:
-    """`depth` levels of each side; a disabled product has none."""
+def pricebook(item: Product, market: Market, depth: int, age_ms: int = 0) -> Json:
+    """`depth` levels of each side, as they have been for `age_ms`; a disabled product has none."""
     dead, step = market.has_flag(item, "is_disabled"), market.clock.step
     return {
         "product_id": item.product_id,
         "bids": [] if dead else _levels(market.levels(item, "bids", step), depth),
         "asks": [] if dead else _levels(market.levels(item, "asks", step), depth),
-        "time": rfc3339(Clock.micros()),
+        "time": rfc3339(max(Clock.micros() - age_ms * 1000, 0)),
     }
 
 

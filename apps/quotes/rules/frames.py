@@ -41,8 +41,8 @@ def subscribed_text(items: Iterable[Item]) -> str:
     return json.dumps({"type": "subscribed", "items": listed}, separators=(",", ":"))
 
 
-def heartbeat_text(feeds: Sequence[Mapping[str, Any]], now: datetime) -> str:
-    """`{"type": "heartbeat", ...}`."""
+def heartbeat_text(feeds: Sequence[Mapping[str, Any]] | None, now: datetime) -> str:
+    """`{"type": "heartbeat", ...}`; feeds that are not known are null."""
     return json.dumps({"type": "heartbeat", "at": instant_text(now), "feeds": feeds}, separators=(",", ":"))
 
 

@@ -1,6 +1,7 @@
 """Of two prices of one instrument from two sources, which is the one to keep."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 LATE: Final = timedelta(seconds=2)
@@ -8,12 +9,21 @@ LATE: Final = timedelta(seconds=2)
 that clock is wrong, and the two cannot be told apart. The venue is asked instead."""
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
 class Moment(NamedTuple):
     """When a price was so by the venue's clock and when we heard it, in microseconds since 1970, and what it was."""
 
     occurred: int
     received: int
-    prices: tuple[str, str]
+    prices: tuple[str | Decimal, str | Decimal]
+
+
+def micros(instant: datetime) -> int:
+    """Whole microseconds since 1970."""
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def is_late(occurred_at: datetime, received_at: datetime) -> bool:
@@ -35,4 +45,9 @@ def is_news(offered: Moment, known: Moment | None, *, asked: bool) -> bool:
         return asked and offered.received >= known.received
     if min(offered.occurred, offered.received) > min(known.occurred, known.received):
         return True
-    return asked and offered.prices == known.prices and offered.received >= known.received
+    return asked and offered.received >= known.received and _are_same(offered, known)
+
+
+def _are_same(one: Moment, other: Moment) -> bool:
+    """As numbers: a venue may write 1.50 where it is asked and 1.5 where it tells."""
+    return all(Decimal(mine) == Decimal(theirs) for mine, theirs in zip(one.prices, other.prices, strict=True))

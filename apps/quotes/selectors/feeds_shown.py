@@ -14,8 +14,10 @@ def feed_records(*, now: datetime) -> list[Record]:
     return [feed_record(state, now) for state in feed_states(now=now)]
 
 
-def feeds_for(connections: Collection[str], records: Sequence[Record]) -> list[Record]:
-    """The feeds that bring prices of these connections, naming no other."""
+def feeds_for(connections: Collection[str], records: Sequence[Record] | None) -> list[Record] | None:
+    """The feeds that bring prices of these connections, naming no other; None where how the feeds are is not known."""
+    if records is None:
+        return None
     shown = []
     for record in records:
         mine = [slug for slug in record["connections"] if slug in connections]

@@ -32,8 +32,7 @@ from apps.quotes.rules.books import LocalBook
 from apps.quotes.rules.feed import FeedSigns, word_of
 from apps.quotes.rules.news import is_late
 from apps.quotes.selectors.feed import SIGNS_KEPT_S, signs_key
-from apps.quotes.services import fan_out, quotes
-from apps.quotes.types import Tick
+from apps.quotes.services import quotes
 
 SAID_EVERY: Final = timedelta(seconds=1)
 TRADES_WAITING_MAX: Final = 50_000
@@ -144,7 +143,7 @@ class Board:
         return taken
 
     def flush(self, *, now: datetime) -> FeedSigns:
-        """Keep and pass on what is news, and once a second say how the feed does."""
+        """Have kept and passed on what is news, and once a second say how the feed does."""
         told: dict[str, Quote] = {}
         for ear in self._ears:
             tickers, books = ear.take()
@@ -182,12 +181,11 @@ class Board:
         newest = max(told.values(), key=lambda quote: quote.received_at)
         lag_ms = (newest.received_at - newest.occurred_at) // timedelta(milliseconds=1)
         fresh = {code: quote for code, quote in told.items() if not is_late(quote.occurred_at, quote.received_at)}
-        news = quotes.keep_told(self.connection_ids, fresh)
+        news = quotes.keep_told(self.market, self.connection_ids, fresh)
         self._signs = replace(self._signs, lag_ms=lag_ms, late=not fresh)
         if news:
-            fan_out.send([Tick.of(self.market, fresh[code]) for code in news])
-            self._instruments.update((code, fresh[code].received_at) for code in news)
-            self._signs = replace(self._signs, priced_at=max(fresh[code].received_at for code in news))
+            self._instruments.update((code, quote.received_at) for code, quote in news.items())
+            self._signs = replace(self._signs, priced_at=max(quote.received_at for quote in news.values()))
 
     def _say(self, now: datetime) -> None:
         signs = self._signs

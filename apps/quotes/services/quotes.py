@@ -1,7 +1,8 @@
 """The latest quote per connection and instrument, in the cache. Never one database row per tick.
 
 Whoever learns a price keeps it here: the feed what it is told, the poller and a decision what they asked. Of two, the
-one that is news stays (`rules.news`). Kept as texts and whole microseconds: most are replaced before they are read.
+one that is news stays (`rules.news`), and what stays goes on to the sockets: they show what is decided on. Kept as
+texts and whole microseconds: most are replaced before they are read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,9 +13,12 @@ from uuid import UUID
 
 from django.core.cache import cache
 
+from apps.connectors.selectors import market_of
 from apps.connectors.services import venue
 from apps.connectors.types import Quote
-from apps.quotes.rules.news import Moment, is_news
+from apps.quotes.rules.news import Moment, is_news, micros
+from apps.quotes.services import fan_out
+from apps.quotes.types import Tick
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
@@ -23,7 +27,6 @@ if TYPE_CHECKING:
 KEEP_S: Final = 120
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 Packed = tuple[str, str, str, str, str, str | None, str | None, int, int]
 """Instrument, bid, ask, their quantities, last, change, occurred_at, received_at."""
 
@@ -45,8 +48,8 @@ def _packed(quote: Quote) -> Packed:
         str(quote.ask_quantity),
         None if quote.last is None else str(quote.last),
         None if quote.change_24h is None else str(quote.change_24h),
-        (quote.occurred_at - _EPOCH) // _MICROSECOND,
-        (quote.received_at - _EPOCH) // _MICROSECOND,
+        micros(quote.occurred_at),
+        micros(quote.received_at),
     )
 
 
@@ -90,28 +93,40 @@ def latest_of_all(codes: Mapping[UUID, Iterable[str]]) -> dict[UUID, dict[str, Q
     return found
 
 
-def keep(connection_id: UUID, quotes: Iterable[Quote]) -> None:
-    """Keep each quote that the venue gave when it was asked, unless a newer one (by its clock) is kept already."""
-    _keep([connection_id], {quote.instrument: _packed(quote) for quote in quotes}, asked=True)
+def keep(connection_id: UUID, quotes: Iterable[Quote]) -> dict[str, Quote]:
+    """Keep each quote that the venue gave when it was asked, unless a newer one (by its clock) is kept already. Those
+    that were, as they are kept now."""
+    return _keep([connection_id], {quote.instrument: quote for quote in quotes}, asked=True)
 
 
-def keep_told(connection_ids: Sequence[UUID], quotes: Mapping[str, Quote]) -> set[str]:
-    """Keep quotes by instrument that a market told its socket, for every connection to it. The instruments of those
-    that are news on any."""
-    return _keep(connection_ids, {code: _packed(quote) for code, quote in quotes.items()}, asked=False)
+def keep_told(market: str, connection_ids: Sequence[UUID], quotes: Mapping[str, Quote]) -> dict[str, Quote]:
+    """Keep quotes by instrument that a market told its socket, for every connection to it, and pass on those that are
+    news on any: they are what it returns."""
+    kept = _keep(connection_ids, quotes, asked=False)
+    _pass_on(market, kept)
+    return kept
 
 
-def _keep(connection_ids: Sequence[UUID], offered: Mapping[str, Packed], *, asked: bool) -> set[str]:
+def _pass_on(market: str, kept: Mapping[str, Quote]) -> None:
+    fan_out.send([Tick.of(market, quote) for quote in kept.values()])
+
+
+def _keep(connection_ids: Sequence[UUID], offered: Mapping[str, Quote], *, asked: bool) -> dict[str, Quote]:
+    packed = {code: _packed(quote) for code, quote in offered.items()}
     keys = {f"{begin}{code}": code for begin in map(_begin, connection_ids) for code in offered}
-    kept: Mapping[str, Packed] = cache.get_many(list(keys)) if keys else {}
+    known_of: Mapping[str, Packed] = cache.get_many(list(keys)) if keys else {}
     newer: dict[str, Packed] = {}
+    kept: dict[str, Quote] = {}
     for key, code in keys.items():
-        told, known = offered[code], kept.get(key)
+        told, known = packed[code], known_of.get(key)
         if known is None or is_news(_moment(told), _moment(known), asked=asked):
             newer[key] = told if known is None or told[5] is not None else _with_last(told, known)
+            # Of two connections to a market one may not know its last trade yet: what the other knows is no less true.
+            if code not in kept or kept[code].last is None:
+                kept[code] = offered[code] if newer[key] is told else _unpacked(newer[key])
     if newer:
         cache.set_many(newer, timeout=KEEP_S)
-    return {keys[key] for key in newer}
+    return kept
 
 
 def _with_last(told: Packed, known: Packed) -> Packed:
@@ -120,12 +135,14 @@ def _with_last(told: Packed, known: Packed) -> Packed:
 
 
 def refresh(connection: "Connection", codes: Sequence[str]) -> Mapping[str, Quote]:
-    """Ask the venue for these quotes and keep them. Raises what the connector raises; not inside a transaction."""
+    """Ask the venue for these quotes, keep those that are news and pass them on. What it answered, where it was kept
+    with the last trade that is known. Raises what the connector raises; not inside a transaction."""
     if not codes:
         return {}
-    quotes = venue.connect(connection).quotes(codes)
-    keep(connection.pk, quotes.values())
-    return quotes
+    told = venue.connect(connection).quotes(codes)
+    kept = keep(connection.pk, told.values())
+    _pass_on(market_of(connection), kept)
+    return {**told, **kept}
 
 
 def fresh(connection: "Connection", code: str, *, now: datetime, max_age: timedelta) -> Quote | None:

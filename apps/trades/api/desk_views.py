@@ -41,7 +41,7 @@ class PositionsView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         """What Aika bought and holds on the connections of the caller, by instrument, marked at the middle of the last
-        quote where one is kept."""
+        quote where one is kept. `unrealized_pnl` is null where that is stale, or where price or cost is not known."""
         query = Query(request.query_params, known=("connection", "limit", "cursor"))
         limit, parts = query.page_size(), cursor_parts(query.text("cursor"), 2)
         page = standing.positions(

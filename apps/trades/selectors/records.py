@@ -13,6 +13,7 @@ from apps.common import canonical
 from apps.common.decimals import decimal_text, instant_text
 from apps.common.money import floor_to, product
 from apps.quotes.selectors.records import quote_record
+from apps.quotes.types import is_stale
 from apps.trades.models import Fill, Order, Outcome, Position, Proposal, ProposalFacts
 from apps.trades.types import ProposalState
 
@@ -206,10 +207,11 @@ def outcome_record(outcome: Outcome) -> Record:
 
 
 def position_record(position: Position, *, connection: str, quote: "Quote | None", now: datetime) -> Record:
-    """A position, marked at the middle of the quote where one is kept; its age stands beside it."""
+    """A position, marked at the middle of the quote where one is kept; its age stands beside it. Nothing follows from a
+    stale one, here as on the pages."""
     entry = position.average_entry_price
     unrealized = None
-    if quote is not None and entry is not None:
+    if quote is not None and entry is not None and not is_stale(quote.received_at, now):
         unrealized = floor_to(product(position.quantity, quote.mid - entry), _PLACES)
     return {
         "connection": connection,

@@ -14,12 +14,12 @@ from apps.audit.services import pulses
 from apps.common import fault_places as places
 from apps.common import faults
 from apps.common.errors import AikaError, Unavailable
-from apps.connectors.selectors import active_connections, market_of
+from apps.connectors.selectors import active_connections
 from apps.connectors.services import sync
 from apps.connectors.types import Quote
 from apps.quotes.selectors.feed import feed_states_of
-from apps.quotes.services import fan_out, quotes
-from apps.quotes.types import FeedWord, Tick
+from apps.quotes.services import quotes
+from apps.quotes.types import FeedWord
 from apps.trades.selectors.watch import known_watched_codes, watched_codes
 
 if TYPE_CHECKING:
@@ -102,9 +102,7 @@ def poll_once(connection: "Connection", *, now: datetime) -> None:
     if any(feed.state is FeedWord.LIVE for feed in feed_states_of([connection], now=now)):
         known = quotes.latest_of(connection.pk, codes)
         codes = [code for code in codes if _any_old(known, [code], now)]
-    told = quotes.refresh(connection, codes)
-    market = market_of(connection)
-    fan_out.send([Tick.of(market, quote) for quote in told.values()])
+    quotes.refresh(connection, codes)
     if _older(connection.balances_as_of, BALANCES_AGE_MAX / 2, now):
         sync.refresh_balances(connection, now=now)
 

@@ -1,5 +1,6 @@
 """The operator's side door: closed to browsers, and what it does."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -108,6 +109,15 @@ def test_options_hold_until_the_next_reset(venue: Client) -> None:
     assert venue.order(hidden)["status"] == "PENDING"
     venue.admin("POST", "/reset", {})
     assert venue.order(venue.place(LIMIT))["status"] == "OPEN"
+
+
+def test_a_book_can_say_that_it_has_stood_still(venue: Client) -> None:
+    def changed_at(body: dict[str, Any]) -> datetime:
+        venue.admin("POST", "/options", body)
+        (book,) = venue.get("/best_bid_ask", product_ids="BTC-USD")["pricebooks"]
+        return datetime.fromisoformat(book["time"])
+
+    assert changed_at({}) - changed_at({"book_age_ms": 3_600_000}) > timedelta(minutes=50)
 
 
 @pytest.mark.parametrize("body", [{"duplicate_mode": "ignore"}, {"visible_ms": -1}, {"visible_ms": True}, {"x": 1}])

@@ -3,6 +3,7 @@ import { secondsSince } from "../words.js";
 import { element, grouped, icon, number } from "./figures.js";
 import { ageWords } from "./prices.js";
 
+const KNOWN_MS = 2000;
 const STATES = {
   LIVE: ["ok", "ok", "Live"],
   CONNECTING: ["warn", "wait", "Connecting"],
@@ -36,19 +37,46 @@ function facts(feed) {
   return words;
 }
 
-export function drawFeeds(root, feeds, isCut) {
-  const list = document.getElementById("feeds");
-  if (!feeds) return;
-  const items = feeds.map((feed) => {
-    const [kind, image, word] = isCut ? ["warn", "warn", "Not known"] : STATES[feed.state] || ["unsure", "unsure", String(feed.state)];
-    const chip = element("span", { className: `chip chip-${kind}` }, icon(image), document.createTextNode(word));
-    const head = element("div", { className: "row" }, element("b", { text: name(feed, root) }), chip);
-    const below = element("div", { className: "row" });
-    below.append(element("span", { text: facts(feed).join(", ") }));
-    const item = element("li", { attributes: { "data-feed": String(feed.market), "data-state": String(feed.state) } }, head, below);
-    if (feed.detail) item.append(element("div", { className: "row" }, element("span", { text: String(feed.detail) })));
-    return item;
-  });
-  if (!items.length) items.push(element("li", { className: "quiet", text: "No connection has a feed." }));
-  list.replaceChildren(...items);
+function line(feed, root, isKnown) {
+  const [kind, image, word] = isKnown ? STATES[feed.state] || ["unsure", "unsure", String(feed.state)] : ["warn", "warn", "Not known"];
+  const chip = element("span", { className: `chip chip-${kind}` }, icon(image), document.createTextNode(word));
+  const head = element("div", { className: "row" }, element("b", { text: name(feed, root) }), chip);
+  const below = element("div", { className: "row" });
+  below.append(element("span", { text: facts(feed).join(", ") }));
+  const item = element("li", { attributes: { "data-feed": String(feed.market), "data-state": String(feed.state) } }, head, below);
+  if (feed.detail) item.append(element("div", { className: "row" }, element("span", { text: String(feed.detail) })));
+  return item;
+}
+
+// What either socket told last of the feeds. Null is no answer: the server could not learn it in time.
+export class Feeds {
+  constructor(root) {
+    this.root = root;
+    this.known = null;
+    this.knownAt = 0;
+    this.wasTold = true;
+    this.hasHeard = false;
+  }
+
+  take(told) {
+    if (told === undefined) return;
+    this.hasHeard = true;
+    this.wasTold = Array.isArray(told);
+    if (!this.wasTold) return;
+    this.known = told;
+    this.knownAt = Date.now();
+  }
+
+  // One beat without an answer leaves what another has just said; then it is not known any more.
+  isKnown() {
+    return this.known !== null && (this.wasTold || Date.now() - this.knownAt <= KNOWN_MS);
+  }
+
+  draw(isCut) {
+    if (!this.hasHeard) return;
+    const isKnown = this.isKnown() && !isCut;
+    const items = (this.known || []).map((feed) => line(feed, this.root, isKnown));
+    if (!items.length) items.push(element("li", { className: "quiet", text: isKnown ? "No connection has a feed." : "Not known: Aika does not hear how the feeds are." }));
+    document.getElementById("feeds").replaceChildren(...items);
+  }
 }

@@ -3,7 +3,7 @@
 import { secondsSince, serverNow, setIcon, setText, tellServerTime } from "../words.js";
 import { Chart } from "./chart.js";
 import { boardSays, drawDrift, drawPositions } from "./derived.js";
-import { drawFeeds } from "./feed.js";
+import { Feeds } from "./feed.js";
 import { Parts } from "./parts.js";
 import { ageWords, Prices } from "./prices.js";
 import { LiveSocket } from "./socket.js";
@@ -16,9 +16,9 @@ const title = document.title;
 const prices = new Prices(root);
 const chart = new Chart(root);
 const sparks = new Sparks(root, prices);
+const feeds = new Feeds(root);
 let chosen = firstChoice();
 let granularity = chosen.granularity;
-let feeds = null;
 let subscribed = "";
 let oneByOne = false;
 let signedOut = false;
@@ -83,7 +83,7 @@ const quotes = new LiveSocket(root.dataset.quotesUrl, {
   },
   onMessage: (message) => {
     if (message.at) tellServerTime(message.at);
-    if (message.type === "heartbeat") feeds = message.feeds || feeds;
+    if (message.type === "heartbeat") feeds.take(message.feeds);
     if (message.type === "error") subscribeOneByOne();
     if (message.type !== "quotes") return;
     prices.take(message.quotes);
@@ -99,7 +99,7 @@ const desk = new LiveSocket(root.dataset.deskUrl, {
     if (message.type === "events") parts.soon();
     if (message.type !== "heartbeat") return;
     parts.confirm(message.at);
-    feeds = message.feeds || feeds;
+    feeds.take(message.feeds);
     showTrading(message.trading_state);
     showWaiting(message.waiting);
   },
@@ -204,7 +204,7 @@ function draw() {
 function step() {
   draw();
   showCut();
-  drawFeeds(root, feeds, quotes.isCut && desk.isCut);
+  feeds.draw(quotes.isCut && desk.isCut);
   showBar();
 }
 
