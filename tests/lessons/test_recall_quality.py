@@ -48,6 +48,27 @@ def test_recall_on_the_development_set_is_no_worse_than_it_was(name: str, labell
     check_is_no_worse(DEVELOPMENT, name, labelled)
 
 
+def check_hash_is_better_than_naive(labelled: recall_quality.Labelled, *, whole: bool) -> None:
+    """By cosine alone, of the very same texts: what signs, pairs and pieces of words are for."""
+    naive = asdict(recall_quality.by_text(labelled, "naive", recall_quality.naive_hash, whole=whole).figures)
+    words = embeddings.provider_named("hash").embed_documents
+    hashed = asdict(recall_quality.by_text(labelled, "hash", words, whole=whole).figures)
+    for figure in ("ndcg", "precision"):
+        assert hashed[figure] > naive[figure] + LOSS_MAX, (figure, hashed, naive)
+
+
+def test_hash_is_better_than_the_naive_one_it_is_compared_with(labelled: recall_quality.Labelled) -> None:
+    """Of whole texts: what a lesson tells of itself alone is too short here to tell the two apart (docs/lessons.md)."""
+    check_hash_is_better_than_naive(labelled, whole=True)
+
+
+@pytest.mark.slow
+def test_hash_is_better_than_the_naive_one_in_words_nobody_had_read() -> None:
+    unseen = recall_quality.read(**files_of(UNSEEN))
+    check_hash_is_better_than_naive(unseen, whole=True)
+    check_hash_is_better_than_naive(unseen, whole=False)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["hash", "static"])
 def test_recall_of_a_thousand_lessons_in_words_nobody_had_read(name: str) -> None:

@@ -162,8 +162,8 @@ def by_text(labelled: Labelled, name: str, embed: Embed, *, whole: bool = False,
 
 
 def in_use(labelled: Labelled, provider: EmbeddingProvider) -> Measured:
-    """As a recall answers: candidates by text and by tags, then the order that rules/ranking serves of them, as many as by
-    default: once per trade, and few that say the same."""
+    """As a recall answers: candidates by text and by tags, then the order that rules/ranking serves of them, as many as
+    by default: once per trade, and few that say the same."""
     theses = provider.embed_documents([one.thesis for one in labelled.lessons])
     narratives = provider.embed_documents([one.narrative for one in labelled.lessons])
     tags = [tags_of(one.narrative, provider) for one in labelled.lessons]
