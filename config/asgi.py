@@ -11,9 +11,10 @@ from starlette.types import ASGIApp
 def _application() -> ASGIApp:
     http = get_asgi_application()
     # Not before: that sets Django up, and the consumers reach models.
-    from apps.lessons import index
+    from apps.lessons import embeddings, index
     from config.sockets import with_sockets
 
+    embeddings.load()
     index.load()
     return with_sockets(http)
 

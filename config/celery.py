@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import beat_init, task_postrun, task_prerun, worker_process_init, worker_ready
+from celery.signals import beat_init, task_postrun, task_prerun, worker_init, worker_process_init, worker_ready
 from django.conf import settings
 from django.db import close_old_connections
 from django.utils import timezone
@@ -32,6 +32,16 @@ def make_app(*, current: bool = True) -> Celery:
 
 
 app = make_app()
+
+
+@worker_init.connect
+def load_embeddings(**_said: Any) -> None:
+    """Before it takes a task, and before it has children: they share the weights. A worker whose texts cannot become
+    vectors does not start."""
+    # Not before: this module is imported while Django is being set up.
+    from apps.lessons import embeddings
+
+    embeddings.load()
 
 
 @worker_ready.connect

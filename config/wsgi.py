@@ -18,6 +18,7 @@ application = get_wsgi_application()
 
 # Everything a request needs is imported now, and stays: collecting garbage need not look at it again and again.
 import_module(settings.ROOT_URLCONF)
+import_module("apps.lessons.embeddings").load()
 import_module("apps.lessons.index").load()
 gc.collect()
 gc.freeze()

@@ -120,7 +120,8 @@ class TextKind(StrEnum):
 class Fact:
     """One thing a detector measured at decision time: `value` in `unit` against `limit`.
 
-    `value` is None where it could not be known; `violated` is None then too, and where the fact has no limit.
+    `value` is None where it could not be known; `violated` is None then too, and where the fact has no limit. `told` is
+    one that nobody measured here: whoever proposed or reported the trade says so.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Fact:
     unit: str
     limit: Decimal | None = None
     violated: bool | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,8 @@ class TagFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What was meant before anything was done. Prices in quote currency, `risk` is the money at stake at the stop."""
+    """What was meant before anything was done. Prices in quote currency, `risk` is the money at stake at the stop.
+    `told` are facts that whoever planned it states, by the names of `rules.detectors.TOLD`."""
 
     thesis: str = ""
     setup: str = ""
@@ -150,6 +153,7 @@ class Plan:
     stop: Decimal | None = None
     target: Decimal | None = None
     risk: Decimal | None = None
+    told: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -277,7 +277,8 @@ class Narrative:
     """What the proposer says about it: shown as unverified text; no limit is read from it.
 
     `setup` names the kind of trade; `stop` and `target` are the prices (quote currency per base unit) at which it is
-    meant to end: what became of it is held against them.
+    meant to end: what became of it is held against them. `facts` are what the proposer states of this moment, by the
+    names of `lessons.rules.detectors.TOLD`.
     """
 
     rationale: str = ""
@@ -286,6 +287,7 @@ class Narrative:
     setup: str = ""
     stop: Decimal | None = None
     target: Decimal | None = None
+    facts: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

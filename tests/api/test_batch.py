@@ -106,6 +106,28 @@ def test_one_that_is_wrong_keeps_no_other_from_being_stored(bot: Caller, item: M
     assert replayed() == 4
 
 
+def test_each_states_facts_of_its_own_and_one_that_states_them_wrongly_is_alone_in_that(
+    bot: Caller, item: Make
+) -> None:
+    answer = bot.post(
+        PATH,
+        {
+            "items": [
+                item(facts={"minutes_to_event": "600"}),
+                item(facts={"mood": "1"}),
+                item(facts={"size_of_limit": "5"}),
+                item(),
+            ]
+        },
+    )
+    assert said_of(answer) == ["AWAITING_APPROVAL", "UNKNOWN_FIELD", "FACT_DIFFERS", "AWAITING_APPROVAL"]
+    told = [{fact["name"] for fact in one["facts"] if fact["told"]} for one in proposals_in(answer) if one]
+    assert told == [{"minutes_to_event"}, set()]
+    fields = [one["problem"]["field"] for one in answer[1]["items"] if one["problem"]]
+    assert fields == ["facts.mood", "facts.size_of_limit"]
+    assert ProposalFacts.objects.count() == 2
+
+
 def test_each_is_what_a_single_request_would_have_got(bot: Caller, item: Make) -> None:
     told = item(confidence="0.5", tags=["momentum"], setup="range", planned_stop="60000", valid_for_s=600)
     (batched,) = proposals_in(bot.post(PATH, {"items": [told]}))

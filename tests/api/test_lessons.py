@@ -21,6 +21,7 @@ from tests.api.conftest import Caller, with_header
 from tests.factories.accounts import DeskFactory, UserFactory
 from tests.factories.desk import PaperDesk
 from tests.factories.lessons import LessonFactory
+from tests.factories.similar import lost
 
 pytestmark = pytest.mark.django_db
 
@@ -67,6 +68,18 @@ def test_facts_count_and_rank(bot: Caller, lesson: Lesson) -> None:
     assert (said["evidence"]["n"], said["evidence"]["losses"]) == (1, 1)
     assert said["evidence"]["unknown_facts"] == ["spread"]
     assert said["results"][0]["components"] is None
+
+
+def test_the_count_in_words_is_held_against_the_other_trades_and_says_so(
+    bot: Caller, lesson: Lesson, paper: PaperDesk
+) -> None:
+    """Three of the five lost, 60 % of all; of the two others none did, and few others lean to four of ten."""
+    lost(paper, 2, facts=(), tags=(CHASED,))
+    lost(paper, 2, facts=(), pnl=Decimal(9))
+    fact = {"name": "chase", "value": "1.2", "unit": "ATR", "limit": "0.5", "violated": True}
+    said = bot.post("/trades/lessons/query", {"facts": [fact]})[1]["evidence"]
+    assert (said["n"], said["losses"], said["base_rate"]) == (3, 3, "0.333333")
+    assert said["sentence"] == ("3 of 3 comparable trades lost in 30 days. Of this desk's other trades 33 % lose.")
 
 
 def test_nothing_similar_is_an_empty_answer_and_no_sign_of_safety(bot: Caller, lesson: Lesson) -> None:

@@ -46,12 +46,63 @@ def test_it_says_the_plan_it_came_with_and_the_facts_it_was_judged_by(bot: Calle
         "unit": "yes",
         "limit": "1",
         "violated": False,
+        "told": False,
     }
     assert (facts["chase"]["value"], facts["chase"]["violated"]) == (None, None), "there are no candles to go by"
     told = bot.get(f"/trades/proposals/{said['id']}")[1]
     (listed,) = bot.get("/trades/proposals")[1]["items"]
     assert told["plan"] == listed["plan"] == said["plan"] | {"entry": entry}
     assert told["facts"] == listed["facts"] == said["facts"]
+
+
+def test_it_takes_facts_that_are_not_measured_and_says_whose_word_they_are(bot: Caller, body: Make) -> None:
+    status, said = bot.propose(body(facts={"minutes_to_event": "600", "oos_sharpe": "0.25", "days_to_expiry": None}))
+    assert status == 201, said
+    facts = {fact["name"]: fact for fact in said["facts"]}
+    assert facts["minutes_to_event"] == {
+        "name": "minutes_to_event",
+        "value": "600",
+        "unit": "min",
+        "limit": "120",
+        "violated": False,
+        "told": True,
+    }
+    assert (facts["oos_sharpe"]["violated"], facts["oos_sharpe"]["told"]) == (True, True)
+    assert (facts["days_to_expiry"]["value"], facts["days_to_expiry"]["told"]) == (None, False)
+    told = bot.get(f"/trades/proposals/{said['id']}")[1]
+    (listed,) = bot.get("/trades/proposals")[1]["items"]
+    assert told["facts"] == listed["facts"] == said["facts"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "code", "field"),
+    [
+        ({"mood": "1"}, "UNKNOWN_FIELD", "facts.mood"),
+        ({"hour": "9"}, "UNKNOWN_FIELD", "facts.hour"),
+        ({"given_back": "1"}, "UNKNOWN_FIELD", "facts.given_back"),
+        ({"minutes_to_event": "soon"}, "DECIMAL_MALFORMED", "facts.minutes_to_event"),
+        ({"bar_closed": "0.5"}, "FACT_OUT_OF_RANGE", "facts.bar_closed"),
+        ({"size_of_limit": "5"}, "FACT_DIFFERS", "facts.size_of_limit"),
+    ],
+)
+def test_facts_are_held_to_what_those_of_an_outcome_are(
+    bot: Caller, body: Make, facts: dict[str, str], code: str, field: str
+) -> None:
+    status, said = bot.propose(body(facts=facts))
+    assert (status, said["code"], said["field"]) == (400, code, field)
+    outcome = {
+        "trade_id": "t1",
+        "instrument": "ES",
+        "side": "BUY",
+        "quantity": "1",
+        "entry_price": "9",
+        "exit_price": "8",
+    }
+    if code != "FACT_DIFFERS":
+        status, said = bot.post("/trades/outcome", outcome | {"facts": facts}, Idempotency_Key="outcome-1")
+        assert (status, said["code"], said["field"]) == (400, code, field)
+    assert not Proposal.objects.exists()
+    assert not IdempotencyRecord.objects.exists(), "the key is free for a corrected request"
 
 
 def test_one_from_before_that_was_kept_says_so(bot: Caller, body: Make) -> None:

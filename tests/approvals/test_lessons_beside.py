@@ -77,8 +77,19 @@ def test_what_was_measured_there_and_here_stands_beside_it(paper: PaperDesk) -> 
 
 
 def test_every_fact_that_can_be_broken_beforehand_has_words() -> None:
-    limited = {one.name for one in DETECTORS if one.limit is not None and not one.afterwards and not one.given}
+    limited = {one.name for one in DETECTORS if one.limit is not None and not one.afterwards}
     assert set(BROKEN) == limited
+
+
+def test_what_the_proposer_states_stands_there_as_their_word(paper: PaperDesk) -> None:
+    client, silent = enter(paper.approver), proposed(paper)
+    assert not any("Stated by the proposer" in line for line in lessons(client, silent).foot)
+    stated = proposed(paper, told={"minutes_to_event": "30", "oos_sharpe": "2"}, quantity=Decimal("0.009"))
+    (line,) = [line for line in lessons(client, stated).foot if line.startswith("Stated")]
+    assert line == (
+        "Stated by the proposer, and measured by nobody: "
+        "minutes to event 30 min (broken, the limit is 120) and oos sharpe 2 x."
+    )
 
 
 def test_a_mistake_that_only_words_suggest_is_not_told_as_the_same(paper: PaperDesk) -> None:

@@ -43,9 +43,11 @@ class Found:
 
 
 def figures(values: Sequence[float]) -> str:
-    """Median, with the smallest and largest of the runs."""
+    """Median, with the smallest and largest of the runs where there are several."""
     if not values:
         return ""
+    if len(values) == 1:
+        return f"{values[0]:,.1f}"
     return f"{median(values):,.1f} ({min(values):,.1f} to {max(values):,.1f})"
 
 

@@ -1,5 +1,6 @@
 """Trades of a desk that lost, and proposals like them."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -25,11 +26,12 @@ def lost(paper: PaperDesk, number: int = 3, **changed: Any) -> list[Case]:
     return [CaseFactory(**{"desk": paper.desk, **values}) for _ in range(number)]
 
 
-def proposed(paper: PaperDesk, **changes: Any) -> Proposal:
-    """A proposal with a target and no stop."""
+def proposed(paper: PaperDesk, *, told: Mapping[str, str] | None = None, **changes: Any) -> Proposal:
+    """A proposal with a target and no stop; `told` are facts that its proposer states."""
+    facts = {name: Decimal(text) for name, text in (told or {}).items()}
     return proposals.propose(
         intent=paper.intent(**changes),
-        narrative=Narrative(rationale="It has held twice.", target=Decimal(70_000)),
+        narrative=Narrative(rationale="It has held twice.", target=Decimal(70_000), facts=facts),
         principal=paper.principal,
         idempotency_key=str(uuid4()),
         now=timezone.now(),

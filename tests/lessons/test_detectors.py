@@ -12,6 +12,7 @@ from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.common.errors import Invalid
 from apps.connectors.types import Candle, Quote, Side
 from apps.lessons.management.commands.write_facts_table import BEGIN, END
 from apps.lessons.rules import detectors, mistakes, regimes
@@ -233,6 +234,26 @@ def test_each_mistake_has_a_scene_that_shows_it(
 
 def test_every_mistake_of_the_list_is_shown_by_some_scene() -> None:
     assert set().union(*(row[3] for row in GOLDEN)) == set(MistakeTag)
+
+
+def test_what_was_told_says_so_and_what_was_measured_does_not() -> None:
+    told = facts(good(given={"minutes_to_event": D(300), "chase": D(0)}))
+    assert {name for name, fact in told.items() if fact.told} == {"minutes_to_event"}, "chase is measured of this scene"
+    bare = facts(Scene(at=NOW, side=Side.BUY, given={"chase": D(0)}))
+    assert (bare["chase"].value, bare["chase"].told) == (0, True)
+
+
+def test_what_nobody_measures_is_never_measured_otherwise() -> None:
+    """Kept to four places, it is not the figure that was told, and no figure to hold it against either."""
+    detectors.check_told(Scene(at=NOW, side=Side.BUY, given={"iv_percentile": D("0.123456")}))
+    with pytest.raises(Invalid, match="FACT_DIFFERS"):
+        detectors.check_told(good(given={"reward_to_risk": D("0.123456")}))
+
+
+def test_of_what_is_measured_only_what_speaks_against_a_proposal_counts_untold() -> None:
+    given = {"chase": D(0), "bar_closed": D(0), "spread": D(30), "hour": D(3), "oos_sharpe": D(2)}
+    counted = detectors.as_it_counts(Scene(at=NOW, side=Side.BUY, given=given))
+    assert set(counted.given) == {"bar_closed", "spread", "oos_sharpe"}
 
 
 def test_an_empty_scene_knows_the_hour_and_nothing_else() -> None:

@@ -139,6 +139,56 @@ def test_static_without_its_weights_is_an_error_and_no_other_provider_stands_in(
     assert "EMBEDDINGS_PROVIDER=hash" in ended.stdout
 
 
+def started(*command: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={"DJANGO_SETTINGS_MODULE": "config.settings.test", "PATH": "", **variables},
+    )
+
+
+DOORS = {
+    "gunicorn": (
+        "-m",
+        "gunicorn",
+        "config.wsgi:application",
+        "--config",
+        "config/gunicorn.py",
+        "--bind",
+        "127.0.0.1:0",
+        "--workers",
+        "1",
+    ),
+    "uvicorn": ("-m", "uvicorn", "config.asgi:application", "--port", "0"),
+    "celery": ("-m", "celery", "-A", "config", "worker", "--pool", "solo", "--queues", "default"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", DOORS)
+def test_no_server_and_no_worker_starts_with_embeddings_that_do_not_load(door: str, tmp_path: Path) -> None:
+    missing = {"EMBEDDINGS_PROVIDER": "sentence_transformers", "EMBEDDINGS_MODEL": str(tmp_path / "gone")}
+    ended = started(*DOORS[door], **missing)
+    assert ended.returncode == embeddings.CANNOT_START, ended.stderr
+    (line,) = [line for line in ended.stderr.splitlines() if "lessons.E001" in line]
+    assert "there is no model in the folder" in line
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_with_embeddings_that_load_each_of_them_goes_on() -> None:
+    code = (
+        "import config.wsgi, config.asgi, config.celery; from celery.signals import worker_init; "
+        "worker_init.send(sender=None); print('started')"
+    )
+    ended = started("-c", code, EMBEDDINGS_PROVIDER="hash")
+    assert (ended.returncode, ended.stdout.strip()) == (0, "started"), ended.stderr
+
+
 def test_nothing_of_the_package_that_carries_the_weights_is_imported() -> None:
     embeddings.provider_named("static")
     assert "wordllama" not in sys.modules

@@ -1,8 +1,8 @@
 """What is recalled: by words, by tags and facts, without an index, and by whom."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -135,20 +135,40 @@ def test_what_people_put_away_is_not_recalled_though_the_index_still_has_it(
     assert [one.case for one in after.losses] == [stays.pk]
 
 
+DAY = timedelta(days=1)
+
+
 @pytest.mark.parametrize(
-    "filters",
+    ("name", "fits", "fits_not"),
     [
-        Filters(product="BTC-USD"),
-        Filters(side="SELL"),
-        Filters(regime="range"),
-        Filters(tags=(MistakeTag.REVENGE,)),
-        Filters(until=datetime(2026, 1, 1, tzinfo=UTC)),
+        ("product", "ETH-USD", "BTC-USD"),
+        ("asset_class", "crypto", "equity"),
+        ("side", "BUY", "SELL"),
+        ("regime", "trend_up/1", "range/1"),
+        ("setup", "breakout", "support"),
+        ("verdict", "PROCESS_ERROR", "PLANNED_LOSS"),
+        ("tags", (MistakeTag.NO_STOP,), (MistakeTag.REVENGE,)),
+        ("since", -DAY, timedelta(hours=-23)),
+        ("until", timedelta(hours=-23), -DAY),
     ],
 )
-def test_filters_hold(desk: Desk, now: datetime, fill: Fill, filters: Filters) -> None:
-    fill([case(desk, now, plan=BROKEN, tags=(NO_STOP,))])
-    assert ask(desk, now, text=BROKEN.thesis, tags=("no_stop",)).losses
-    assert ask(desk, now, text=BROKEN.thesis, tags=("no_stop",), filters=filters).results == ()
+def test_filters_hold(desk: Desk, now: datetime, fill: Fill, name: str, fits: Any, fits_not: Any) -> None:
+    """What it fits is found, and nothing is where it does not; of times, from `since` on and before `until`."""
+
+    def found(value: Any) -> list[object]:
+        filters = Filters(**{name: now + value if isinstance(value, timedelta) else value})
+        return [one.case for one in ask(desk, now, text=BROKEN.thesis, tags=("no_stop",), filters=filters).losses]
+
+    plan = replace(BROKEN, setup="breakout")
+    made = case(desk, now, plan=plan, tags=(NO_STOP,), regime="trend_up/1", closed_at=now - DAY)
+    fill([made])
+    assert found(fits) == [made.pk]
+    assert found(fits_not) == []
+
+
+def test_every_filter_there_is_is_tried() -> None:
+    tried = {row[0] for row in test_filters_hold.pytestmark[0].args[1]}
+    assert tried == {one.name for one in fields(Filters)}
 
 
 def test_ten_times_the_cases_are_read_in_as_many_statements(desk: Desk, now: datetime, fill: Fill) -> None:

@@ -46,6 +46,15 @@ BROKEN: Final[Mapping[str, str]] = {
     "tick_age": "an old price",
     "since_loss": "soon after a loss",
     "to_weekend": "just before the weekend",
+    "minutes_to_event": "just before a scheduled event",
+    "minutes_to_session_close": "just before the session closes",
+    "hours_to_reopening": "long until the market opens again",
+    "financing_of_target": "financing eats the target",
+    "days_to_expiry": "the contract expires soon",
+    "iv_percentile": "volatility is dear",
+    "short_interest": "much of it is sold short",
+    "positioning_percentile": "the crowd is on the same side",
+    "oos_sharpe": "the setup fails out of sample",
 }
 ENDED: Final[Mapping[str, str]] = {
     ExitReason.STOP: "stopped out",
@@ -181,11 +190,24 @@ def _foot(answer: RecallAnswer, shown: Shown, *, leaves: bool) -> tuple[str, ...
     elif answer.index.pending:
         count = answer.index.pending
         lines.append(f"{count} newer {'text waits' if count == 1 else 'texts wait'} to be found, and may be missing.")
-    if unknown := [_plain(fact.name) for fact in shown.facts if fact.value is None and fact.name in BROKEN]:
+    if unknown := [_plain(fact.name) for fact in shown.facts if fact.value is None and _is_measured(fact)]:
         lines.append(f"Not known of this one, and so not compared: {words.listed(unknown)}.")
+    if told := [_stated(fact) for fact in shown.facts if fact.told]:
+        lines.append(f"Stated by the proposer, and measured by nobody: {words.listed(told)}.")
     if leaves:
         lines.append("What is yours, or was held against you, others call similar or not.")
     return tuple(lines)
+
+
+def _is_measured(fact: Fact) -> bool:
+    return fact.name in BROKEN and not BY_NAME[fact.name].given
+
+
+def _stated(fact: Fact) -> str:
+    """A fact in the proposer's words: `minutes to event 30 min (broken, the limit is 120)`."""
+    value = "" if fact.value is None else decimal_text(fact.value)
+    said = f"{_plain(fact.name)} {value} {fact.unit}"
+    return f"{said} (broken, the limit is {decimal_text(fact.limit)})" if fact.violated and fact.limit else said
 
 
 def _counted(answer: RecallAnswer) -> Tile:

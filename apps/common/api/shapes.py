@@ -126,10 +126,11 @@ class Problem(Shape):
 
 
 class Fact(Shape):
-    """One thing that was measured when it was decided: `value` in `unit` against `limit`; null where nobody knew."""
+    """One thing that was known when it was decided: `value` in `unit` against `limit`; null where nobody knew."""
 
     name = Words()
     value = Number(nullable=True)
     unit = Words()
     limit = Number(nullable=True)
     violated = YesNo(nullable=True)
+    told = YesNo(about="Not measured here: who proposed or reported the trade says so.")

@@ -1,11 +1,12 @@
 """The detectors: every fact there is, what it measures, its unit and where it breaks a limit. Pure.
 
 The same table serves a proposal and what became of it. A fact that cannot be known is None, never guessed; what stands
-in `ELSEWHERE` needs data that Aika does not read (events, options, positioning, sessions): None unless it is given.
+in `ELSEWHERE` needs data that Aika does not read (events, options, positioning, sessions): None unless it is told.
 `docs/outcomes.md` has the table, and a test holds the two to each other.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -24,7 +25,7 @@ _BY_THE_CLOCK: Final = frozenset({"hour", "to_weekend"})
 TOLD: Final[Sequence[Detector]] = tuple(
     one for one in DETECTORS if not one.afterwards and one.name not in _BY_THE_CLOCK
 )
-"""What a report may tell of the moment it was decided: the rest follows from its times and from its course."""
+"""What a proposal or a report may tell of the moment it was decided: the rest follows from its times and course."""
 
 
 def detect(scene: Scene) -> tuple[Fact, ...]:
@@ -51,7 +52,7 @@ def check_told(scene: Scene) -> None:
                 fix="Send one of them.",
                 field=f"facts.{name}",
             )
-        right, exponent = one.measured(scene), told.as_tuple().exponent
+        right, exponent = None if one.given else one.measured(scene), told.as_tuple().exponent
         step = Decimal(1).scaleb(min(0, int(exponent)))
         if right is not None and abs(right - told) >= step:
             raise Invalid(
@@ -62,6 +63,16 @@ def check_told(scene: Scene) -> None:
                 told=decimal_text(told),
                 right=decimal_text(right),
             )
+
+
+def as_it_counts(scene: Scene) -> Scene:
+    """The scene of a proposal with what is told of it as far as that counts.
+
+    What is read nowhere here is as it was told. What is measured here, and could not be at this moment, stays unknown
+    where telling it would speak for the proposal: a measure that is missing is no way out of what unknown facts cost.
+    """
+    against = {name for name in scene.given if BY_NAME[name].given or BY_NAME[name].fact(scene).violated}
+    return replace(scene, given={name: value for name, value in scene.given.items() if name in against})
 
 
 def joined(entries: Sequence[Sequence[Fact]]) -> tuple[Fact, ...]:
@@ -84,6 +95,6 @@ def table() -> str:
     for one in DETECTORS:
         limit = "\u2013" if one.limit is None else f"{one.breaks.value} {decimal_text(one.limit)}"
         tag = "\u2013" if one.tag is None else one.tag.value
-        known = "where given" if one.given else "afterwards" if one.afterwards else "when proposed"
+        known = "where told" if one.given else "afterwards" if one.afterwards else "when proposed"
         lines.append(f"| `{one.name}` | {one.unit} | {limit} | {tag} | {known} | {one.means} |")
     return "\n".join(lines)

@@ -20,4 +20,5 @@ def _fact(row: Mapping[str, object]) -> Fact:
         unit=str(row["unit"]),
         limit=None if limit is None else Decimal(str(limit)),
         violated=None if violated is None else bool(violated),
+        told=bool(row.get("told")),
     )

@@ -53,13 +53,15 @@ class TagLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactLine:
-    """One thing measured at decision time, as text; `state` is broken, kept, unknown or plain (no limit)."""
+    """One thing measured at decision time, as text; `state` is broken, kept, unknown or plain (no limit). `told` is one
+    that nobody measured: who proposed or reported the trade says so."""
 
     words: str
     value: str
     unit: str
     limit: str
     state: str
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,7 @@ def _fact_line(fact: Mapping[str, object]) -> FactLine:
         unit=str(fact["unit"]),
         limit="" if fact["limit"] is None else str(fact["limit"]),
         state="unknown" if value is None else state,
+        told=bool(fact.get("told")),
     )
 
 

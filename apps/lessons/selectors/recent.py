@@ -54,7 +54,7 @@ def told_of(source: CaseSource, source_id: str) -> dict[str, object] | None:
         "mfe_r": _text(case.mfe_r),
         "mae_r": _text(case.mae_r),
         "mistakes": [{"tag": row.tag, "source": row.source, "because": row.because} for row in case.tags.all()],
-        "facts": case.facts,
+        "facts": [{"told": False, **fact} for fact in case.facts],
         "summary": case.summary,
     }
 

@@ -57,7 +57,9 @@ def lesson_record(lesson: Lesson, *, now: datetime) -> Record:
             for row in case.tags.all()
         ],
         "facts": [
-            {name: fact.get(name) for name in ("name", "value", "unit", "limit", "violated")} for fact in case.facts
+            {name: fact.get(name) for name in ("name", "value", "unit", "limit", "violated")}
+            | {"told": bool(fact.get("told"))}
+            for fact in case.facts
         ],
         "opened_at": _instant(case.opened_at),
         "closed_at": instant_text(case.closed_at),

@@ -23,8 +23,9 @@ import numpy as np
 from apps.common.errors import Invalid
 from apps.lessons import embeddings
 from apps.lessons.embeddings.base import EmbeddingProvider, Matrix, Vector, normalised
+from apps.lessons.recall_types import K_DEFAULT
 from apps.lessons.rules import results
-from apps.lessons.rules.ranking import WEIGHTS, RankCandidate, RankQuery, similar, structure_of, weights_for
+from apps.lessons.rules.ranking import WEIGHTS, RankCandidate, RankQuery, rank, structure_of, weights_for
 from apps.lessons.rules.retrieval_figures import DEEP, Figures, figures
 from apps.lessons.services.tagging import tags_of
 
@@ -161,7 +162,8 @@ def by_text(labelled: Labelled, name: str, embed: Embed, *, whole: bool = False,
 
 
 def in_use(labelled: Labelled, provider: EmbeddingProvider) -> Measured:
-    """As a recall finds: candidates by text and by tags, then the score of rules/ranking."""
+    """As a recall answers: candidates by text and by tags, then the order that rules/ranking serves of them, as many as
+    by default: once per trade, and few that say the same."""
     theses = provider.embed_documents([one.thesis for one in labelled.lessons])
     narratives = provider.embed_documents([one.narrative for one in labelled.lessons])
     tags = [tags_of(one.narrative, provider) for one in labelled.lessons]
@@ -177,9 +179,10 @@ def in_use(labelled: Labelled, provider: EmbeddingProvider) -> Measured:
         in_tags = [sum(weight * one.get(tag, 0.0) for tag, weight in asked.tags.items()) for one in tags]
         places = first(np.maximum(*near)) | first(np.array(in_tags))
         found = [with_cosines(candidates[place], near[0][place].item(), near[1][place].item()) for place in places]
-        return [names[one.candidate.id] for one in similar(asked, found, now, weights)[:DEEP]]
+        served = rank(asked, found, now, weights, limit=K_DEFAULT)
+        return [names[one.candidate.id] for one in served if not one.is_counter_example]
 
-    return timed(f"{provider.id}, score in use", labelled, find)
+    return timed(f"{provider.id}, as served", labelled, find)
 
 
 def timed(name: str, labelled: Labelled, find: Callable[[LabelledQuery], list[str]]) -> Measured:
@@ -218,6 +221,7 @@ def candidate(lesson: LabelledLesson, tags: Mapping[str, float]) -> RankCandidat
         narrative=0.0,
         severity=lesson.severity,
         closed_at=lesson.closed_at,
+        text=f"{lesson.thesis} {lesson.narrative}",
     )
 
 

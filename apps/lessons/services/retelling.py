@@ -78,7 +78,7 @@ def story_of(case: Case, lesson: Lesson | None) -> summaries.Story:
 
 
 def facts_json(facts: Iterable[Fact]) -> list[dict[str, object]]:
-    """Facts as a case stores them: decimals as text."""
+    """Facts as a case stores them: decimals as text, `told` only where it is so."""
     return [
         {
             "name": fact.name,
@@ -86,6 +86,7 @@ def facts_json(facts: Iterable[Fact]) -> list[dict[str, object]]:
             "unit": fact.unit,
             "limit": None if fact.limit is None else decimal_text(fact.limit),
             "violated": fact.violated,
+            **({"told": True} if fact.told else {}),
         }
         for fact in facts
     ]

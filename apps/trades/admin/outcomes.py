@@ -127,4 +127,5 @@ def _words(fact: dict[str, Any]) -> str:
     if fact["value"] is None:
         return "not known"
     limit = f", limit {fact['limit']}" if fact["limit"] is not None else ""
-    return f"{fact['value']} {fact['unit']}{limit}{' - broken' if fact['violated'] else ''}"
+    told = ", as the proposer states" if fact.get("told") else ""
+    return f"{fact['value']} {fact['unit']}{limit}{' - broken' if fact['violated'] else ''}{told}"

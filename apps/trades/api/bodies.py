@@ -38,6 +38,11 @@ class IntentBody(Body):
     )
 
 
+_KNOWN_THEN: Final = {one.name: DecimalText(about=f"In {one.unit}. {one.means}") for one in TOLD}
+_ABOUT_KNOWN: Final = "What was known when it was decided, as far as Aika does not measure it itself."
+KnownThenBody: Final = type("KnownThenBody", (Body,), {**_KNOWN_THEN, "__doc__": _ABOUT_KNOWN})
+
+
 class ProposalBody(IntentBody):
     """The terms wanted, and what the proposer says about them: shown to people as unverified text."""
 
@@ -47,12 +52,8 @@ class ProposalBody(IntentBody):
     setup = Text(chars_max=SETUP_CHARS_MAX, default="", about="The kind of trade, in a word or two of your own.")
     planned_stop = DecimalText(about="Where it is given up; quote currency per base unit. No order: place one too.")
     planned_target = DecimalText(about="Where its gain is taken; quote currency per base unit.")
+    facts = Object(KnownThenBody, about="What you know at this moment: your own statement, kept and shown as that.")
     supersedes = UuidText(about="An own proposal that has ended, which this one takes the place of.")
-
-
-_KNOWN_THEN: Final = {one.name: DecimalText(about=f"In {one.unit}. {one.means}") for one in TOLD}
-_ABOUT_KNOWN: Final = "What was known when it was decided, as far as Aika does not measure it itself."
-KnownThenBody: Final = type("KnownThenBody", (Body,), {**_KNOWN_THEN, "__doc__": _ABOUT_KNOWN})
 
 
 class BatchItemBody(ProposalBody):
@@ -126,13 +127,19 @@ def intent_of(values: dict[str, Any]) -> Intent:
 
 def report_of(values: dict[str, Any]) -> Report:
     """The frozen report that a body read says."""
-    told = {name: value for name, value in (values["facts"] or {}).items() if value is not None}
-    return Report(**{name: values[name] for name in OutcomeBody.fields} | {"facts": told})
+    return Report(**{name: values[name] for name in OutcomeBody.fields} | {"facts": _told(values)})
 
 
 def narrative_of(values: dict[str, Any]) -> Narrative:
     """The frozen narrative that a body read says."""
     names = ("rationale", "confidence", "tags", "setup")
     return Narrative(
-        **{name: values[name] for name in names}, stop=values["planned_stop"], target=values["planned_target"]
+        **{name: values[name] for name in names},
+        stop=values["planned_stop"],
+        target=values["planned_target"],
+        facts=_told(values),
     )
+
+
+def _told(values: dict[str, Any]) -> dict[str, Decimal]:
+    return {name: value for name, value in (values["facts"] or {}).items() if value is not None}

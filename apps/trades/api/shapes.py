@@ -122,7 +122,7 @@ class Proposal(Shape):
     facts = Many(
         Fact,
         nullable=True,
-        about="What detectors measured when it was judged: lessons and policy go by it. Null as the plan.",
+        about="What was known when it was judged: lessons and policy go by it. Null as the plan.",
     )
     supersedes = Uuid(nullable=True)
     created_at = Instant()

@@ -14,7 +14,8 @@ from apps.connectors.types import Environment, Side
 class ProposalFacts(models.Model):
     """The plan of a proposal and the facts at the moment it was judged, frozen: its outcome is held against these.
 
-    `facts` is a list of {name, value, unit, limit, violated}, decimals as text; null where it could not be known.
+    `facts` is a list of {name, value, unit, limit, violated}, decimals as text; null where it could not be known, and
+    `told` where the proposer states it.
     Prices in quote currency per one base unit.
     """
 

@@ -80,7 +80,7 @@ def sentence(found: Evidence) -> str:
     """The count in words."""
     if not found.n:
         return f"No comparable trades (n=0) in {found.window_days} days. That is not a sign of safety."
-    base = (
-        "" if found.base_rate is None else f" This desk loses {int(found.base_rate * 100 + Decimal('0.5'))} % of all."
-    )
-    return f"{found.losses} of {found.n} comparable trades lost in {found.window_days} days.{base}"
+    said = f"{found.losses} of {found.n} comparable trades lost in {found.window_days} days."
+    if found.base_rate is None:
+        return said
+    return f"{said} Of this desk's other trades {int(found.base_rate * 100 + Decimal('0.5'))} % lose."

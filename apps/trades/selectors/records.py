@@ -79,7 +79,7 @@ def proposal_record(proposal: Proposal, *, now: datetime) -> Record:
 
 
 def _known_record(proposal: Proposal) -> Record:
-    """The plan it came with and what detectors saw when it was judged; null for one from before that was kept."""
+    """The plan it came with and what was known when it was judged; null for one from before that was kept."""
     try:
         known = proposal.known_then
     except ProposalFacts.DoesNotExist:
@@ -90,7 +90,7 @@ def _known_record(proposal: Proposal) -> Record:
         "stop": number(known.stop),
         "target": number(known.target),
     }
-    return {"plan": plan, "facts": known.facts}
+    return {"plan": plan, "facts": [{"told": False, **fact} for fact in known.facts]}
 
 
 def decision_record(decision: "Decision") -> Record:

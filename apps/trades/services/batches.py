@@ -28,13 +28,12 @@ from apps.common.statements import Question, ask
 from apps.connectors.selectors import connection_question, instrument_at, locked_connection
 from apps.connectors.types import InstrumentSpec
 from apps.lessons.recall_types import RecallAnswer
-from apps.lessons.types import Plan
 from apps.policies.selectors import active_version
 from apps.policies.types import Verdict
 from apps.trades.models import Proposal
 from apps.trades.rules import terms as rules
 from apps.trades.rules.narratives import check_narrative
-from apps.trades.services import intake, judging, market, proposals, recalling
+from apps.trades.services import intake, judging, lesson_facts, market, proposals, recalling
 from apps.trades.services.gathering import Moment
 from apps.trades.services.judging import Clock, Ground, Judged, Prepared
 from apps.trades.services.proposals import Made, Maker
@@ -273,7 +272,7 @@ class _Run:
         return found
 
     def _prepared(self, item: _Item, now: datetime, asked_at: datetime) -> Prepared:
-        intent, told = item.wanted.intent, item.wanted.narrative
+        intent = item.wanted.intent
         return judging.prepared(
             self.ground,
             intent=intent,
@@ -281,7 +280,7 @@ class _Run:
             instruments=self.instruments[intent.connection, intent.instrument],
             now=now,
             asked_at=asked_at,
-            plan=Plan(setup=told.setup, stop=told.stop, target=told.target, thesis=told.rationale),
+            plan=lesson_facts.plan_of(item.wanted.narrative),
         )
 
     def _propose(self, item: _Item, judged: Judged) -> bool:

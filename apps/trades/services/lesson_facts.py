@@ -18,6 +18,7 @@ from apps.lessons.types import Fact, Plan
 from apps.policies.types import Ask, RuleKind, VersionRules
 from apps.trades.models import Proposal, ProposalFacts
 from apps.trades.services.gathering import Gathering
+from apps.trades.types import Narrative
 
 ASSET_CLASSES: Final[Mapping[str, str]] = {"coinbase": "crypto", "robinhood": "crypto"}
 
@@ -38,11 +39,26 @@ def asset_class_of(venue: str) -> str:
     return ASSET_CLASSES.get(venue, "crypto")
 
 
+def plan_of(narrative: Narrative) -> Plan:
+    """What a proposer says of a proposal, as the memory keeps it."""
+    return Plan(
+        thesis=narrative.rationale,
+        setup=narrative.setup,
+        stop=narrative.stop,
+        target=narrative.target,
+        told=narrative.facts,
+    )
+
+
 def at_proposal(gathering: Gathering) -> Known:
     """Facts of what is asked, from what was gathered `for_lessons`; the reads are made there, with all others.
-    Looked at once: policy asks for them, and they are kept with the proposal."""
+    Looked at once: policy asks for them, and they are kept with the proposal. Raises as `detectors.check_told` for a
+    new one; what is judged again a moment later is not held to figures that moved meanwhile."""
     if gathering.detected is None:
         scene = scene_of(gathering)
+        if gathering.for_lessons:
+            detectors.check_told(scene)
+        scene = detectors.as_it_counts(scene)
         gathering.detected = Known(
             plan=gathering.plan,
             entry=scene.price,
@@ -83,6 +99,7 @@ def scene_of(gathering: Gathering) -> Scene:
         fee_rate=connection.fee_taker,
         losses_known=True,
         last_loss_at=losses[0] if losses else None,
+        given=gathering.plan.told,
     )
 
 
@@ -132,7 +149,7 @@ def frozen(proposal: Proposal, known: Known, *, now: datetime) -> ProposalFacts:
 
 
 def rows_of(facts: Iterable[Fact]) -> list[dict[str, Any]]:
-    """Facts as they are kept: decimals as text."""
+    """Facts as they are kept: decimals as text, `told` only where it is so."""
     return [
         {
             "name": fact.name,
@@ -140,6 +157,7 @@ def rows_of(facts: Iterable[Fact]) -> list[dict[str, Any]]:
             "unit": fact.unit,
             "limit": None if fact.limit is None else decimal_text(fact.limit),
             "violated": fact.violated,
+            **({"told": True} if fact.told else {}),
         }
         for fact in facts
     ]
@@ -154,6 +172,7 @@ def facts_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Fact, ...]:
             unit=row["unit"],
             limit=None if row["limit"] is None else Decimal(row["limit"]),
             violated=row["violated"],
+            told=row.get("told", False),
         )
         for row in rows
     )

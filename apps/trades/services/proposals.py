@@ -1,9 +1,10 @@
 """Proposals: from an intent to a waiting row. How they end is in `endings`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -14,10 +15,10 @@ from apps.accounts.types import Principal
 from apps.audit.services import events
 from apps.common import canonical, faults, tallies, tracing
 from apps.common import fault_places as places
+from apps.common.decimals import decimal_text
 from apps.common.errors import Conflict, NotFound
 from apps.common.inserts import Row, store, store_alone
 from apps.connectors.services import venue
-from apps.lessons.types import Plan
 from apps.policies.errors import BudgetExhausted
 from apps.policies.rules.similar import cases_held
 from apps.policies.services import decisions
@@ -55,7 +56,7 @@ def propose(
     `clock` says how late it is once what it is judged on was read, and once it is its turn on the connection; without
     one it is still `now`. `also` gives rows to store in the same transaction: a caller's own records commit with the
     proposal or not at all. `door` is given where it was read already. Raises as `judge`, Invalid for a narrative beyond
-    its bounds, and KeyUsed.
+    its bounds or for facts that are measured otherwise, and KeyUsed.
     """
     began = time.perf_counter()
     check_narrative(narrative)
@@ -65,7 +66,7 @@ def propose(
         principal=principal,
         now=now,
         clock=clock or (lambda: now),
-        plan=Plan(setup=narrative.setup, stop=narrative.stop, target=narrative.target, thesis=narrative.rationale),
+        plan=lesson_facts.plan_of(narrative),
     )
     maker = Maker(
         narrative=narrative,
@@ -232,7 +233,7 @@ class Maker:
             ended_at=now if denied else None,
         )
         proposal.desk_remembers = None if judged.known is None else judged.known.remembers
-        opened = _opened(proposal, evaluation, self.principal, now)
+        opened = _opened(proposal, evaluation, self.principal, self.narrative.facts, now)
         return Made(proposal=proposal, judged=judged, rows=(decision, proposal, *_frozen(proposal, judged), opened))
 
     def beside(self, proposal: Proposal) -> tuple[Model, ...]:
@@ -277,7 +278,10 @@ def _judged_columns(judged: Judged) -> dict[str, object]:
     }
 
 
-def _opened(proposal: Proposal, evaluation: Evaluation, principal: Principal, now: datetime) -> Row:
+def _opened(
+    proposal: Proposal, evaluation: Evaluation, principal: Principal, told: Mapping[str, Decimal], now: datetime
+) -> Row:
+    """Its first event; what the proposer states stands in it as it was said, whatever of it counts."""
     return events.opening(
         stream=stream_of(proposal.pk),
         kind="proposal.denied" if evaluation.outcome is Verdict.DENY else "proposal.proposed",
@@ -293,6 +297,7 @@ def _opened(proposal: Proposal, evaluation: Evaluation, principal: Principal, no
             "needed": proposal.needed,
             "roles": proposal.roles,
             "expires_at": proposal.expires_at,
+            **({"told": {name: decimal_text(value) for name, value in sorted(told.items())}} if told else {}),
         },
         now=now,
     )

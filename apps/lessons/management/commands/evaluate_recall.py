@@ -11,7 +11,7 @@ from apps.lessons.services import recall_quality
 
 
 class Command(BaseCommand):
-    help = "Measure recall on labelled files, without a database: naive hash, hash, the provider, and the score in use."
+    help = "Measure recall on labelled files, without a database: naive hash, hash, the provider, and what is served."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:

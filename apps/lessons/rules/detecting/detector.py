@@ -46,11 +46,12 @@ class Detector:
 
     def fact(self, scene: Scene) -> Fact:
         """What it finds; what cannot be measured is as it was told, where somebody told it."""
-        value = self.measured(scene)
-        if value is None:
-            value = _rounded(scene.given.get(self.name))
+        value, told = self.measured(scene), self.given and self.name in scene.given
+        if value is None and self.name in scene.given:
+            value, told = _rounded(scene.given[self.name]), True
         limit = self.limit if self.applies(scene) else None
-        return Fact(name=self.name, value=value, unit=self.unit, limit=limit, violated=self._is_broken(value, limit))
+        violated = self._is_broken(value, limit)
+        return Fact(name=self.name, value=value, unit=self.unit, limit=limit, violated=violated, told=told)
 
     def _is_broken(self, value: Decimal | None, limit: Decimal | None) -> bool | None:
         if value is None or limit is None:
