@@ -17,10 +17,10 @@ from apps.policies.types import LatchKind, State
 from apps.trades.models import Order
 from apps.trades.services import latches, resumption, self_checks
 from apps.trades.types import WORKING_STATES
-from tests.scenarios.promises import Promises
+from tests.scenarios.claims import Claims
 
 
-class Brakes(Promises):
+class Brakes(Claims):
     """Who tightens, what trips, and who loosens."""
 
     @property

@@ -15,7 +15,6 @@ from django.core.management import call_command
 from django.utils import timezone
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from apps.approvals.models import Vote
 from apps.audit.models import Alarm, Event
 from apps.audit.selectors import facts_of
 from apps.audit.services import verification
@@ -84,25 +83,6 @@ class Promises(RuleBasedStateMachine):
 
     def state(self) -> str:
         return trading_state(self.paper.connection.pk)
-
-    @invariant()
-    def every_order_at_the_venue_was_approved_by_enough_others(self) -> None:
-        """1, 6, 7."""
-        for body in self.bodies():
-            name = json.loads(body)["client_order_id"]
-            order = Order.objects.select_related("authority", "proposal").get(client_order_id=name)
-            authority, proposal = order.authority, order.proposal
-            votes = Vote.objects.filter(
-                proposal=proposal, verb="APPROVE", policy_version=authority.policy_version_id, digest=proposal.digest
-            )
-            voted = {str(vote.approver_id) for vote in votes}
-            assert len(set(authority.approvers)) >= authority.needed >= 1
-            assert set(authority.approvers) <= voted
-            assert str(proposal.proposer_id) not in voted
-            assert body == bytes(proposal.request_body) == bytes(order.request_body)
-            assert canonical.digest(bytes(proposal.terms)) == proposal.digest == authority.digest
-            # 8: it left while the approval stood.
-            assert order.submitted_at is not None and order.submitted_at < authority.valid_until
 
     @invariant()
     def doubt_denies_and_more_rules_never_loosen(self) -> None:

@@ -42,7 +42,8 @@ from apps.trades.types import LIVE_ORDER_STATES, WORKING_STATES, Narrative, Orde
 from tests.crash.cells import CANCEL, COMPARE, POLL, REPLAY, SCAN, WORKER
 from tests.crash.clock import Clock
 from tests.factories.desk import paper_desk
-from tests.factories.trading import ONE_NEEDED, TWO_NEEDED, change_policy, move, rules_with
+from tests.factories.trading import ONE_NEEDED, TWO_NEEDED, change_policy, rules_with
+from tests.scenarios.claims import HELD
 from tests.scenarios.evenings import Evenings
 from tests.scenarios.promises import DAY_LIMIT
 from tests.venues.simulator_process import SimulatorProcess
@@ -92,10 +93,11 @@ class Desk(Evenings):
         self.clock = Clock().install()
         self.point = transaction.savepoint()
         cache.clear()
-        self.simulator.reset()
+        self.simulator.reset(BTC=str(HELD))
         self.paper = paper_desk(self.simulator, rules=rules_of(1))
         self.count = 0
-        move(self.paper, str(MID))
+        self.listen()
+        self.market_stands_at(Decimal(MID))
 
     def teardown(self) -> None:
         try:
@@ -249,16 +251,16 @@ class Desk(Evenings):
 
         def hook(reached: str) -> None:
             if reached == label:
-                faults.install(None)
+                self.listen()
                 raise Killed
 
-        faults.install(hook)
+        self.listen(hook)
         try:
             self.refused(work)
         except Killed:
             self.reached.add(f"killed at {label}")
         finally:
-            faults.install(None)
+            self.listen()
 
     def some_order(self, pick: int, *states: str) -> Order | None:
         rows = list(Order.objects.filter(connection=self.paper.connection, state__in=states).order_by("created_at"))
@@ -315,7 +317,7 @@ class Desk(Evenings):
 
     @rule(bps=st.sampled_from([-300, -50, -1, 1, 50, 199, 300]))
     def price_moves(self, bps: int) -> None:
-        move(self.paper, str(Decimal(MID) * (10_000 + bps) / 10_000))
+        self.market_stands_at(Decimal(MID) * (10_000 + bps) / 10_000)
 
     @rule(needed=st.sampled_from([1, 2]), gone=st.booleans())
     def policy_changes(self, needed: int, gone: bool = False) -> None:
