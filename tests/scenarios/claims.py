@@ -36,7 +36,7 @@ class Claims(Quorums):
 
     def __init__(self) -> None:
         super().__init__()
-        self.held = HELD
+        self.owned = HELD
         self.mid = Decimal(0)
         # By order: where the market stood when it was approved.
         self.mids: dict[UUID, Decimal] = {}
@@ -113,7 +113,7 @@ class Claims(Quorums):
             yield "it buys while trading only reduces"
             return
         here = {row["client_order_id"]: row for row in self.simulator.orders() if row["product_id"] == order.instrument}
-        held, selling = self.held, Decimal(0)
+        held, selling = self.owned, Decimal(0)
         for row in here.values():
             done = Decimal(row["filled_size"])
             held += done if row["side"] == Side.BUY else -done

@@ -1,6 +1,6 @@
 """A promise that no random day breaks is broken here by hand: an invariant that cannot fail holds nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db.models import Model
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -23,8 +24,8 @@ from apps.policies.rules import always, approvals, compiled, judge
 from apps.policies.rules.finding import Finding
 from apps.policies.services import barrier, latches
 from apps.policies.types import LatchKind, LineVerdict, State
-from apps.trades.models import Authority, Order
-from apps.trades.services import grounds, halting, orders, sweeps, watching
+from apps.trades.models import Authority, Order, Proposal
+from apps.trades.services import grounds, halting, orders, seal, sweeps, watching
 from apps.trades.services.approval import Judgement
 from apps.trades.services.reconciliation import runs
 from apps.trades.types import OrderState
@@ -33,16 +34,8 @@ from tests.factories.tampering import tamper, undone
 from tests.factories.trading import TWO_NEEDED, change_policy, rules_with
 from tests.scenarios import decisions
 from tests.scenarios.evenings import BEFORE_IT_LEAVES, WHILE_IT_LEAVES
+from tests.scenarios.tampered import FROZEN
 from tests.scenarios.test_state_machine import Desk
-from tests.venues.simulator_process import SimulatorProcess
-
-
-@pytest.fixture
-def day(db: None, simulator: SimulatorProcess) -> Iterator[Desk]:
-    Desk.simulator, Desk.kinds_judged = simulator, set()
-    desk = Desk()
-    yield desk
-    desk.end()
 
 
 def lets_all_vote(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +105,37 @@ def test_1_an_order_that_left_against_a_vote(day: Desk, verb: Vote.Verb, who: st
     day.execute(0, "once")
     with pytest.raises(AssertionError, match=said):
         day.every_order_at_the_venue_was_approved_by_enough_others()
+
+
+@pytest.mark.parametrize("model", [Proposal, Authority, Order])
+def test_7_as_it_is_one_changed_field_ends_the_order(day: Desk, model: type[Model]) -> None:
+    """Each field in turn: else a step that changes one would prove little. The order itself goes on waiting."""
+    day.a_trade(Side.BUY, 1, "")
+    for column in FROZEN:
+        if column[0] is model:
+            day.a_field_is_changed_before_the_claim(column)
+    assert f"{model.__name__} tampered with: CANCELED" in day.reached
+    assert f"{model.__name__} tampered with: INITIALIZED" not in day.reached
+    assert orders.execute(order_id=Order.objects.get().pk, clock=day.clock.now) != OrderState.CANCELED
+
+
+@pytest.mark.parametrize("column", [(Proposal, "rationale"), (Authority, "reference_mid"), (Order, "worst_price")])
+def test_7_a_claim_that_compares_the_bytes_alone(
+    day: Desk, monkeypatch: pytest.MonkeyPatch, column: tuple[type[Model], str]
+) -> None:
+    """What is sent is what was approved, and yet a row was changed: only the seal tells."""
+    day.a_trade(Side.BUY, 1, "")
+    monkeypatch.setattr(seal, "seal_of", lambda *rows: "")
+    monkeypatch.setattr(seal, "approved_seal", lambda proposal_id: "")
+    with pytest.raises(AssertionError, match="was changed, and it was sent"):
+        day.a_field_is_changed_before_the_claim(column)
+
+
+def test_7_a_claim_that_compares_nothing(day: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    day.a_trade(Side.BUY, 1, "")
+    monkeypatch.setattr(grounds, "_check_content", lambda *rows: None)
+    with pytest.raises(AssertionError, match="was changed, and it was sent"):
+        day.a_field_is_changed_before_the_claim((Proposal, "digest"))
 
 
 def gone(day: Desk) -> None:

@@ -94,7 +94,8 @@ class Desk(Evenings):
         self.point = transaction.savepoint()
         cache.clear()
         self.simulator.reset(BTC=str(HELD))
-        self.paper = paper_desk(self.simulator, rules=rules_of(1))
+        self.rules = rules_of(1)
+        self.paper = paper_desk(self.simulator, rules=self.rules)
         self.count = 0
         self.listen()
         self.market_stands_at(Decimal(MID))
@@ -321,7 +322,8 @@ class Desk(Evenings):
 
     @rule(needed=st.sampled_from([1, 2]), gone=st.booleans())
     def policy_changes(self, needed: int, gone: bool = False) -> None:
-        change_policy(self.paper, rules_of(needed))
+        self.rules = rules_of(needed)
+        change_policy(self.paper, self.rules)
         User.objects.filter(pk=self.paper.approver2.pk).update(is_active=not gone)
 
 
