@@ -57,7 +57,7 @@ class Brakes(Repeats):
         if seen_to:
             self.two_people_reset_a_latch()
 
-    @precondition(lambda self: Position.objects.filter(connection=self.paper.connection, quantity__gt=0).exists())
+    @precondition(lambda self: self.holding().exists())
     @rule(seen_to=st.booleans())
     def a_day_is_lost(self, seen_to: bool) -> None:
         """13: policy gets stricter, the market falls, and it trips. Then the market comes back, policy is loosened
@@ -77,6 +77,10 @@ class Brakes(Repeats):
         self.reached.add("a day was lost")
         if seen_to:
             self.two_people_reset_a_latch()
+
+    def holding(self) -> Any:
+        """What was bought here and is still held."""
+        return Position.objects.filter(connection=self.paper.connection).exclude(quantity=Decimal(0))
 
     def working(self) -> Any:
         return Order.objects.filter(connection=self.paper.connection, state__in=WORKING_STATES)

@@ -5,7 +5,6 @@ Numbers are those of the properties that Aika must hold.
 
 import base64
 import json
-from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -27,7 +26,7 @@ from apps.policies.rules.budgets import Dimension
 from apps.policies.selectors import trading_state
 from apps.policies.services import replays
 from apps.policies.types import State, Verdict
-from apps.trades.models import Fill, Inquiry, Order, Outcome, Position, Proposal
+from apps.trades.models import Fill, Order, Outcome, Position, Proposal
 from apps.trades.rules.terms import read_terms
 from apps.trades.selectors import exposure
 from apps.trades.services import conservation
@@ -36,8 +35,6 @@ from apps.trades.types import (
     LIVE_ORDER_STATES,
     ORDER_MOVES,
     PROPOSAL_MOVES,
-    InquiryAnswer,
-    InquiryKind,
     OrderState,
     ProposalState,
 )
@@ -138,23 +135,6 @@ class Promises(RuleBasedStateMachine):
         assert {row.proposal_id: row.quantity for row in exposure.open_rows(where).answer} == live
 
     @invariant()
-    def each_is_at_the_venue_once_and_sent_again_only_by_a_replay(self) -> None:
-        """9."""
-        times = Counter(create["client_order_id"] for create in self.creates())
-        for name, count in times.items():
-            asked = Inquiry.objects.filter(
-                order__client_order_id=name, kind=InquiryKind.REPLAY, answer=InquiryAnswer.ASKED
-            ).count()
-            tried = Event.objects.filter(
-                kind__in=["order.submitted"], subject=str(Order.objects.get(client_order_id=name).pk)
-            ).count()
-            assert count <= tried + asked, (name, count, tried, asked)
-        at_venue = [order["client_order_id"] for order in self.simulator.orders()]
-        assert len(at_venue) == len(set(at_venue))
-        assert set(at_venue) <= set(times)
-        assert all(row["bodies"] <= 1 for row in self.simulator.creates())
-
-    @invariant()
     def what_is_unknown_is_alarmed_reserved_and_resolved_by_the_venues_word_alone(self) -> None:
         """5, 10, 11."""
         self.unknown |= set(Order.objects.filter(state=OrderState.UNKNOWN).values_list("pk", flat=True))
@@ -168,17 +148,6 @@ class Promises(RuleBasedStateMachine):
                 assert codes
             elif order.state != OrderState.ABANDONED:
                 assert str(order.client_order_id) in known, order.state
-
-    @invariant()
-    def silence_is_no_rejection(self) -> None:
-        """11."""
-        alive = {
-            row["client_order_id"] for row in self.simulator.orders() if row["status"] not in {"FAILED", "CANCELLED"}
-        }
-        refused = Order.objects.filter(state__in=[OrderState.REJECTED, OrderState.INITIALIZED])
-        gone = Order.objects.filter(state=OrderState.CANCELED, venue_order_id="")
-        for order in [*refused, *gone]:
-            assert str(order.client_order_id) not in alive, order.state
 
     @invariant()
     def nothing_is_sent_while_halted_and_only_sales_while_reducing(self) -> None:

@@ -17,7 +17,7 @@ from apps.common.money import from_minor
 from apps.policies.models import Rule
 from apps.policies.types import Gate, RuleKind, Verdict
 from apps.trades.models import Authority, Order
-from tests.scenarios.promises import Promises
+from tests.scenarios.venue_words import VenueWords
 
 Hook = Callable[[str], None]
 
@@ -35,13 +35,14 @@ def tier_of_rows(version: UUID, notional: Decimal) -> dict[str, Any]:
     return next({**rule.params, **tier} for tier in tiers if notional <= Decimal(tier.get("up_to", "Infinity")))
 
 
-class Quorums(Promises):
+class Quorums(VenueWords):
     """Looks at each place of the way of an order, whatever a step does there besides."""
 
     def __init__(self) -> None:
         super().__init__()
         # Who voted, by vote: the roles they acted in when they did.
         self.roles_of_votes: dict[UUID, frozenset[str]] = {}
+        self.own_votes: list[str] = []
         self.seen_bodies = 0
 
     def listen(self, hook: Hook | None = None) -> None:
@@ -59,8 +60,19 @@ class Quorums(Promises):
             self.note_votes()
 
     def note_votes(self) -> None:
-        for pk, person in Vote.objects.exclude(pk__in=self.roles_of_votes).values_list("pk", "approver_id"):
-            self.roles_of_votes[pk] = roles_now(person)
+        new = Vote.objects.select_related("proposal__api_key").exclude(pk__in=self.roles_of_votes)
+        for vote in new:
+            self.roles_of_votes[vote.pk] = roles_now(vote.approver_id)
+            key = vote.proposal.api_key
+            asked = {vote.proposal.proposer_id, key.owner_id if key else None}
+            if vote.verb != Vote.Verb.DECLINE and vote.approver_id in asked:
+                self.own_votes.append(str(vote))
+
+    @invariant()
+    def nobody_approves_what_they_or_their_key_asked_for(self) -> None:
+        """6: whatever came of it."""
+        self.note_votes()
+        assert not self.own_votes, f"who asked has voted: {self.own_votes}"
 
     @invariant()
     def every_order_at_the_venue_was_approved_by_enough_others(self) -> None:
@@ -102,7 +114,7 @@ class Quorums(Promises):
         }
         back = {str(vote.approver_id) for vote in under_it if vote.verb == Vote.Verb.REVOKE}
         assert not [vote for vote in votes if vote.verb == Vote.Verb.DECLINE], "somebody said no"
-        assert str(order.proposal.proposer_id) not in voted
+        assert str(order.proposal.proposer_id) not in {*voted, *authority.approvers}, "who asked counts as approver"
         for person in authority.approvers:
             assert person in voted, "counted, and no vote of theirs"
             assert person not in back, "counted, and taken back before the claim"
