@@ -56,6 +56,7 @@ PICK = st.integers(0, 9)
 DAYS_PER_SEED = 4
 DAYS_MIN, DAYS_MAX = 16, 60
 PLACES_MIN = 20
+STATES_OF_FEW_DAYS = 6
 BROKEN = ["timeout-before", "timeout-after", "5xx-after", "reset-after", "garbage", "429"]
 TROUBLE = st.sampled_from(["", *BROKEN, "halt", "drift", "policy"])
 AT_WORK = [label for label in WORKER if not label.startswith(("execute.", "publish."))]
@@ -352,20 +353,25 @@ def run(
     return Desk.reached
 
 
+def places(reached: set[str]) -> int:
+    """At how many places somebody died."""
+    return sum(one.startswith("killed at ") for one in reached)
+
+
 def test_a_few_days(db: None, simulator: SimulatorProcess) -> None:
-    """A few short ones, and proof that they came anywhere."""
-    assert {ProposalState.APPROVED, OrderState.ACCEPTED} <= run(simulator, days=4, steps=8)
+    """A few short ones, and proof that they came somewhere: orders left, some came to no end that is known or lost
+    their ground, somebody died. Not each state by name: what a step meets hangs on how busy the machine is."""
+    reached = run(simulator, days=4, steps=8)
+    assert {ProposalState.APPROVED, OrderState.ACCEPTED} <= reached
+    assert len(reached & {*ProposalState, *OrderState}) >= STATES_OF_FEW_DAYS, reached
+    assert places(reached), reached
 
 
 @pytest.mark.slow
 def test_many_days(db: None, simulator: SimulatorProcess) -> None:
     """Long ones, until every end has been seen, and somebody has died at most places."""
     ends = {*ProposalState, OrderState.ACCEPTED, OrderState.FILLED, OrderState.UNKNOWN, OrderState.CANCELED}
-    ends |= {"latch tripped", "latch reset"}
-
-    def places(reached: set[str]) -> int:
-        return sum(one.startswith("killed at ") for one in reached)
-
+    ends |= {"latch tripped", "latch reset", "a day was lost", "asked again"}
     reached = run(simulator, days=DAYS_MAX, steps=30, enough=lambda seen: ends <= seen and places(seen) >= PLACES_MIN)
     assert ends <= reached
     assert places(reached) >= PLACES_MIN

@@ -69,4 +69,4 @@ class VenueWords(Promises):
 def is_refusal(request: dict[str, Any]) -> bool:
     """An answer that arrived whole, by which no order was made."""
     answered = request["status"] is not None and set(request["fault"].split(",")) <= HARMLESS
-    return bool(answered and request["status"] < 500 and not request["created_order"])
+    return bool(answered and request["status"] < 500 and not request["created_order"] and not request["order_id"])
