@@ -1,5 +1,7 @@
 """The steps of a random day that tighten and loosen: halts, what trips by itself, and the two who let go again."""
 
+from collections.abc import Sequence
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -13,15 +15,24 @@ from apps.common.errors import Conflict, Denied, NotFound
 from apps.policies.models import Latch
 from apps.policies.services import latches as policy_latches
 from apps.policies.services import trading_state as halting
-from apps.policies.types import LatchKind, State
-from apps.trades.models import Order
+from apps.policies.types import LatchKind, RuleRow, State
+from apps.trades.models import Order, Position
 from apps.trades.services import latches, resumption, self_checks
 from apps.trades.types import WORKING_STATES
-from tests.scenarios.promises import Promises
+from tests.factories.trading import change_policy
+from tests.scenarios.repeats import Repeats
+
+LOSE_NOTHING = RuleRow("daily-loss", "daily_loss", {"max_loss": "0.01"})
+FALLEN = Decimal("0.5")
+# Enough that half of its price is more than a day here can win.
+MUCH = Decimal("0.009")
+A_DAY_S = 24 * 3600
 
 
-class Brakes(Promises):
-    """Who tightens, what trips, and who loosens."""
+class Brakes(Repeats):
+    """Who tightens, what trips, and who loosens. `rules` are those in force."""
+
+    rules: Sequence[RuleRow]
 
     @property
     def tripped_latches(self) -> Any:
@@ -47,6 +58,32 @@ class Brakes(Promises):
         self.reached.add("latch tripped")
         if seen_to:
             self.two_people_reset_a_latch()
+
+    @precondition(lambda self: self.holds_much())
+    @rule(seen_to=st.booleans())
+    def a_day_is_lost(self, seen_to: bool) -> None:
+        """13: policy gets stricter, the market falls, and it trips. Then the market comes back, policy is loosened
+        again and a new day begins, in which nothing is lost: none of them lets go, only two people do."""
+        connection, before = self.paper.connection, self.rules
+        change_policy(self.paper, [LOSE_NOTHING if row.key == LOSE_NOTHING.key else row for row in before])
+        mid = self.mid
+        self.market_stands_at(mid * FALLEN)
+        self_checks.check(connection, now=self.now)
+        change_policy(self.paper, before)
+        self.market_stands_at(mid)
+        self.clock.advance(A_DAY_S)
+        self.market_stands_at(mid)
+        self_checks.check(connection, now=self.now)
+        assert self.tripped_latches.filter(kind=LatchKind.DAILY_LOSS).exists(), "a new day let go"
+        assert self.state() != State.ACTIVE, "a new day let go"
+        self.reached.add("a day was lost")
+        if seen_to:
+            self.two_people_reset_a_latch()
+
+    def holds_much(self) -> bool:
+        """Of what was bought here."""
+        held = Position.objects.filter(connection=self.paper.connection).values_list("quantity", flat=True)
+        return any(quantity >= MUCH for quantity in held)
 
     def working(self) -> Any:
         return Order.objects.filter(connection=self.paper.connection, state__in=WORKING_STATES)

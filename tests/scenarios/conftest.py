@@ -9,10 +9,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.scenarios.commands import Manage, managing
+from tests.venues.simulator_process import SimulatorProcess
+
+if TYPE_CHECKING:
+    from tests.scenarios.test_state_machine import Desk
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
@@ -66,3 +71,15 @@ def demo_desk(tmp_path: Path) -> Iterator[dict[str, str]]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         log.close()
+
+
+@pytest.fixture
+def day(db: None, simulator: SimulatorProcess) -> Iterator["Desk"]:
+    """A day of which a test takes the steps, and breaks a promise by hand."""
+    # Here and not above: only what needs a day waits for its machinery.
+    from tests.scenarios.test_state_machine import Desk
+
+    Desk.simulator, Desk.kinds_judged = simulator, set()
+    desk = Desk()
+    yield desk
+    desk.end()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from apps.common import fault_places as places
-from apps.common import faults, tasks
+from apps.common import tasks
 from apps.policies.types import State
 from apps.trades.models import HaltClearing, Order, Proposal
 from apps.trades.services import orders
@@ -62,11 +62,11 @@ class Evenings(Brakes):
                 met.append(len(self.creates()))
                 self.tighten(State.HALTED)
 
-        faults.install(hook)
+        self.listen(hook)
         try:
             orders.execute(order_id=order.pk, clock=self.clock.now)
         finally:
-            faults.install(None)
+            self.listen()
         if met:
             self.reached.add("halted in flight")
             after = len(self.creates()) - met[0]
@@ -74,7 +74,7 @@ class Evenings(Brakes):
 
     def the_day_ends(self) -> None:
         """Nothing breaks any more. Every other day somebody halts first."""
-        faults.install(None)
+        self.listen()
         self.simulator.clear_faults()
         self.simulator.release()
         if self.count % 2:

@@ -5,7 +5,6 @@ Numbers are those of the properties that Aika must hold.
 
 import base64
 import json
-from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -15,7 +14,6 @@ from django.core.management import call_command
 from django.utils import timezone
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from apps.approvals.models import Vote
 from apps.audit.models import Alarm, Event
 from apps.audit.selectors import facts_of
 from apps.audit.services import verification
@@ -28,7 +26,7 @@ from apps.policies.rules.budgets import Dimension
 from apps.policies.selectors import trading_state
 from apps.policies.services import replays
 from apps.policies.types import State, Verdict
-from apps.trades.models import Fill, Inquiry, Order, Outcome, Position, Proposal
+from apps.trades.models import Fill, Order, Outcome, Position, Proposal
 from apps.trades.rules.terms import read_terms
 from apps.trades.selectors import exposure
 from apps.trades.services import conservation
@@ -37,8 +35,6 @@ from apps.trades.types import (
     LIVE_ORDER_STATES,
     ORDER_MOVES,
     PROPOSAL_MOVES,
-    InquiryAnswer,
-    InquiryKind,
     OrderState,
     ProposalState,
 )
@@ -84,25 +80,6 @@ class Promises(RuleBasedStateMachine):
 
     def state(self) -> str:
         return trading_state(self.paper.connection.pk)
-
-    @invariant()
-    def every_order_at_the_venue_was_approved_by_enough_others(self) -> None:
-        """1, 6, 7."""
-        for body in self.bodies():
-            name = json.loads(body)["client_order_id"]
-            order = Order.objects.select_related("authority", "proposal").get(client_order_id=name)
-            authority, proposal = order.authority, order.proposal
-            votes = Vote.objects.filter(
-                proposal=proposal, verb="APPROVE", policy_version=authority.policy_version_id, digest=proposal.digest
-            )
-            voted = {str(vote.approver_id) for vote in votes}
-            assert len(set(authority.approvers)) >= authority.needed >= 1
-            assert set(authority.approvers) <= voted
-            assert str(proposal.proposer_id) not in voted
-            assert body == bytes(proposal.request_body) == bytes(order.request_body)
-            assert canonical.digest(bytes(proposal.terms)) == proposal.digest == authority.digest
-            # 8: it left while the approval stood.
-            assert order.submitted_at is not None and order.submitted_at < authority.valid_until
 
     @invariant()
     def doubt_denies_and_more_rules_never_loosen(self) -> None:
@@ -158,23 +135,6 @@ class Promises(RuleBasedStateMachine):
         assert {row.proposal_id: row.quantity for row in exposure.open_rows(where).answer} == live
 
     @invariant()
-    def each_is_at_the_venue_once_and_sent_again_only_by_a_replay(self) -> None:
-        """9."""
-        times = Counter(create["client_order_id"] for create in self.creates())
-        for name, count in times.items():
-            asked = Inquiry.objects.filter(
-                order__client_order_id=name, kind=InquiryKind.REPLAY, answer=InquiryAnswer.ASKED
-            ).count()
-            tried = Event.objects.filter(
-                kind__in=["order.submitted"], subject=str(Order.objects.get(client_order_id=name).pk)
-            ).count()
-            assert count <= tried + asked, (name, count, tried, asked)
-        at_venue = [order["client_order_id"] for order in self.simulator.orders()]
-        assert len(at_venue) == len(set(at_venue))
-        assert set(at_venue) <= set(times)
-        assert all(row["bodies"] <= 1 for row in self.simulator.creates())
-
-    @invariant()
     def what_is_unknown_is_alarmed_reserved_and_resolved_by_the_venues_word_alone(self) -> None:
         """5, 10, 11."""
         self.unknown |= set(Order.objects.filter(state=OrderState.UNKNOWN).values_list("pk", flat=True))
@@ -188,17 +148,6 @@ class Promises(RuleBasedStateMachine):
                 assert codes
             elif order.state != OrderState.ABANDONED:
                 assert str(order.client_order_id) in known, order.state
-
-    @invariant()
-    def silence_is_no_rejection(self) -> None:
-        """11."""
-        alive = {
-            row["client_order_id"] for row in self.simulator.orders() if row["status"] not in {"FAILED", "CANCELLED"}
-        }
-        refused = Order.objects.filter(state__in=[OrderState.REJECTED, OrderState.INITIALIZED])
-        gone = Order.objects.filter(state=OrderState.CANCELED, venue_order_id="")
-        for order in [*refused, *gone]:
-            assert str(order.client_order_id) not in alive, order.state
 
     @invariant()
     def nothing_is_sent_while_halted_and_only_sales_while_reducing(self) -> None:

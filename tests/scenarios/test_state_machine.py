@@ -42,7 +42,8 @@ from apps.trades.types import LIVE_ORDER_STATES, WORKING_STATES, Narrative, Orde
 from tests.crash.cells import CANCEL, COMPARE, POLL, REPLAY, SCAN, WORKER
 from tests.crash.clock import Clock
 from tests.factories.desk import paper_desk
-from tests.factories.trading import ONE_NEEDED, TWO_NEEDED, change_policy, move, rules_with
+from tests.factories.trading import ONE_NEEDED, TWO_NEEDED, change_policy, rules_with
+from tests.scenarios.claims import HELD
 from tests.scenarios.evenings import Evenings
 from tests.scenarios.promises import DAY_LIMIT
 from tests.venues.simulator_process import SimulatorProcess
@@ -55,6 +56,7 @@ PICK = st.integers(0, 9)
 DAYS_PER_SEED = 4
 DAYS_MIN, DAYS_MAX = 16, 60
 PLACES_MIN = 20
+STATES_OF_FEW_DAYS = 6
 BROKEN = ["timeout-before", "timeout-after", "5xx-after", "reset-after", "garbage", "429"]
 TROUBLE = st.sampled_from(["", *BROKEN, "halt", "drift", "policy"])
 AT_WORK = [label for label in WORKER if not label.startswith(("execute.", "publish."))]
@@ -92,10 +94,12 @@ class Desk(Evenings):
         self.clock = Clock().install()
         self.point = transaction.savepoint()
         cache.clear()
-        self.simulator.reset()
-        self.paper = paper_desk(self.simulator, rules=rules_of(1))
+        self.simulator.reset(BTC=str(HELD))
+        self.rules = rules_of(1)
+        self.paper = paper_desk(self.simulator, rules=self.rules)
         self.count = 0
-        move(self.paper, str(MID))
+        self.listen()
+        self.market_stands_at(Decimal(MID))
 
     def teardown(self) -> None:
         try:
@@ -249,16 +253,16 @@ class Desk(Evenings):
 
         def hook(reached: str) -> None:
             if reached == label:
-                faults.install(None)
+                self.listen()
                 raise Killed
 
-        faults.install(hook)
+        self.listen(hook)
         try:
             self.refused(work)
         except Killed:
             self.reached.add(f"killed at {label}")
         finally:
-            faults.install(None)
+            self.listen()
 
     def some_order(self, pick: int, *states: str) -> Order | None:
         rows = list(Order.objects.filter(connection=self.paper.connection, state__in=states).order_by("created_at"))
@@ -315,11 +319,12 @@ class Desk(Evenings):
 
     @rule(bps=st.sampled_from([-300, -50, -1, 1, 50, 199, 300]))
     def price_moves(self, bps: int) -> None:
-        move(self.paper, str(Decimal(MID) * (10_000 + bps) / 10_000))
+        self.market_stands_at(Decimal(MID) * (10_000 + bps) / 10_000)
 
     @rule(needed=st.sampled_from([1, 2]), gone=st.booleans())
     def policy_changes(self, needed: int, gone: bool = False) -> None:
-        change_policy(self.paper, rules_of(needed))
+        self.rules = rules_of(needed)
+        change_policy(self.paper, self.rules)
         User.objects.filter(pk=self.paper.approver2.pk).update(is_active=not gone)
 
 
@@ -348,20 +353,25 @@ def run(
     return Desk.reached
 
 
+def places(reached: set[str]) -> int:
+    """At how many places somebody died."""
+    return sum(one.startswith("killed at ") for one in reached)
+
+
 def test_a_few_days(db: None, simulator: SimulatorProcess) -> None:
-    """A few short ones, and proof that they came anywhere."""
-    assert {ProposalState.APPROVED, OrderState.ACCEPTED} <= run(simulator, days=4, steps=8)
+    """A few short ones, and proof that they came somewhere: orders left, some came to no end that is known or lost
+    their ground, somebody died. Not each state by name: what a step meets hangs on how busy the machine is."""
+    reached = run(simulator, days=4, steps=8)
+    assert {ProposalState.APPROVED, OrderState.ACCEPTED} <= reached
+    assert len(reached & {*ProposalState, *OrderState}) >= STATES_OF_FEW_DAYS, reached
+    assert places(reached), reached
 
 
 @pytest.mark.slow
 def test_many_days(db: None, simulator: SimulatorProcess) -> None:
     """Long ones, until every end has been seen, and somebody has died at most places."""
     ends = {*ProposalState, OrderState.ACCEPTED, OrderState.FILLED, OrderState.UNKNOWN, OrderState.CANCELED}
-    ends |= {"latch tripped", "latch reset"}
-
-    def places(reached: set[str]) -> int:
-        return sum(one.startswith("killed at ") for one in reached)
-
+    ends |= {"latch tripped", "latch reset", "a day was lost", "asked again"}
     reached = run(simulator, days=DAYS_MAX, steps=30, enough=lambda seen: ends <= seen and places(seen) >= PLACES_MIN)
     assert ends <= reached
     assert places(reached) >= PLACES_MIN

@@ -32,6 +32,7 @@ from apps.trades.types import OrderState, ProposalState
 from tests.factories.desk import BTC, PaperDesk, connect_paper
 from tests.factories.tampering import another, guards_lifted, sql_update, tamper, undone
 from tests.factories.trading import (
+    ONE_NEEDED,
     TWO_NEEDED,
     change_connection,
     change_policy,
@@ -131,6 +132,20 @@ class TestVoid:
         paper.approve(proposal)
         move(paper, "64640")
         assert_void(paper, proposal, "TIER_CHANGED")
+
+    @pytest.mark.parametrize(("mid", "passes"), [("64064", True), ("64640", False)])
+    def test_a_tier_that_asks_for_a_second_factor(self, paper: PaperDesk, mid: str, passes: bool) -> None:
+        """As many people of the same roles; but from 2500 on each shows theirs, and at the vote nobody had to."""
+        above = {**ONE_NEEDED[0], "second_factor": True}
+        change_policy(paper, rules_with(approvals={"tiers": [{**ONE_NEEDED[0], "up_to": "2500"}, above]}))
+        move(paper, MID)
+        proposal = paper.propose(order_type=OrderType.MARKET, time_in_force=TimeInForce.IOC, quantity=Decimal("0.0387"))
+        paper.approve(proposal)
+        move(paper, mid)
+        if passes:
+            assert paper.execute(proposal) == OrderState.ACCEPTED
+        else:
+            assert_void(paper, proposal, "TIER_CHANGED")
 
     def test_policy_denies_now(self, paper: PaperDesk, approved: Proposal) -> None:
         """And what it said is kept, as for every decision."""

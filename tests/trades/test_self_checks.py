@@ -13,12 +13,14 @@ from apps.audit.models import Alarm, Event
 from apps.audit.selectors import events_of
 from apps.audit.services import verifications
 from apps.audit.types import Actor
+from apps.common.errors import Denied, NotFound
 from apps.dashboard.services.demo_policy import DEMO_RULES
 from apps.policies.models import Latch, TradingState
 from apps.policies.selectors import trading_state
+from apps.policies.services import latches as policy_latches
 from apps.policies.types import LatchKind, RuleRow
 from apps.trades.models import Order
-from apps.trades.services import differences, latches, marks, self_checks
+from apps.trades.services import differences, latches, marks, resumption, self_checks
 from apps.trades.types import DifferenceKind, OrderState
 from tests.factories.desk import PaperDesk
 from tests.factories.latches import connected, prices_of_everything, reset, trip
@@ -204,11 +206,47 @@ class TestRecord:
         now = timezone.now()
         self_checks.run(now=now)
         assert trading_state(None) == "ACTIVE"
-        tamper(Event.objects.filter(kind="proposal.proposed").get(), body=b"{}")
+        event = Event.objects.filter(kind="proposal.proposed").get()
+        written = bytes(event.body)
+        tamper(event, body=b"{}")
         verifications.verify_and_record(by=Actor.system("test"), now=now)
         self_checks.run(now=now)
-        assert "AUDIT_FAILURE" in tripped()
+        assert tripped() == ["AUDIT_FAILURE"]
+        assert trading_state(None) == trading_state(paper.connection.pk) == "HALTED"
+        # The log is whole again, and neither that nor time lets go.
+        tamper(event, body=written)
+        verifications.verify_and_record(by=Actor.system("test"), now=now + timedelta(days=1))
+        self_checks.run(now=now + timedelta(days=1))
+        assert tripped() == ["AUDIT_FAILURE"]
+        # What is reset is known, so that the same verification does not trip it anew; trading stays halted.
+        tamper(event, body=b"{}")
+        self._two_people_reset(paper)
+        self_checks.run(now=timezone.now())
+        assert tripped() == [] and trading_state(None) == "HALTED"
+        # Two people are not enough while a new look at the log finds the same; nor is one, once it finds nothing.
+        with pytest.raises(Denied, match="not intact"):
+            resumption.ask(connection_id=None, requester=paper.risk, reason="Fine.", clock=timezone.now)
+        tamper(event, body=written)
+        resumption.ask(connection_id=None, requester=paper.risk, reason="Restored.", clock=timezone.now)
+        with pytest.raises(Denied):
+            resumption.second(connection_id=None, seconder=paper.risk, clock=timezone.now)
         assert trading_state(None) == "HALTED"
+        resumption.second(connection_id=None, seconder=paper.approver, clock=timezone.now)
+        assert trading_state(None) == trading_state(paper.connection.pk) == "ACTIVE"
+        self_checks.run(now=timezone.now())
+        assert tripped() == []
+
+    def _two_people_reset(self, paper: PaperDesk) -> None:
+        """Neither of them alone."""
+        (latch,) = Latch.objects.filter(reset_at=None)
+        now = timezone.now()
+        with pytest.raises(NotFound):
+            latches.second_reset(latch_id=latch.pk, seconder=paper.approver, now=now)
+        policy_latches.request_reset(latch_id=latch.pk, requester=paper.risk, reason="Found out why.", now=now)
+        with pytest.raises(Denied):
+            latches.second_reset(latch_id=latch.pk, seconder=paper.risk, now=now)
+        assert tripped() == ["AUDIT_FAILURE"]
+        latches.second_reset(latch_id=latch.pk, seconder=paper.approver, now=now)
 
     def test_a_log_that_takes_no_entry_halts_and_is_recorded_when_it_does_again(
         self, paper: PaperDesk, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from apps.accounts.selectors import is_active_in_roles
 from apps.common import canonical
 from apps.common.errors import AikaError
 from apps.connectors.services import venue
-from apps.policies.types import Verdict
+from apps.policies.types import Tier, Verdict
 from apps.trades.models import Authority, Order, Proposal
 from apps.trades.rules.drift import drift_bps
 from apps.trades.rules.terms import client_order_id, order_request, read_terms
@@ -54,7 +54,7 @@ def check_judgement(authority: Authority, judgement: Judgement) -> None:
         or quote is None
         or tier.needed > len(set(authority.approvers))
         or set(tier.roles) != set(authority.roles)
-        or (tier.difference and not _was_asked_what_differs(authority))
+        or _asks_more_of_each(tier, authority)
     ):
         raise Unfounded("TIER_CHANGED", "It would need other approvals now.")
     drift = abs(drift_bps(authority.reference_mid, quote.mid))
@@ -64,9 +64,16 @@ def check_judgement(authority: Authority, judgement: Judgement) -> None:
         )
 
 
-def _was_asked_what_differs(authority: Authority) -> bool:
-    tier = canonical.decode(bytes(authority.decision.results))["tier"]
-    return isinstance(tier, dict) and tier.get("difference") is True
+def _asks_more_of_each(tier: Tier, authority: Authority) -> bool:
+    """Whether each approver would have to show their second factor, or write what is different, and was not asked to
+    when it was approved."""
+    if not (tier.second_factor or tier.difference):
+        return False
+    asked = canonical.decode(bytes(authority.decision.results))["tier"]
+    known = asked if isinstance(asked, dict) else {}
+    return (tier.second_factor and known.get("second_factor") is not True) or (
+        tier.difference and known.get("difference") is not True
+    )
 
 
 def _check_content(proposal: Proposal, order: Order, authority: Authority) -> None:
