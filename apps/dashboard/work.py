@@ -10,7 +10,6 @@ from django.http import HttpRequest
 from django.urls import reverse
 from redis.exceptions import RedisError
 
-from apps.accounts.selectors import holds
 from apps.approvals.selectors.waiting import connection_ids_of
 from apps.audit.selectors import alarm_summary
 from apps.audit.types import AlarmSummary
@@ -61,7 +60,7 @@ def groups(request: HttpRequest, *, now: datetime) -> tuple[WorkGroup, ...]:
             if not url:
                 continue
             found[kind_of_work(label)].append(Link(name=str(model["name"]), url=url, says=said.get(label, ())))
-    if holds(person, "view_ledger"):
+    if person.has_perm("accounts.view_ledger"):
         url = reverse("home") + "#feed-panel"
         found["watch"].append(Link(name="Feed", url=url, says=(_feed_said(person, rows, now),)))
     if person.has_perm("lessons.view_evaluation"):
