@@ -10,6 +10,8 @@ from uuid import UUID
 
 from django.apps import apps
 from django.contrib import admin
+from django.db.models import CharField, Q, Value
+from django.db.models.functions import Cast
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -26,6 +28,7 @@ MODELS: Final = {
     "difference": "trades.Difference",
     "fill": "trades.Fill",
     "hook": "trades.Hook",
+    "hook_call": "trades.HookCall",
     "knowledge": "lessons.KnowledgeDocument",
     "knowledge_source": "lessons.KnowledgeSource",
     "latch": "policies.Latch",
@@ -38,6 +41,8 @@ MODELS: Final = {
     "second_person": "accounts.SecondPersonRequest",
     "user": "accounts.User",
 }
+# What is looked for by id beside proposals and what hangs on those: an order's id leads to its story.
+LOOKED_FOR: Final = ("api_key", "case", "decision", "fill", "hook_call", "lesson", "outcome", "user")
 _PROPOSAL: Final = "proposal:"
 
 
@@ -95,6 +100,34 @@ def way_to(request: HttpRequest, subject: str, *, stream: str = "") -> str:
     page = _page_of(named.kind)
     row = page.get_queryset(request).filter(pk=named.pk).first()
     return url_of(named) if row is not None and page.has_view_permission(request, row) else ""
+
+
+def rows_by_id(
+    request: HttpRequest, *, ids: tuple[UUID, UUID] | None, number: str = "", limit: int
+) -> list[tuple[Named, str]]:
+    """The rows whose id lies in the range, and the alarm of this number, each with the name of its kind; of what this
+    person may look at, at most `limit`. One query: each page says of itself which rows it shows."""
+    wanted: dict[str, Q] = {kind: Q(pk__range=ids) for kind in LOOKED_FOR} if ids is not None else {}
+    if _is_id("alarm", number):
+        wanted["alarm"] = Q(pk=number)
+    parts = [
+        _page_of(kind)
+        .get_queryset(request)
+        .filter(which)
+        .order_by()
+        .annotate(found_kind=Value(kind, CharField()), found_id=Cast("pk", CharField()))
+        .values_list("found_kind", "found_id")
+        for kind, which in wanted.items()
+        if may_open(request, kind)
+    ]
+    if not parts:
+        return []
+    found = parts[0].union(*parts[1:], all=True)[:limit]
+    return [(Named(kind, str(pk) if kind == "alarm" else str(UUID(pk))), _name_of(kind)) for kind, pk in sorted(found)]
+
+
+def _name_of(kind: str) -> str:
+    return str(_page_of(kind).opts.verbose_name)
 
 
 def _page_of(kind: str) -> "admin.ModelAdmin[Any]":

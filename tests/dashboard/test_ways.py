@@ -18,13 +18,11 @@ from apps.audit.models import Event
 from apps.audit.services import alarms
 from apps.common import subjects
 from apps.common.subjects import Named, read, way_to
-from apps.connectors.types import Side
 from apps.lessons.models import Case
 from apps.policies.models import Decision
 from apps.trades.models import Outcome, Position, Proposal
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
-from tests.factories.trading import move
 
 ONE, OTHER = "6f1c0000-0000-4000-8000-000000000001", "6f1c0000-0000-4000-8000-000000000002"
 
@@ -78,18 +76,6 @@ def test_each_kind_has_a_page() -> None:
     for kind in subjects.MODELS:
         assert subjects._page_of(kind) in admin.site._registry.values()
         assert subjects.url_of(Named(kind, "1" if kind == "alarm" else ONE)).startswith("/admin/")
-
-
-@pytest.fixture
-def closed(paper: PaperDesk, db: None) -> Proposal:
-    """A proposal that sold what was bought before, at a loss: with an order, an outcome, a case and a lesson."""
-    for side, price in ((Side.BUY, "66000"), (Side.SELL, "64500")):
-        move(paper, price)
-        asked = paper.propose(side=side)
-        paper.approve(asked)
-        paper.execute(asked)
-        paper.poll(asked)
-    return asked
 
 
 @pytest.mark.django_db
