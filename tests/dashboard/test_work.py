@@ -113,7 +113,8 @@ class TestDecide:
         assert waiting.all_waiting((), viewer=paper.approver, now=timezone.now()) == (1, asked.created_at)
 
     def test_nothing_waits(self, paper: PaperDesk) -> None:
-        assert "Nothing waits." in panel(enter(paper.approver).get(reverse("admin:index")).content.decode(), "decide")
+        said = panel(enter(paper.approver).get(reverse("admin:index")).content.decode(), "decide")
+        assert "Nothing waits. What a program asks over the API, or staff, stands here" in said
 
 
 class TestWatch:
