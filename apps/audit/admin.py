@@ -18,7 +18,7 @@ from apps.audit.models import Alarm, Checkpoint, Delivery, Event
 from apps.audit.services import alarms, keys, seal_verification
 from apps.audit.types import Actor, ActorKind
 from apps.common import words
-from apps.common.admin import ReadOnlyAdmin
+from apps.common.admin import AboutAdmin, ReadOnlyAdmin
 from apps.common.alarm_kinds import ALARM_KINDS
 from apps.common.errors import Conflict, Misconfigured, NotFound
 
@@ -27,7 +27,7 @@ DELIVERIES_SHOWN = 20
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnlyAdmin[Event]):
+class EventAdmin(AboutAdmin[Event]):
     filled_by = "Every change writes one in its own transaction."
     list_display = ["recorded_at", "kind", "subject", "actor", "stream", "seq"]
     list_filter = ["actor_kind"]
@@ -35,8 +35,11 @@ class EventAdmin(ReadOnlyAdmin[Event]):
     search_help_text = "A whole subject or stream, such as proposal:6f1c…"
     ordering = ["-id"]
     sortable_by = ["recorded_at"]
-    fields = ["recorded_at", "kind", "subject", "actor", "facts", "stream", "seq", "prev_hash", "hash"]
-    readonly_fields = ["actor", "facts"]
+    fields = ["recorded_at", "kind", "about", "actor", "facts", "stream", "seq", "prev_hash", "hash"]
+    readonly_fields = ["about", "actor", "facts"]
+
+    def stream_of(self, row: Event) -> str:
+        return row.stream
 
     @admin.display(description="who")
     def actor(self, event: Event) -> str:
@@ -142,7 +145,7 @@ class CheckpointAdmin(ReadOnlyAdmin[Checkpoint]):
 
 
 @admin.register(Alarm)
-class AlarmAdmin(ReadOnlyAdmin[Alarm]):
+class AlarmAdmin(AboutAdmin[Alarm]):
     filled_by = "What stays unresolved beyond its bound raises one. None is good news."
     list_display = ["since", "what", "told_words", "seen", "cleared_at"]
     list_filter = [("cleared_at", admin.EmptyFieldListFilter), ("acknowledged_at", admin.EmptyFieldListFilter)]
@@ -152,10 +155,10 @@ class AlarmAdmin(ReadOnlyAdmin[Alarm]):
     sortable_by = ["since"]
     list_display_links = ["since"]
     fields = [
-        "code", "subject", "message", "means", "do", "extent", "since", "told_words", "acknowledged_by",
+        "code", "about", "message", "means", "do", "extent", "since", "told_words", "acknowledged_by",
         "acknowledged_at", "cleared_at", "deliveries",
     ]  # fmt: skip
-    readonly_fields = ["means", "do", "told_words", "deliveries"]
+    readonly_fields = ["about", "means", "do", "told_words", "deliveries"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alarm]:
         may = request.user.has_perm("audit.acknowledge_alarm")

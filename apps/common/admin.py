@@ -9,12 +9,14 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.text import smart_split, unescape_string_literal
 from typing_extensions import TypeVar
 
 from apps.common.errors import AikaError, Forbidden
 from apps.common.fields import ExactDecimalField
 from apps.common.lists import BoundedPaginator, searched
+from apps.common.subjects import linked, way_to
 
 M = TypeVar("M", bound=Model, default=Any)
 
@@ -67,6 +69,25 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
     def get_sortable_by(self, request: HttpRequest) -> list[Any]:
         exact = {field.name for field in self.model._meta.concrete_fields if isinstance(field, ExactDecimalField)}
         return [column for column in super().get_sortable_by(request) if column not in exact]
+
+
+class AboutAdmin(ReadOnlyAdmin[M]):
+    """A ledger whose rows say in `subject` which other row they are about. Show `about` on a row's page: the subject,
+    with the way to it for who may look at it."""
+
+    def stream_of(self, row: Any) -> str:
+        """The stream in which the subject is to be read, where it has one."""
+        return ""
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> M | None:
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            vars(row)["subject_url"] = way_to(request, str(vars(row)["subject"]), stream=self.stream_of(row))
+        return row
+
+    @admin.display(description="about")
+    def about(self, row: Any) -> SafeString | str:
+        return linked(row.subject, getattr(row, "subject_url", ""))
 
 
 def act(request: HttpRequest, verb: Callable[[datetime], str], *, back: str) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""One style for commands that take long: progress, `--json`, exit codes, and a clean end by Ctrl-C.
+"""One style for commands that take long: progress, `--json`, exit codes, and a clean end by Ctrl-C; one for pages.
 
 Exit codes: 0 all is well; 1 what was compared differs; 2 not all of it could be done, or what was asked cannot be
 understood; 130 stopped by Ctrl-C.
@@ -10,8 +10,10 @@ from argparse import ArgumentParser
 from collections.abc import Iterable
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, Final, NoReturn, TextIO, cast
+from pathlib import Path
+from typing import Any, ClassVar, Final, NoReturn, TextIO, cast
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.common.decimals import parse_instant
@@ -64,6 +66,28 @@ class LongCommand(BaseCommand):
     def refuse(self, error: AikaError) -> NoReturn:
         """End with what is wrong and what to do."""
         raise CommandError(f"{error} {error.fix}".strip(), returncode=Exit.INCOMPLETE) from error
+
+
+class PageCommand(BaseCommand):
+    """A command that writes a page of docs/ from the code. A test compares the two, so that the page cannot drift."""
+
+    page_name: ClassVar[str]
+
+    def page(self) -> str:
+        """The page as it must be."""
+        raise NotImplementedError
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--stdout", action="store_true", help="print instead of writing")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Write it, or print it."""
+        if options["stdout"]:
+            self.stdout.write(self.page(), ending="")
+            return
+        path = Path(settings.BASE_DIR) / "docs" / self.page_name
+        path.write_text(self.page(), encoding="utf-8")
+        self.stdout.write(f"Wrote {path}.")
 
 
 def instant_option(text: str | None, name: str) -> datetime | None:

@@ -89,15 +89,22 @@ class Status:
         return f"{self.state}, {self.state_aside}" if self.state_aside else self.state
 
 
+@dataclass(frozen=True, slots=True)
+class Say:
+    """What stands behind a link now. `kind` tints the words (a chip with its icon)."""
+
+    words: str
+    kind: str = ""
+    icon: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One way from the desk to a page: what it is called and what stands there now. `kind` tints the words (a chip)."""
+    """One way from the desk to a page: what it is called and what stands there now."""
 
     name: str
     url: str
-    say: str = ""
-    kind: str = ""
-    icon: str = ""
+    says: tuple[Say, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

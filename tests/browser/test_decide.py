@@ -117,6 +117,27 @@ def test_keys_move_the_focus_and_enter_sends(desk_live: PaperDesk, ticking: Tick
     assert second.state == ProposalState.AWAITING_APPROVAL
 
 
+def test_d_moves_to_declining_and_sends_nothing_before_enter(
+    desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn
+) -> None:
+    proposal = desk_live.propose()
+    page = sign_in(desk_live.approver)
+    open_page(page, proposal)
+    page.keyboard.press("d")
+    expect(page.locator("#decline")).to_be_focused()
+    assert Vote.objects.count() == 0
+
+    page.locator("#comment").focus()
+    page.keyboard.type("add it later")
+    assert page.locator("#comment").input_value() == "add it later", "in a field, a and d are letters"
+    page.locator("#comment").blur()
+    page.keyboard.press("d")
+    page.keyboard.press("Enter")
+    expect(page.locator("#callouts")).to_contain_text("add it later")
+    proposal.refresh_from_db()
+    assert proposal.state == ProposalState.DECLINED
+
+
 def test_keys_walk_every_list_of_the_console(desk_live: PaperDesk, ticking: Ticker, sign_in: SignIn) -> None:
     older = desk_live.propose()
     desk_live.propose(quantity=Decimal("0.02"))

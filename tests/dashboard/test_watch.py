@@ -155,3 +155,25 @@ def test_a_key_that_names_no_row_draws_the_first(paper: PaperDesk) -> None:
     for chosen in ("", "nothing|AT-ALL", "x" * 5000, "\x00"):
         answer = enter(paper.approver).get(reverse("home"), {"chart": chosen})
         assert answer.status_code == 200 and "data-chart-name>BTC-USD<" in answer.content.decode()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_part_that_is_empty_says_what_would_fill_it(name: str) -> None:
+    """Somebody in a role, at a desk without any connection."""
+    text = enter(UserFactory(role="trader")).get(reverse(name)).content.decode()
+    for lead, fills in (
+        ("No connection of your desk.", "An operator sets one up"),
+        ("No account of your desk.", "An active connection of your desk brings one"),
+        ("No instrument to watch.", "Instruments come with a connection"),
+        ("Nothing waits.", "Proposals that policy lets through"),
+        ("Nothing is held.", "What Aika bought and still holds"),
+        ("Nothing was closed yet.", "What selling brings"),
+        ("No order yet.", "An order leaves when people have approved"),
+    ):
+        after = text.partition(f"<b>{lead}</b></p>")[2]
+        assert after.lstrip().startswith('<p class="note">') and fills in after.partition("</p>")[0], lead
+
+
+def test_what_is_there_is_not_called_empty(paper: PaperDesk) -> None:
+    text = enter(paper.trader).get(reverse("home")).content.decode()
+    assert "No connection of your desk." not in text and "No account of your desk." not in text

@@ -1,4 +1,10 @@
-"""README.md: every command in it, run as it stands there, and every link."""
+"""README.md: every command in it, and every link.
+
+Executed as they stand there: `make run` (with a free port and without the demo agent), `curl`, and the `manage.py`
+commands of *Go to production*, against the desk that `make run` started. Compared only: `make test` with what CI runs,
+since these are its tests, and `docker compose up -d`, whose processes `test_server_profile.py` starts command for
+command.
+"""
 
 import json
 import re

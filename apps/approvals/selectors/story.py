@@ -16,6 +16,8 @@ from apps.common import canonical, words
 from apps.common.decimals import parse_decimal
 from apps.common.errors import AikaError, NotFound
 from apps.connectors.types import Side
+from apps.lessons.selectors.recent import remembered_as
+from apps.lessons.types import CaseSource
 from apps.trades.selectors.orders import offers_cancel
 from apps.trades.selectors.pages import PageRows, proposal_rows
 from apps.trades.types import OrderState, ProposalState, Terms
@@ -54,6 +56,7 @@ class Step:
 class EventLine:
     """One audit event."""
 
+    id: int
     at: datetime
     kind: str
     seq: int
@@ -79,6 +82,9 @@ class StoryPage:
     statement: Statement
     order_id: UUID | None
     decision_id: UUID | None
+    outcome_id: UUID | None
+    case_id: UUID | None
+    lesson_id: UUID | None
     digest: str
     is_open: bool
     may_cancel: bool
@@ -90,6 +96,8 @@ def story_page(*, proposal_id: UUID, viewer: "User", now: datetime) -> StoryPage
     if rows is None or not may_see(viewer, rows):
         raise NotFound("PROPOSAL_UNKNOWN", "There is no such proposal at your desk.")
     proposal, terms, order = rows.proposal, rows.terms, rows.order
+    outcome_id = rows.outcome.pk if rows.outcome is not None else None
+    case_id, lesson_id = (None, None) if outcome_id is None else remembered_as(CaseSource.OUTCOME, str(outcome_id))
     votes = list(Vote.objects.filter(proposal_id=proposal_id).select_related("approver").order_by("created_at"))
     asker = proposal.api_key.name if proposal.api_key is not None else proposal.proposer.shown_name
     whose = f" (key of {proposal.proposer.shown_name})" if proposal.api_key_id else ""
@@ -106,12 +114,15 @@ def story_page(*, proposal_id: UUID, viewer: "User", now: datetime) -> StoryPage
         figures=_figures(rows),
         steps=_steps(rows, votes, asker, whose),
         events=tuple(
-            EventLine(at=event.recorded_at, kind=event.kind, seq=event.seq, hash=event.hash)
+            EventLine(id=event.pk, at=event.recorded_at, kind=event.kind, seq=event.seq, hash=event.hash)
             for event in events_of(str(proposal.pk))
         ),
         statement=Statement(author=asker, text=proposal.rationale, tags=tuple(map(str, proposal.tags))),
         order_id=order.pk if order is not None else None,
         decision_id=proposal.decision_id,
+        outcome_id=outcome_id,
+        case_id=case_id,
+        lesson_id=lesson_id,
         digest=proposal.digest,
         is_open=proposal.state == ProposalState.AWAITING_APPROVAL and now < proposal.expires_at,
         may_cancel=offers_cancel(viewer, order),

@@ -21,7 +21,7 @@ from apps.policies.types import RuleKind
 from apps.quotes.services import quotes
 from apps.trades.rules.drift import drift_bps
 from apps.trades.selectors import desk_of_one
-from apps.trades.selectors.pages import frozen_terms, waiting_proposals
+from apps.trades.selectors.pages import frozen_terms, waiting_proposals, waiting_total
 from apps.trades.types import Terms
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class WaitingLine:
     side: str
     what: str
     short: str
+    asked_at: datetime
     asked_ago: str
     worth: str
     currency: str
@@ -132,6 +133,13 @@ def waiting_count(*, viewer: "User", now: datetime) -> int:
     return len(waiting_proposals(connection_ids=connection_ids_of(viewer), now=now, limit=LINES_MAX))
 
 
+def all_waiting(lines: Sequence[WaitingLine], *, viewer: "User", now: datetime) -> tuple[int, datetime | None]:
+    """How many wait and since when the oldest does, of those lines; more than are shown at once are asked for."""
+    if len(lines) < LINES_MAX:
+        return len(lines), min((line.asked_at for line in lines), default=None)
+    return waiting_total(connection_ids=connection_ids_of(viewer), now=now)
+
+
 def connection_ids_of(viewer: "User") -> tuple[UUID, ...] | None:
     """The connections of the desks a person looks at; None for all of them."""
     return None if viewer.is_superuser else page_connections_of(viewer)
@@ -171,6 +179,7 @@ def _line(row: "Proposal", votes: Sequence[Vote], quote: Quote | None, person: _
         side=terms.side.value,
         what=page_words.line(terms),
         short=page_words.short(terms),
+        asked_at=row.created_at,
         asked_ago=words.ago(row.created_at, now),
         worth=_worth(row, terms),
         currency=terms.quote_currency,

@@ -1,5 +1,7 @@
 """The index, the bar's live numbers, and the three other kinds of work."""
 
+from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 from django.contrib import admin
@@ -9,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from apps.approvals.selectors.waiting import waiting_lines
+from apps.approvals.selectors.waiting import all_waiting, waiting_lines
 from apps.common import words
 from apps.common.decimals import instant_text
 from apps.dashboard import selectors
@@ -32,12 +34,14 @@ def index(request: HttpRequest) -> HttpResponse:
     now, person = timezone.now(), _person(request)
     lines = waiting_lines(viewer=person, now=now)
     yours = sum(line.needs_you for line in lines)
+    count, oldest_at = all_waiting(lines, viewer=person, now=now)
     context = {
         **admin.site.each_context(request),
         "work": "decide",
-        "title": f"{len(lines)} to decide" if lines else "Nothing waits",
+        "title": f"{count} to decide" if count else "Nothing waits",
         "lines": lines,
-        "lead": _lead(len(lines), yours),
+        "lead": _lead(count, yours),
+        "waits": _waits(count, oldest_at, now),
         "first": min(lines, key=lambda line: line.expires_at, default=None),
         "groups": groups(request, now=now),
         "happened": just_happened(viewer=person, now=now),
@@ -55,6 +59,14 @@ def _lead(waiting: int, yours: int) -> str:
     if not yours:
         return f"{proposals} None needs you."
     return f"{proposals} {words.count(yours).capitalize()} need{'s' if yours == 1 else ''} you."
+
+
+def _waits(count: int, oldest_at: datetime | None, now: datetime) -> str:
+    """`3 wait, the oldest for 12 min 3 s`; nothing where nothing does."""
+    if oldest_at is None:
+        return ""
+    age = words.span(int(max(words.seconds_between(oldest_at, now), Decimal(0))))
+    return f"1 waits, for {age}" if count == 1 else f"{count} wait, the oldest for {age}"
 
 
 @never_cache

@@ -41,6 +41,12 @@ def unreviewed(source: CaseSource, ids: Collection[str]) -> dict[str, Lesson]:
     return {lesson.case.source_id: lesson for lesson in rows.select_related("case").order_by("case__closed_at")}
 
 
+def remembered_as(source: CaseSource, source_id: str) -> tuple[UUID | None, UUID | None]:
+    """The case that a closed trade became, and its lesson if it lost: one query."""
+    found = Case.objects.filter(source=source, source_id=source_id).values_list("pk", "lesson__pk").first()
+    return found or (None, None)
+
+
 def told_of(source: CaseSource, source_id: str) -> dict[str, object] | None:
     """What the memory says of a closed trade, for an answer to who reported it; None where it is not remembered yet."""
     case = Case.objects.prefetch_related("tags").filter(source=source, source_id=source_id).first()

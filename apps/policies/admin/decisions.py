@@ -8,14 +8,14 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
 from apps.common import canonical
-from apps.common.admin import ReadOnlyAdmin
+from apps.common.admin import AboutAdmin
 from apps.policies.admin.base import MayRead
 from apps.policies.models import Decision
 from apps.policies.services.replays import problem_of
 
 
 @admin.register(Decision)
-class DecisionAdmin(MayRead, ReadOnlyAdmin):
+class DecisionAdmin(MayRead, AboutAdmin[Decision]):
     """One row for each time policy was asked."""
 
     filled_by = "Each proposal that is judged leaves one, with a line for every rule."
@@ -26,11 +26,15 @@ class DecisionAdmin(MayRead, ReadOnlyAdmin):
     search_fields = ("=subject",)
     search_help_text = "The whole id of a proposal."
     ordering = ("-decided_at",)
-    fields = ("decided_at", "gate", "outcome", "subject", "version", "remedy", "lines", "reproduced", "facts")
-    readonly_fields = ("remedy", "lines", "reproduced", "facts")
+    fields = ("decided_at", "gate", "outcome", "about", "version", "remedy", "lines", "reproduced", "facts")
+    readonly_fields = ("about", "remedy", "lines", "reproduced", "facts")
 
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return MayRead.has_view_permission(self, request, obj)
+
+    def stream_of(self, row: Decision) -> str:
+        """A decision names its proposal by the bare id."""
+        return f"proposal:{row.subject}"
 
     @admin.display(description="what would pass")
     def remedy(self, obj: Decision) -> str:

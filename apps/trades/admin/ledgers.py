@@ -1,6 +1,10 @@
 """What trading led to: positions and outcomes."""
 
+from urllib.parse import urlencode
+
 from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from apps.common import words
@@ -19,8 +23,18 @@ class PositionAdmin(TradeLedgerAdmin[Position]):
     search_help_text = "The beginning of an instrument"
     ordering = ("instrument",)
     sortable_by = ("instrument", "updated_at")
-    fields = ("connection", "instrument", "held", "entry", "fees_open", "realized", "updated_at")
-    readonly_fields = ("held", "entry", "fees_open", "realized")
+    fields = ("connection", "instrument", "held", "entry", "fees_open", "realized", "came_about", "updated_at")
+    readonly_fields = ("held", "entry", "fees_open", "realized", "came_about")
+
+    @admin.display(description="came about by")
+    def came_about(self, row: Position) -> SafeString:
+        """The orders and the fills of this connection and instrument; whoever sees the position sees those."""
+        asked = urlencode({"connection__id__exact": row.connection_id, "q": row.instrument})
+        return format_html_join(
+            ", ",
+            '<a href="{}?{}">its {}</a>',
+            ((reverse(f"admin:trades_{name}_changelist"), asked, f"{name}s") for name in ("order", "fill")),
+        )
 
     @admin.display(description="held, of known cost")
     def held(self, row: Position) -> str:

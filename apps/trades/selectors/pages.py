@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, QuerySet
 
 from apps.common import words
 from apps.common.money import total
@@ -104,10 +104,19 @@ def recent_proposals(*, connection_ids: tuple[UUID, ...] | None, limit: int) -> 
 
 def waiting_proposals(*, connection_ids: tuple[UUID, ...] | None, now: datetime, limit: int) -> list[Proposal]:
     """Proposals that people may still decide, newest first; past their time they no longer wait."""
+    rows = _waiting(connection_ids, now).select_related("proposer", "api_key", "decision")
+    return list(rows.order_by("-created_at")[:limit])
+
+
+def waiting_total(*, connection_ids: tuple[UUID, ...] | None, now: datetime) -> tuple[int, datetime | None]:
+    """How many wait, and since when the oldest of them does."""
+    found = _waiting(connection_ids, now).aggregate(count=Count("pk"), oldest=Min("created_at"))
+    return found["count"], found["oldest"]
+
+
+def _waiting(connection_ids: tuple[UUID, ...] | None, now: datetime) -> QuerySet[Proposal]:
     rows = Proposal.objects.filter(state=ProposalState.AWAITING_APPROVAL, expires_at__gt=now)
-    if connection_ids is not None:
-        rows = rows.filter(connection__in=connection_ids)
-    return list(rows.select_related("proposer", "api_key", "decision").order_by("-created_at")[:limit])
+    return rows if connection_ids is None else rows.filter(connection__in=connection_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
