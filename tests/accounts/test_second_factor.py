@@ -86,6 +86,18 @@ def test_an_app_is_set_up_and_asked_for(approver: User, clock: time_machine.Trav
     assert is_in(again)
 
 
+def test_pages_with_a_seed_or_codes_are_kept_nowhere(approver: User) -> None:
+    client = entered(approver)
+    page = client.get(reverse("mfa_activate_totp"))
+    secret = page.context["form"].secret
+    again = client.post(reverse("mfa_activate_totp"), {"code": "nonsense"})
+    client.post(reverse("mfa_activate_totp"), {"code": code_of(secret)})
+    codes = [client.get(reverse(f"mfa_{what}_recovery_codes")) for what in ("view", "download")]
+    assert secret in page.content.decode() and secret in again.content.decode()
+    for shown in (page, again, *codes):
+        assert shown.status_code == 200 and "no-store" in shown["Cache-Control"]
+
+
 def test_a_code_works_once_and_in_its_own_period(approver: User, clock: time_machine.Traveller) -> None:
     secret = app_for(approver)
     clock.shift(-30)
