@@ -1,10 +1,23 @@
 """Headers that no answer goes without, whichever part of Aika gives it."""
 
 from collections.abc import Callable
+from functools import reduce
+from typing import Any, Final, cast
 
-from django.http import HttpRequest
+from csp.middleware import CSPMiddleware
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.security import SecurityMiddleware
 from django.utils.cache import add_never_cache_headers
+
+
+class SecurityHeadersMiddleware(SecurityMiddleware):
+    """Django's, for its headers alone. What Django's own answers or refuses itself, a way to TLS or a host that is not
+    ours, would go without them."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Nothing is redirected here."""
 
 
 class NoStoreMiddleware:
@@ -22,3 +35,16 @@ class NoStoreMiddleware:
         if "no-store" not in response.get("Cache-Control", ""):
             add_never_cache_headers(response)  # type: ignore[arg-type]  # a stream has headers as well
         return response
+
+
+_LAYERS: Final[tuple[Any, ...]] = (XFrameOptionsMiddleware, CSPMiddleware, SecurityHeadersMiddleware)
+
+
+def on_static_files() -> dict[str, str]:
+    """What a server that answers before Django does puts on its answers: the same, by the same settings."""
+    bare = HttpResponse()
+    del bare["Content-Type"]
+    answering: Callable[[HttpRequest], HttpResponseBase] = reduce(
+        lambda inner, layer: layer(inner), _LAYERS, lambda _request: bare
+    )
+    return dict(cast(HttpResponse, answering(HttpRequest())).headers)

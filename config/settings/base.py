@@ -117,8 +117,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.common.request_log.RequestLogMiddleware",
-    "django.middleware.security.SecurityMiddleware",
+    # Before all that may answer or refuse by itself: no answer goes without these headers.
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "apps.common.answer_headers.SecurityHeadersMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "apps.common.answer_headers.NoStoreMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "apps.accounts.middleware.LastSeenMiddleware",
@@ -128,7 +131,6 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "apps.accounts.middleware.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 
