@@ -1,6 +1,7 @@
 """gunicorn in a server installation: threads, because a request waits for the database and not for the processor."""
 
 import os
+from typing import Any
 
 # Known before anything of ours is read: the lines of the log are redacted by it.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
@@ -30,3 +31,10 @@ logconfig_dict = {
 }
 # In memory: on some disks the heartbeat file would stall a worker.
 worker_tmp_dir = "/dev/shm"  # noqa: S108  gunicorn makes a file of an unguessable name in it
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """In each worker, and not once in their master: what that had read, a reload would not read again."""
+    from config import start  # not at the top: gunicorn reads this file before it has set the log up
+
+    start.require_keys()

@@ -282,7 +282,7 @@ CELERY_DB_REUSE_MAX = 1_000_000_000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "config.scheduler:Scheduler"
 BEAT_DEFAULTS = SCHEDULE
 # Runs in its own thread or process until the event it is given is set: fills the quote cache.
 QUOTE_POLLER = "apps.trades.services.market.run_poller"
