@@ -33,7 +33,7 @@ class NoStoreMiddleware:
         """Not asked who it is for: that would read the session for answers that need none."""
         response = self._get_response(request)
         if "no-store" not in response.get("Cache-Control", ""):
-            add_never_cache_headers(response)  # type: ignore[arg-type]  # a stream has headers as well
+            add_never_cache_headers(response)
         return response
 
 

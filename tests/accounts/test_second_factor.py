@@ -98,6 +98,25 @@ def test_pages_with_a_seed_or_codes_are_kept_nowhere(approver: User) -> None:
         assert shown.status_code == 200 and "no-store" in shown["Cache-Control"]
 
 
+def links_of(client: Client, address: str) -> set[str]:
+    page = client.get(address)
+    assert page.status_code == 200, address
+    return set(re.findall(r'href="([^"#?]+)', page.content.decode()))
+
+
+def test_second_factors_are_reached_by_links_where_nobody_must_have_one(trader: User, approver: User) -> None:
+    """As in the demo: from every page, by whoever wants one; nobody has to know an address."""
+    for person in (trader, approver):
+        client = entered(person)
+        for begin in (reverse("home"), reverse("admin:index")):
+            assert reverse("account_sessions") in links_of(client, begin), begin
+        assert reverse("mfa_index") in links_of(client, reverse("account_sessions"))
+        offered = links_of(client, reverse("mfa_index"))
+        for name in ("mfa_activate_totp", "mfa_add_webauthn"):
+            assert reverse(name) in offered and client.get(reverse(name)).status_code == 200, name
+    assert reverse("account_sessions") not in links_of(Client(), reverse("account_login"))
+
+
 def test_a_code_works_once_and_in_its_own_period(approver: User, clock: time_machine.Traveller) -> None:
     secret = app_for(approver)
     clock.shift(-30)

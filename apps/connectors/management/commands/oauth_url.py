@@ -1,15 +1,17 @@
 """A link to a venue's consent page, for one person."""
 
 from argparse import ArgumentParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from apps.accounts import selectors as accounts
-from apps.accounts.models import User
 from apps.common.errors import AikaError
 from apps.connectors.services import authorisations
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 
 class Command(BaseCommand):
@@ -39,7 +41,7 @@ class Command(BaseCommand):
         self.stdout.write(url)
 
 
-def _person(username: str | None) -> User:
+def _person(username: str | None) -> "User":
     """Who is named; else the only one it can be for. Raises CommandError, which says whom it could be for."""
     if username is None:
         people = accounts.people_whose_work_is(authorisations.MANAGE)
