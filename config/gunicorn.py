@@ -35,6 +35,7 @@ worker_tmp_dir = "/dev/shm"  # noqa: S108  gunicorn makes a file of an unguessab
 
 def post_fork(_server: Any, _worker: Any) -> None:
     """In each worker, and not once in their master: what that had read, a reload would not read again."""
-    from config import start  # not at the top: gunicorn reads this file before it has set the log up
+    # Not at the top: gunicorn reads this file before it has set the log up.
+    from config import start
 
     start.require_keys()

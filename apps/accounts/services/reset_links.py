@@ -3,17 +3,16 @@
 import logging
 import smtplib
 from typing import Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.http.request import validate_host
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.accounts.visitors import is_ours
 from apps.common.tasks import publish
 
 PAGE: Final = "account_reset_password_from_key"
@@ -31,7 +30,7 @@ def send(*, person_id: UUID | None, origin: str) -> bool:
     """Make the link and mail it. False where there is nobody to mail it to, or the mail server did not take it."""
     if person_id is None:
         return False
-    if not validate_host(urlsplit(origin).hostname or "", settings.ALLOWED_HOSTS):
+    if not is_ours(origin):
         logger.warning("A link for a new password was not sent: it would lead to a host that is not ours.")
         return False
     person = User.objects.filter(pk=person_id, is_active=True).first()
