@@ -1,6 +1,8 @@
 """gunicorn in a server installation: threads, because a request waits for the database and not for the processor."""
 
 import os
+import subprocess
+import sys
 from typing import Any
 
 # Known before anything of ours is read: the lines of the log are redacted by it.
@@ -33,9 +35,8 @@ logconfig_dict = {
 worker_tmp_dir = "/dev/shm"  # noqa: S108  gunicorn makes a file of an unguessable name in it
 
 
-def post_fork(_server: Any, _worker: Any) -> None:
-    """In each worker, and not once in their master: what that had read, a reload would not read again."""
-    # Not at the top: gunicorn reads this file before it has set the log up.
-    from config import start
-
-    start.require_keys()
+def on_starting(_server: Any) -> None:
+    """Once, before any worker, in a process of its own: what this one had read, a reload would not read again."""
+    begin = "from config import start; start.require_keys()"
+    if code := subprocess.run([sys.executable, "-c", begin], check=False).returncode:  # noqa: S603  our own words
+        sys.exit(code)

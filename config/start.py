@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections
 
 EXIT_CODE: Final = 3
-"""gunicorn's own for a worker that cannot begin: its master ends too. After any other it would start the next one."""
+"""gunicorn's own for what cannot begin."""
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ if settings.AUDIT_SEAL_KEY_FILE:
     # Whoever takes over a web worker could sign a log of their own.
     raise ImproperlyConfigured("AUDIT_SEAL_KEY_FILE is set for a web worker. Only workers of queue default have it.")
 
-# What rests is probed before this, once a process: config/gunicorn.py.
+# What rests is probed before this, once a start: config/gunicorn.py.
 require_keys()
 application = get_wsgi_application()
 
