@@ -7,8 +7,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 from django.core.asgi import get_asgi_application
 from starlette.types import ASGIApp
 
+from apps.common.encryption import require_keys
+
 
 def _application() -> ASGIApp:
+    # What rests is probed before this: config/live.py, and the migrations of config/serve.py.
+    require_keys()
     http = get_asgi_application()
     # Not before: that sets Django up, and the consumers reach models.
     from apps.lessons import embeddings, index

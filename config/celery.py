@@ -5,13 +5,22 @@ import os
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import beat_init, task_postrun, task_prerun, worker_init, worker_process_init, worker_ready
+from celery.signals import (
+    beat_init,
+    celeryd_init,
+    task_postrun,
+    task_prerun,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+)
 from django.conf import settings
 from django.db import close_old_connections
 from django.utils import timezone
 
 from apps.common import tracing
 from apps.common.decimals import instant_text
+from config import start
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
@@ -32,6 +41,12 @@ def make_app(*, current: bool = True) -> Celery:
 
 
 app = make_app()
+
+
+@celeryd_init.connect
+def with_right_keys(**_said: Any) -> None:
+    """A worker begins no task with keys that open nothing. Beat: `config/scheduler.py`."""
+    start.require_keys()
 
 
 @worker_init.connect

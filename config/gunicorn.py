@@ -1,6 +1,9 @@
 """gunicorn in a server installation: threads, because a request waits for the database and not for the processor."""
 
 import os
+import subprocess
+import sys
+from typing import Any
 
 # Known before anything of ours is read: the lines of the log are redacted by it.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
@@ -30,3 +33,10 @@ logconfig_dict = {
 }
 # In memory: on some disks the heartbeat file would stall a worker.
 worker_tmp_dir = "/dev/shm"  # noqa: S108  gunicorn makes a file of an unguessable name in it
+
+
+def on_starting(_server: Any) -> None:
+    """Once, before any worker, in a process of its own: what this one had read, a reload would not read again."""
+    begin = "from config import start; start.require_keys()"
+    if code := subprocess.run([sys.executable, "-c", begin], check=False).returncode:  # noqa: S603  our own words
+        sys.exit(code)

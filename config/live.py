@@ -23,6 +23,9 @@ def main(arguments: list[str]) -> int:
     host, _, port = parser.parse_args(arguments).bind.rpartition(":")
 
     # Not at the top: that sets Django up, which `--help` and a wrong argument need not wait for.
+    from config import start
+
+    start.require_keys()
     from config.asgi import application
     from config.sockets import OPTIONS, SocketProtocol
 

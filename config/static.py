@@ -8,7 +8,9 @@ from django.contrib.staticfiles import finders
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from apps.common import answer_headers
 
 
 class FoundStaticFiles(StaticFiles):
@@ -37,10 +39,17 @@ def with_static(inner: ASGIApp) -> ASGIApp:
     """`inner`, with everything under STATIC_URL answered before it."""
     prefix = settings.STATIC_URL.rstrip("/")
     files = ExceptionMiddleware(FoundStaticFiles())
+    more = [(name.lower().encode(), value.encode()) for name, value in answer_headers.on_static_files().items()]
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(f"{prefix}/"):
-            await files({**scope, "root_path": scope.get("root_path", "") + prefix}, receive, send)
+
+            async def send_with_headers(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    message = {**message, "headers": [*message["headers"], *more]}
+                await send(message)
+
+            await files({**scope, "root_path": scope.get("root_path", "") + prefix}, receive, send_with_headers)
         else:
             await inner(scope, receive, send)
 

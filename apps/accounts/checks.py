@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
@@ -20,6 +21,23 @@ def check_second_factor(app_configs: Any, **kwargs: Any) -> list[checks.CheckMes
             "Approvers, risk, operators and superusers may sign in with a password alone.",
             hint="Leave SECOND_FACTOR_REQUIRED at true.",
             id="accounts.W001",
+        )
+    ]
+
+
+@checks.register(checks.Tags.security)
+def check_identity_server(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """accounts.E002: who stands between could sign in as anybody. Outside production one on this machine may do
+    without TLS."""
+    server = urlsplit(settings.OIDC_SERVER_URL)
+    here = server.hostname in {"localhost", "127.0.0.1", "::1"} and settings.ENVIRONMENT != "production"
+    if not settings.OIDC_SERVER_URL or (server.hostname and (server.scheme == "https" or here)):
+        return []
+    return [
+        checks.Error(
+            "OIDC_SERVER_URL is not a server reached over TLS: its answers say who signs in.",
+            hint="Set it to the https:// address of the issuer.",
+            id="accounts.E002",
         )
     ]
 

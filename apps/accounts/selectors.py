@@ -114,6 +114,14 @@ def person_holds(user_id: UUID, permission: str) -> bool:
     return person is not None and holds(person, permission)
 
 
+def people_whose_work_is(permission: str) -> list[User]:
+    """The active people whom a role gives `accounts.<permission>`, by name; where there are none, the superusers."""
+    by_role = active_people().filter(
+        groups__permissions__codename=permission, groups__permissions__content_type__app_label="accounts"
+    )
+    return list(by_role.distinct()) or list(active_people().filter(is_superuser=True))
+
+
 def may_use_scope(user: User, scope: Scope) -> bool:
     """True if this person may do what `scope` stands for."""
     return holds(user, SCOPE_PERMISSIONS[scope])

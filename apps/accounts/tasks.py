@@ -7,7 +7,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from apps.accounts.services import browser_sessions, idempotency, new_devices
+from apps.accounts.services import browser_sessions, idempotency, new_devices, reset_links
 
 KEPT = timedelta(days=30)
 
@@ -28,3 +28,9 @@ def forget_sessions(**extra: Any) -> int:
 def tell_of_new_device(person_id: str, event_id: int, **extra: Any) -> bool:
     """Mail to whoever signed in on a device that was new: the event says where. True where it was taken."""
     return new_devices.tell(person_id=UUID(person_id), event_id=event_id)
+
+
+@shared_task(name="accounts.send_reset_link", queue="default")
+def send_reset_link(person_id: str | None, origin: str, **extra: Any) -> bool:
+    """Mail a link for a new password, made here. For nobody where the address was nobody's. True where it was taken."""
+    return reset_links.send(person_id=UUID(person_id) if person_id else None, origin=origin)

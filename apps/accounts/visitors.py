@@ -1,9 +1,12 @@
-"""Where a request comes from, and what its browser calls itself."""
+"""Where a request comes from, what its browser calls itself, and where it may be led."""
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.http import HttpRequest
+from django.http.request import validate_host
 
 from apps.common.client_address import client_address
 
@@ -49,3 +52,8 @@ def device_words(device: str) -> str:
         or device[:60]
         or "A device that does not say what it is"
     )
+
+
+def is_ours(origin: str) -> bool:
+    """Whether this is an address of this installation, as ALLOWED_HOSTS has them."""
+    return validate_host(urlsplit(origin).hostname or "", settings.ALLOWED_HOSTS)

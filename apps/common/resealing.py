@@ -105,6 +105,17 @@ def unreadable(places: list[Place], *, limit: int) -> list[str]:
     return found
 
 
+def opens_none(places: list[Place], *, limit: int) -> bool:
+    """Whether there are secrets, and no key opens any of the newest so many of each place."""
+    keys, tally = _Keys(), Tally()
+    for place in places:
+        for pk in list(_rows(place).order_by("-pk").values_list("pk", flat=True)[:limit]):
+            (_reseal_json if place.is_json else _reseal_column)(place, pk, keys, tally, True)
+            if tally.rotated or tally.current:
+                return False
+    return bool(tally.problems)
+
+
 def _rows(place: Place) -> models.QuerySet[Any]:
     return place.model._base_manager.filter(**{f"{place.column}__isnull": False})
 

@@ -117,8 +117,12 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.common.request_log.RequestLogMiddleware",
-    "django.middleware.security.SecurityMiddleware",
+    # Before all that may answer or refuse by itself: no answer goes without these headers.
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "apps.common.answer_headers.SecurityHeadersMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "apps.common.answer_headers.NoStoreMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "apps.accounts.middleware.LastSeenMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -127,7 +131,6 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "apps.accounts.middleware.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -279,7 +282,7 @@ CELERY_DB_REUSE_MAX = 1_000_000_000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "config.scheduler:Scheduler"
 BEAT_DEFAULTS = SCHEDULE
 # Runs in its own thread or process until the event it is given is set: fills the quote cache.
 QUOTE_POLLER = "apps.trades.services.market.run_poller"
@@ -308,8 +311,6 @@ ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Aika] "
-# A stranger's address gets no mail, and the page says the same to everybody.
-ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 

@@ -33,7 +33,9 @@ SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_NAME = "__Host-aika-csrf"
 CSRF_COOKIE_SECURE = True
 
-MIDDLEWARE = [MIDDLEWARE[0], "whitenoise.middleware.WhiteNoiseMiddleware", *MIDDLEWARE[1:]]
+# Behind what puts headers on every answer and leads to TLS, before all that only pages need.
+_files = MIDDLEWARE.index("django.middleware.security.SecurityMiddleware") + 1
+MIDDLEWARE = [*MIDDLEWARE[:_files], "whitenoise.middleware.WhiteNoiseMiddleware", *MIDDLEWARE[_files:]]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -21,6 +21,10 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 
+# A stranger's address gets no mail; who is here and who is not are told the same, after the same work.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_FORMS = {"reset_password": "apps.accounts.views.reset_form.AskForLinkForm"}
+
 # A sign-in ends after so long without anything done by its person, and after so long altogether.
 SESSION_IDLE_S = env.integer("SESSION_IDLE_S", default=1800, minimum=60, maximum=86_400)
 SESSION_COOKIE_AGE = env.integer("SESSION_LASTS_S", default=43_200, minimum=300, maximum=604_800)

@@ -8,6 +8,7 @@ import httpx
 import pytest
 import requests
 from allauth.socialaccount.models import SocialAccount, SocialToken
+from django.core.checks import run_checks
 from django.test import Client, override_settings
 from django.urls import reverse
 
@@ -211,3 +212,25 @@ def test_a_refusal_there_is_said_here(server: OidcServer, client: Client, mara: 
     server.refuse = True
     page = client.get(back_from(client), follow=True)
     assert page.status_code == 200 and "You went back without signing in." in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("environment", "address", "is_refused"),
+    [
+        ("production", "", False),
+        ("production", "https://id.example", False),
+        ("production", "http://id.example", True),
+        ("production", "http://localhost:8080", True),
+        ("production", "http://127.0.0.1:8080", True),
+        ("production", "https://", True),
+        ("local", "http://localhost:8080", False),
+        ("local", "http://127.0.0.1:8080", False),
+        ("local", "http://[::1]:8080", False),
+        ("local", "http://id.example", True),
+        ("local", "http://localhost.id.example", True),
+    ],
+)
+def test_a_server_is_reached_over_tls_or_on_this_machine(environment: str, address: str, is_refused: bool) -> None:
+    with override_settings(ENVIRONMENT=environment, OIDC_SERVER_URL=address):
+        found = [message.id for message in run_checks() if str(message.id).startswith("accounts.E")]
+    assert found == (["accounts.E002"] if is_refused else [])

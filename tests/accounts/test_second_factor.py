@@ -86,6 +86,37 @@ def test_an_app_is_set_up_and_asked_for(approver: User, clock: time_machine.Trav
     assert is_in(again)
 
 
+def test_pages_with_a_seed_or_codes_are_kept_nowhere(approver: User) -> None:
+    client = entered(approver)
+    page = client.get(reverse("mfa_activate_totp"))
+    secret = page.context["form"].secret
+    again = client.post(reverse("mfa_activate_totp"), {"code": "nonsense"})
+    client.post(reverse("mfa_activate_totp"), {"code": code_of(secret)})
+    codes = [client.get(reverse(f"mfa_{what}_recovery_codes")) for what in ("view", "download")]
+    assert secret in page.content.decode() and secret in again.content.decode()
+    for shown in (page, again, *codes):
+        assert shown.status_code == 200 and "no-store" in shown["Cache-Control"]
+
+
+def links_of(client: Client, address: str) -> set[str]:
+    page = client.get(address)
+    assert page.status_code == 200, address
+    return set(re.findall(r'href="([^"#?]+)', page.content.decode()))
+
+
+def test_second_factors_are_reached_by_links_where_nobody_must_have_one(trader: User, approver: User) -> None:
+    """As in the demo: from every page, by whoever wants one; nobody has to know an address."""
+    for person in (trader, approver):
+        client = entered(person)
+        for begin in (reverse("home"), reverse("admin:index")):
+            assert reverse("account_sessions") in links_of(client, begin), begin
+        assert reverse("mfa_index") in links_of(client, reverse("account_sessions"))
+        offered = links_of(client, reverse("mfa_index"))
+        for name in ("mfa_activate_totp", "mfa_add_webauthn"):
+            assert reverse(name) in offered and client.get(reverse(name)).status_code == 200, name
+    assert reverse("account_sessions") not in links_of(Client(), reverse("account_login"))
+
+
 def test_a_code_works_once_and_in_its_own_period(approver: User, clock: time_machine.Traveller) -> None:
     secret = app_for(approver)
     clock.shift(-30)

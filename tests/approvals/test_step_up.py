@@ -209,6 +209,23 @@ def test_a_code_of_a_sign_in_counts_for_no_decision(one_period: None, strict: Pa
     assert refused(strict, waiting, Proof(code=code)) == "SECOND_FACTOR_REFUSED"
 
 
+def test_a_password_shown_again_is_no_second_factor(one_period: None, strict: PaperDesk, waiting: Proposal) -> None:
+    """Shown again a moment ago, by who had no factor then; the vote goes through with a code, and with nothing less."""
+    client, again = Client(), reverse("account_reauthenticate")
+    client.post(reverse("account_login"), {"login": strict.approver.username, "password": PASSWORD})
+    shown = client.post(again, {"password": PASSWORD})
+    assert shown.status_code == 302 and "password" in str(client.session["account_authentication_methods"])
+    for more in ({}, {"password": PASSWORD}):
+        assert client.post(at("approve", waiting), {**carried(client, waiting), **more}).status_code == 403
+    secret = app_for(strict.approver)
+    elsewhere = client.post(again, {"password": PASSWORD})
+    assert elsewhere["Location"].startswith(reverse("mfa_reauthenticate")), "a password is not even asked for"
+    assert client.post(at("approve", waiting), carried(client, waiting)).status_code == 403
+    assert not Vote.objects.exists()
+    done = client.post(at("approve", waiting), {**carried(client, waiting), "code": code_of(secret)})
+    assert done.status_code == 303 and Vote.objects.get().second_factor.startswith("totp:")
+
+
 def test_guessing_codes_ends(one_period: None, strict: PaperDesk, waiting: Proposal) -> None:
     secret = app_for(strict.approver)
     wrong = "000000" if code_of(secret) != "000000" else "111111"

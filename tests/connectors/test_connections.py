@@ -111,11 +111,16 @@ def test_verify_accepts_a_key_that_may_trade_and_not_transfer(simulator: Simulat
 
 
 @pytest.mark.parametrize(
-    ("can_trade", "can_transfer", "code", "ended"),
-    [(True, True, "KEY_MAY_TRANSFER", True), (False, False, "KEY_LACKS_PERMISSION", False)],
+    ("may", "code", "ended"),
+    [
+        ({"can_transfer": True}, "KEY_MAY_TRANSFER", True),
+        ({"can_trade": False}, "KEY_LACKS_PERMISSION", False),
+        ({"can_view": False}, "KEY_LACKS_PERMISSION", False),
+        ({"can_view": False, "can_transfer": True}, "KEY_MAY_TRANSFER", True),
+    ],
 )
-def test_verify_refuses_other_keys(now: datetime, can_trade: bool, can_transfer: bool, code: str, ended: bool) -> None:
-    told = {"can_view": True, "can_trade": can_trade, "can_transfer": can_transfer}
+def test_verify_refuses_other_keys(now: datetime, may: dict[str, bool], code: str, ended: bool) -> None:
+    told = {"can_view": True, "can_trade": True, "can_transfer": False, **may}
     with serving(saying(answer(200, told))) as server:
         connection = ConnectionFactory(api_base=server.url)
         with pytest.raises(Misconfigured, match=code):

@@ -41,6 +41,15 @@ def answers(setting: Setting, more: str = "", *, letters: str = "NS", **kwargs: 
     return found
 
 
+def is_kept_nowhere(answer: Any) -> bool:
+    said = {word.strip() for word in answer.get("Cache-Control", "").split(",")}
+    return (
+        "no-store" in said
+        and "public" not in said
+        and not any(word.startswith("max-age=") for word in said - {"max-age=0"})
+    )
+
+
 def test_every_answer_has_the_headers(setting: Setting) -> None:
     wanted = {
         "X-Frame-Options": "DENY",
@@ -56,6 +65,19 @@ def test_every_answer_has_the_headers(setting: Setting) -> None:
         if not is_whole or any(answer.get(header) != value for header, value in wanted.items()):
             wrong.append((name, answer.status_code, dict(answer.headers)))
     assert wrong == []
+
+
+@pytest.mark.slow
+def test_no_answer_to_somebody_signed_in_is_kept(setting: Setting) -> None:
+    """Whatever it is: a page, a document of the API, a file, a way elsewhere, a refusal."""
+    found = answers(setting, letters="STO")
+    assert {200, 302, 403, 404} <= {answer.status_code for _, answer in found}
+    kept = [(name, answer.get("Cache-Control")) for name, answer in found if not is_kept_nowhere(answer)]
+    assert kept == []
+    bare = [name for name in settings.MIDDLEWARE if not name.endswith(".NoStoreMiddleware")]
+    with override_settings(MIDDLEWARE=bare):
+        left = [name for name, answer in answers(setting, letters="T") if not is_kept_nowhere(answer)]
+    assert any("/accounts/password/change/" in name for name in left), "views alone leave some out"
 
 
 def test_over_tls_every_answer_says_so_for_a_year(setting: Setting) -> None:

@@ -35,6 +35,15 @@ def description_of(person: User) -> dict[str, object]:
 
 
 @transaction.atomic
+def add_superuser(*, username: str, email: str, password: str | None, actor: Actor, now: datetime) -> User:
+    """A person who may do everything in the console, with the event that says so; without a password, nobody signs in
+    as them until they get one."""
+    person = User.objects.create_superuser(username=username, email=email, password=password)
+    record_change(person=person, before=None, actor=actor, now=now)
+    return person
+
+
+@transaction.atomic
 def record_change(
     *, person: User, before: dict[str, object] | None, actor: Actor, now: datetime, keep_session: str = ""
 ) -> None:

@@ -3,14 +3,17 @@
 from datetime import datetime
 
 from allauth.mfa.models import Authenticator
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 from apps.audit.services import events
 from apps.audit.types import Actor
 from apps.common import resealing
+from apps.common.encryption import require_keys
 from apps.common.resealing import Place, Report, Tally
 
 LOOKED_AT_MAX = 200
+PROBED_MAX = 5
 
 
 def places() -> list[Place]:
@@ -36,3 +39,16 @@ def rotate(*, actor: Actor, now: datetime, report: Report, dry_run: bool = False
 def unreadable() -> list[str]:
     """The places with a secret that no key opens; the newest rows of each are looked at."""
     return resealing.unreadable(places(), limit=LOOKED_AT_MAX)
+
+
+def require_right_keys() -> None:
+    """Raises ImproperlyConfigured where a key is missing or malformed, or none of the newest secrets that rest opens.
+
+    One that opens is enough: a damaged row must not keep anybody from halting. accounts.E001 and `doctor` name each.
+    """
+    require_keys()
+    if resealing.opens_none(places(), limit=PROBED_MAX):
+        raise ImproperlyConfigured(
+            "No key in TOKEN_ENCRYPTION_KEY opens the secrets in this database: nothing was started or changed. "
+            "Put back the key they were written with, behind the new one."
+        )

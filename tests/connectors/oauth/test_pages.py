@@ -220,6 +220,34 @@ def test_the_link_of_the_command_works_for_its_person(venue: OAuthSimulator, bro
     assert Authorisation.objects.get().person == operator
 
 
+def command_without_a_name() -> tuple[str, str]:
+    out, told = StringIO(), StringIO()
+    call_command("oauth_url", "coinbase", stdout=out, stderr=told)
+    return out.getvalue().strip(), told.getvalue()
+
+
+def test_the_link_is_for_the_only_person_whose_work_it_is(
+    venue: OAuthSimulator, browser: Client, operator: User, trader: User, admin_user: User
+) -> None:
+    """Who may do everything is asked for nothing while somebody has the role; who is not active, never."""
+    UserFactory(username="left", role="operator", is_active=False)
+    link, told = command_without_a_name()
+    assert told.startswith(f"For {operator.shown_name},")
+    assert browser.get(CALLBACK, decide(link)).status_code == 303
+    operator.groups.clear()
+    assert command_without_a_name()[1].startswith(f"For {admin_user.shown_name},")
+
+
+def test_whoever_it_could_be_for_is_named_where_that_is_not_one(venue: OAuthSimulator, operator: User) -> None:
+    other = UserFactory(username="ola", role="operator")
+    with pytest.raises(CommandError, match=r"^Several people may manage connections: ola, otis\. Name one with --user"):
+        command_without_a_name()
+    User.objects.filter(pk__in=(operator.pk, other.pk)).update(is_active=False)
+    with pytest.raises(CommandError, match="^Nobody active may manage connections"):
+        command_without_a_name()
+    assert not AuthorisationRequest.objects.exists()
+
+
 @pytest.mark.parametrize("who", ["tara", "nobody"])
 def test_the_command_prints_no_link_for_who_may_not(venue: OAuthSimulator, trader: User, who: str) -> None:
     with pytest.raises(CommandError):

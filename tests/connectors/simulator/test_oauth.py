@@ -4,8 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from apps.connectors.simulator.errors import StartError
+from apps.connectors.simulator.oauth import CODE_S, OAuthRefusal, OAuthServer
+from apps.connectors.simulator.oauth import Client as Application
 from tests.connectors.simulator.client import PREFIX, Client, MakeClient
 from tests.connectors.simulator.oauth_client import (
     ASKED,
@@ -144,6 +147,23 @@ def test_a_bearer_does_what_its_scopes_say(venue: Client) -> None:
     for method, path in (("POST", "/orders"), ("GET", "/orders/historical/batch"), ("GET", "/key_permissions")):
         reply = with_bearer(venue, token, PREFIX + path, method, json={})
         assert (reply.status_code, reply.json()["error_details"]) == (403, "Missing required scopes")
+
+
+def test_a_code_is_good_for_ten_minutes() -> None:
+    for late, is_given in ((CODE_S - 1, True), (CODE_S, False), (CODE_S + 1, False)):
+        server = OAuthServer(Application(CLIENT["client_id"], CLIENT["client_secret"], REDIRECT))
+        form = {**CLIENT, "grant_type": "authorization_code", "redirect_uri": REDIRECT, "code_verifier": VERIFIER}
+        with time_machine.travel(1_800_000_000, tick=False) as clock:
+            asked = {"scopes": tuple(SCOPES.split()), "redirect_uri": REDIRECT, "challenge": CHALLENGE}
+            form["code"] = server.consent(**asked, method="S256")  # type: ignore[arg-type]
+            clock.shift(late)
+            if is_given:
+                assert server.token(form)["access_token"]
+            else:
+                with pytest.raises(OAuthRefusal, match="invalid_grant") as refused:
+                    server.token(form)
+                assert (refused.value.description, refused.value.status) == ("The code has expired.", 401)
+        assert server.counts.exchanges == is_given
 
 
 def test_a_bearer_expires_and_scopes_are_withheld_when_told(venue: Client) -> None:

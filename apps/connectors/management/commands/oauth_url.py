@@ -1,14 +1,17 @@
 """A link to a venue's consent page, for one person."""
 
 from argparse import ArgumentParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from apps.accounts.selectors import person_named
+from apps.accounts import selectors as accounts
 from apps.common.errors import AikaError
 from apps.connectors.services import authorisations
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 
 class Command(BaseCommand):
@@ -21,16 +24,36 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("venue", choices=["coinbase"])
-        parser.add_argument("--user", required=True, metavar="USERNAME", help="who will open the link")
+        parser.add_argument(
+            "--user",
+            metavar="USERNAME",
+            help="who will open the link; not needed where one person alone manages connections",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """The link alone goes to standard output."""
-        person = person_named(options["user"])
-        if person is None:
-            raise CommandError(f"There is no active person {options['user']!r}.")
+        person = _person(options["user"])
         try:
             url = authorisations.url_for(person=person, now=timezone.now())
         except AikaError as error:
             raise CommandError(f"{error.message} {error.fix}".strip()) from error
         self.stderr.write(f"For {person.shown_name}, signed in here, within ten minutes:")
         self.stdout.write(url)
+
+
+def _person(username: str | None) -> "User":
+    """Who is named; else the only one it can be for. Raises CommandError, which says whom it could be for."""
+    if username is None:
+        people = accounts.people_whose_work_is(authorisations.MANAGE)
+        if len(people) == 1:
+            return people[0]
+        names = ", ".join(person.username for person in people)
+        raise CommandError(
+            f"Several people may manage connections: {names}. Name one with --user."
+            if people
+            else "Nobody active may manage connections. Give somebody the role operator."
+        )
+    person = accounts.person_named(username)
+    if person is None:
+        raise CommandError(f"There is no active person {username!r}.")
+    return person
