@@ -25,6 +25,7 @@ from django.contrib import admin
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
+from django.db import transaction
 from django.test import Client, override_settings
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -32,7 +33,7 @@ from django.utils import timezone
 from apps.accounts.models import ApiKey, User
 from apps.accounts.services import api_keys, new_devices, people
 from apps.audit.models import Event
-from apps.audit.services import alarms, notices
+from apps.audit.services import alarms, events, notices
 from apps.audit.services.webhook import Webhook
 from apps.audit.types import Channel
 from apps.common.encryption import require_keys
@@ -310,6 +311,22 @@ def other_services(canaries: Canaries) -> None:
             logger.exception("It went wrong with %s, whose word is %s.", settings.DATABASE_URL, word)
 
 
+def careless_words(canaries: Canaries) -> None:
+    """What a shape gives away, or the settings, said where it would stay for ever: in the reason of an event."""
+    known = ("ES256 key", "TOKEN_ENCRYPTION_KEY", "second TOKEN_ENCRYPTION_KEY", "SECRET_KEY")
+    said = [canaries.secrets[name].text for name in known]
+    said += [
+        f"aika_{'0' * 12}_{canaries.secrets['API key'].text}",
+        f"https://a:{canaries.secrets['password of the database'].text}@db",
+    ]
+    with transaction.atomic():
+        events.record(
+            stream="careless", kind="trading.halted", actor=people.actor_of(canaries.paper.risk), subject="careless",
+            payload={"reason": " and ".join(said)}, now=timezone.now(),
+        )  # fmt: skip
+    assert "********" in bytes(Event.objects.get(stream="careless").body).decode()
+
+
 def every_page_of_the_admin(canaries: Canaries) -> None:
     """Each list, and the first row of each with its history, as somebody sees them who may see everything."""
     client = canaries.browser(UserFactory(username="root", is_superuser=True, desk=canaries.paper.desk))
@@ -332,5 +349,6 @@ def mails() -> bytes:
 
 PATHS: list[Callable[[Canaries], None]] = [
     *(connection_keys, keys_of_programs, passwords_and_factors, hooks_and_alarms, oauth),
-    *(settings_of_the_installation, identity_of_the_organisation, other_services, every_page_of_the_admin),
+    *(settings_of_the_installation, identity_of_the_organisation, other_services, careless_words),
+    every_page_of_the_admin,
 ]

@@ -148,7 +148,7 @@ def plant(house: House, paper: PaperDesk) -> None:
     """All of them in each place, as a careless line of code might leave them there."""
     canaries, now = house.canaries, timezone.now()
     texts = [one.text for one in canaries.secrets.values()]
-    # As hex: the nets under our own doors would take most of them out as they are.
+    # As hex: the nets under our own doors, the audit log's too, would take most of them out as they are.
     leak = " ".join(text.encode().hex() for text in texts)
     logging.getLogger("planted").warning("These are %s.", leak)
     cache.set("planted", leak)
