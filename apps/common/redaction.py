@@ -196,3 +196,51 @@ def _shown(value: Any) -> Any:
         return redact(repr(value))
     except Exception as error:  # noqa: BLE001  a broken repr must not break the report
         return f"<{type(value).__name__}: {type(error).__name__}>"
+
+
+_REPORT_DEPTH_MAX: Final = 32
+# Of a request in a report: all of it is somebody's, whatever it is called.
+_SENT: Final = frozenset({"cookies", "data", "body"})
+
+
+def redacted_report(event: Mapping[str, Any], hint: object = None) -> dict[str, Any]:
+    """An event as reporters of errors send it (Sentry's `before_send`), without secrets: a copy, for JSON.
+
+    Texts anywhere are redacted, the names of what they stand under too; whatever stands under a telling name is masked
+    whole, be it a frame's local or a header as a pair; of a request's cookies and body the names are left.
+    """
+    return {
+        _name(key): _sent(value) if key == "request" and isinstance(value, Mapping) else _reported(value, str(key), 0)
+        for key, value in event.items()
+    }
+
+
+def _sent(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        _name(key): _names_only(value) if str(key) in _SENT else _reported(value, str(key), 0)
+        for key, value in request.items()
+    }
+
+
+def _names_only(value: Any) -> Any:
+    return {_name(key): MASK for key in value} if isinstance(value, Mapping) else MASK if value else value
+
+
+def _reported(value: Any, name: str, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if depth > _REPORT_DEPTH_MAX or _TELLING.fullmatch(name):
+        return MASK
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {_name(key): _reported(inner, str(key), depth + 1) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        if len(value) == 2 and isinstance(value[0], str):
+            return [redact(value[0]), _reported(value[1], value[0], depth + 1)]
+        return [_reported(inner, "", depth + 1) for inner in value]
+    return _shown(value)
+
+
+def _name(key: object) -> str:
+    return redact(str(key))

@@ -38,6 +38,7 @@ from apps.audit.services.webhook import Webhook
 from apps.audit.types import Channel
 from apps.common.encryption import require_keys
 from apps.common.errors import AikaError
+from apps.common.redaction import redacted_report
 from apps.connectors.models import Authorisation, AuthorisationRequest, Connection
 from apps.connectors.services import bearers
 from apps.connectors.services.key_rotation import rotate_key
@@ -64,6 +65,7 @@ class Canaries:
         self.paper, self.venue, self.log = paper, venue, log
         self.secrets: dict[str, Canary] = {}
         self.pages: list[str] = []
+        self.reports: list[dict[str, Any]] = []
         self.operator: User = UserFactory(username="op", role="operator", desk=paper.desk)
 
     def keep(self, name: str, secret: str, *raw: bytes) -> str:
@@ -327,6 +329,21 @@ def careless_words(canaries: Canaries) -> None:
     assert "********" in bytes(Event.objects.get(stream="careless").body).decode()
 
 
+def reports_of_errors(canaries: Canaries) -> None:
+    """Each of them where a reporter of errors finds it: a frame's local, a header, a cookie, a form, a step before."""
+    for text in [one.text for one in canaries.secrets.values()]:
+        frame = {
+            "function": "call",
+            "vars": {"password": repr(text), "said": [{"refresh_token": text}, ("secret", text)]},
+        }
+        event = {
+            "exception": {"values": [{"type": "ValueError", "stacktrace": {"frames": [frame]}}]},
+            "breadcrumbs": {"values": [{"category": "http", "data": {"authorization": text}}]},
+            "request": {"headers": [["Cookie", text]], "cookies": {COOKIE: text}, "data": {"anything": text}},
+        }
+        canaries.reports.append(redacted_report(event))
+
+
 def every_page_of_the_admin(canaries: Canaries) -> None:
     """Each list, and the first row of each with its history, as somebody sees them who may see everything."""
     client = canaries.browser(UserFactory(username="root", is_superuser=True, desk=canaries.paper.desk))
@@ -350,5 +367,5 @@ def mails() -> bytes:
 PATHS: list[Callable[[Canaries], None]] = [
     *(connection_keys, keys_of_programs, passwords_and_factors, hooks_and_alarms, oauth),
     *(settings_of_the_installation, identity_of_the_organisation, other_services, careless_words),
-    every_page_of_the_admin,
+    *(reports_of_errors, every_page_of_the_admin),
 ]
