@@ -69,8 +69,10 @@ export class LiveSocket {
   closed(code) {
     this.code = code;
     this.socket = null;
+    // Who has shown again who they are has a new cookie: asked once more, with what the browser holds now.
+    const wasIn = !this.isCut;
     this.cut();
-    if (code === SIGNED_OUT || code === NOT_HERE) return;
+    if ((code === SIGNED_OUT && !wasIn) || code === NOT_HERE) return;
     this.later();
   }
 
