@@ -21,6 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.errors import FactorUnreadable
+from apps.accounts.lockouts import address_of
 from apps.accounts.models import User
 from apps.accounts.services import factor_secrets, key_counters, second_factors
 from apps.accounts.session_store import SessionStore
@@ -87,6 +88,16 @@ class _Opening(_Refusing):
             factor_secrets.require_open(person=_person(request), now=timezone.now())
 
 
+def _refused(request: HttpRequest, person: User, form: Any, *, again: bool) -> None:
+    """Written down, unless nothing was compared: an empty field, or too many before."""
+    codes = {error.code for errors in form.errors.as_data().values() for error in errors}
+    if codes & {"required", "too_many_login_attempts"}:
+        return
+    kind = "key" if "credential" in form.fields else "code"
+    address = address_of(request) or ""
+    second_factors.record_refused(person=person, kind=kind, address=address, again=again, now=timezone.now())
+
+
 class AuthenticateView(_Refusing, base.AuthenticateView):  # type: ignore[misc]  # allauth is not typed
     """The second step of signing in."""
 
@@ -96,6 +107,12 @@ class AuthenticateView(_Refusing, base.AuthenticateView):  # type: ignore[misc] 
         context["has_key"] = Authenticator.objects.filter(user=self.stage.login.user, type=_KEY).exists()
         return context
 
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """The page again, and that it was refused, written down."""
+        _refused(self.request, self.stage.login.user, form, again=False)
+        response: HttpResponse = super().form_invalid(form)
+        return response
+
 
 class ReauthenticateView(_Refusing, base.ReauthenticateView):  # type: ignore[misc]  # as above
     """A code, shown again before factors are changed."""
@@ -104,6 +121,12 @@ class ReauthenticateView(_Refusing, base.ReauthenticateView):  # type: ignore[mi
         """Shown; the session goes on under a new key."""
         _under_a_new_key(self.request)
         response: HttpResponse = super().form_valid(form)
+        return response
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """As allauth's, and that it was refused, written down."""
+        _refused(self.request, _person(self.request), form, again=True)
+        response: HttpResponse = super().form_invalid(form)
         return response
 
 
@@ -118,6 +141,12 @@ class ReauthenticateByKeyView(webauthn.ReauthenticateWebAuthnView):  # type: ign
         """Shown; the session goes on under a new key."""
         _under_a_new_key(self.request)
         response: HttpResponse = super().form_valid(form)
+        return response
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """As allauth's, and that it was refused, written down."""
+        _refused(self.request, _person(self.request), form, again=True)
+        response: HttpResponse = super().form_invalid(form)
         return response
 
 
