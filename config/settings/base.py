@@ -119,6 +119,7 @@ MIDDLEWARE = [
     "apps.common.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "apps.common.methods.MethodsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "apps.accounts.middleware.LastSeenMiddleware",
     "django.middleware.common.CommonMiddleware",
