@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -48,6 +49,22 @@ class SessionStore(SessionBase):
                 continue
             self.modified = True
             return
+
+    def renew_key(self) -> None:
+        """The same session under a new key, begun when it was begun; the old one opens nothing any more.
+
+        `cycle_key` makes a new row, whose time begins again: right at a sign-in, and never for somebody who is in.
+        Raises SessionInterrupted for a session that was ended meanwhile.
+        """
+        if self.session_key is None:
+            return
+        key = self._get_new_session_key()  # type: ignore[attr-defined]  # not in the stubs
+        if not BrowserSession.objects.filter(pk=hash_of(self.session_key)).update(key_hash=hash_of(key)):
+            raise SessionInterrupted("The session was ended before the request completed.")
+        self._session_key = key
+        if self.row is not None:
+            self.row.key_hash = hash_of(key)
+        self.modified = True
 
     def save(self, must_create: bool = False) -> None:
         """Raises CreateError for a key there is, UpdateError for a session that was ended meanwhile."""

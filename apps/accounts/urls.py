@@ -5,7 +5,7 @@ from allauth.account import views
 from allauth.socialaccount import views as social
 from django.urls import path, re_path
 
-from apps.accounts.views import oidc, second_factor, sessions
+from apps.accounts.views import oidc, password_reset, second_factor, sessions
 
 urlpatterns = [
     path("login/", views.login, name="account_login"),
@@ -20,7 +20,7 @@ urlpatterns = [
     path("password/reset/done/", views.password_reset_done, name="account_reset_password_done"),
     re_path(
         r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
-        views.password_reset_from_key,
+        password_reset.from_key,
         name="account_reset_password_from_key",
     ),
     path(

@@ -1,10 +1,11 @@
 """Secrets are taken out of whatever is written for people to read: log lines with their tracebacks, error reports, task
-arguments, answers of the API. The only place that knows how a secret looks.
+arguments, answers of the API, values of events. The only place that knows how a secret looks.
 
 Three ways to know one: by its shape, by the name before it, and by being one of the settings'. It is the last net, and
 no licence: nothing of ours logs a secret, which the canary test holds.
 """
 
+import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -83,18 +84,63 @@ _TELLING: Final = re.compile(rf"(?:\w+[_-])*(?:{_NAMES})\d?(?:[_-]\w+)*", re.IGN
 
 def known_secrets() -> tuple[str, ...]:
     """The secrets of this installation's settings, longest first."""
-    texts = [getattr(settings, name, "") for name in _SETTINGS]
-    return _known(
-        tuple(part for text in texts for part in ((text,) if isinstance(text, str) else tuple(text))),
-        tuple(str(getattr(settings, name, "")) for name in _URLS),
-    )
+    found = [getattr(settings, name, "") for name in _SETTINGS]
+    # Lists cannot be looked up; the keys are a tuple, unless somebody's settings make them a list.
+    texts = tuple([one if type(one) is str else tuple(one) for one in found])
+    return _known(texts, tuple([str(getattr(settings, name, "")) for name in _URLS]))
 
 
 @lru_cache(maxsize=8)
-def _known(texts: tuple[str, ...], urls: tuple[str, ...]) -> tuple[str, ...]:
+def _known(texts: tuple[str | tuple[str, ...], ...], urls: tuple[str, ...]) -> tuple[str, ...]:
+    flat = [part for one in texts for part in ((one,) if isinstance(one, str) else one)]
     passwords = [urlsplit(url).password or "" for url in urls if "://" in url]
-    found = {*texts, *passwords, *map(unquote, passwords)}
+    found = {*flat, *passwords, *map(unquote, passwords)}
     return tuple(sorted((text for text in found if len(text) >= _KNOWN_CHARS_MIN), key=len, reverse=True))
+
+
+# What stays for ever is masked by less: no name before it, and "basic functionality" is a person's word.
+_LASTING: Final = (
+    *((shape, kept) for shape, kept in _SHAPES[:-1] if "bearer" not in shape.pattern),
+    (re.compile(r"\b(bearer)(\s+)(?=\S*(?:\d|=|(?-i:[a-z][A-Z])))[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1\2{MASK}"),
+    (re.compile(r"\b(basic)(\s+)(?=\S*(?:=|(?-i:[a-z][A-Z])))[\w+/=-]{8,}", re.IGNORECASE), rf"\1\2{MASK}"),
+)
+_SIGNS: Final = (b"-----begin ", b"aika_", b"bearer", b"basic", b"eyj", b"gaaaa")
+_RARE_SIGNS: Final = (
+    (b"=", re.compile(rb"[\w+/-]{43}=")),
+    (b"://", re.compile(rb"://[^\s/:@]*:[^\s/@]+@")),
+)
+
+
+def may_hold_secret(raw: bytes) -> bool:
+    """Whether JSON bytes could hold what `masked` takes out: one look, for the many that hold nothing."""
+    lowered = raw.lower()
+    if any(sign in lowered for sign in _SIGNS) or any(one in raw for one in _known_in_json(known_secrets())):
+        return True
+    return any(sign in raw and shape.search(raw) is not None for sign, shape in _RARE_SIGNS)
+
+
+def masked(value: object) -> object:
+    """A value of a payload without secrets in its texts, by their shape and by being a setting's.
+
+    Never by a name: what is recorded under `credential` is which one it was.
+    """
+    if isinstance(value, str):
+        text = str.__str__(value)
+        for one in known_secrets():
+            text = text.replace(one, MASK)
+        for shape, kept in _LASTING:
+            text = shape.sub(kept, text)
+        return text
+    if isinstance(value, Mapping):
+        return {key: masked(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(inner) for inner in value]
+    return value
+
+
+@lru_cache(maxsize=8)
+def _known_in_json(known: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(json.dumps(one, ensure_ascii=False)[1:-1].encode() for one in known)
 
 
 class RedactingFormatter(logging.Formatter):
@@ -150,3 +196,51 @@ def _shown(value: Any) -> Any:
         return redact(repr(value))
     except Exception as error:  # noqa: BLE001  a broken repr must not break the report
         return f"<{type(value).__name__}: {type(error).__name__}>"
+
+
+_REPORT_DEPTH_MAX: Final = 32
+# Of a request in a report: all of it is somebody's, whatever it is called.
+_SENT: Final = frozenset({"cookies", "data", "body"})
+
+
+def redacted_report(event: Mapping[str, Any], hint: object = None) -> dict[str, Any]:
+    """An event as reporters of errors send it (Sentry's `before_send`), without secrets: a copy, for JSON.
+
+    Texts anywhere are redacted, the names of what they stand under too; whatever stands under a telling name is masked
+    whole, be it a frame's local or a header as a pair; of a request's cookies and body the names are left.
+    """
+    return {
+        _name(key): _sent(value) if key == "request" and isinstance(value, Mapping) else _reported(value, str(key), 0)
+        for key, value in event.items()
+    }
+
+
+def _sent(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        _name(key): _names_only(value) if str(key) in _SENT else _reported(value, str(key), 0)
+        for key, value in request.items()
+    }
+
+
+def _names_only(value: Any) -> Any:
+    return {_name(key): MASK for key in value} if isinstance(value, Mapping) else MASK if value else value
+
+
+def _reported(value: Any, name: str, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if depth > _REPORT_DEPTH_MAX or _TELLING.fullmatch(name):
+        return MASK
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {_name(key): _reported(inner, str(key), depth + 1) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        if len(value) == 2 and isinstance(value[0], str):
+            return [redact(value[0]), _reported(value[1], value[0], depth + 1)]
+        return [_reported(inner, "", depth + 1) for inner in value]
+    return _shown(value)
+
+
+def _name(key: object) -> str:
+    return redact(str(key))

@@ -1,56 +1,29 @@
 """Coinbase as a provider of allauth's, with what does not work there replaced (coinbase.md 2.3).
 
 allauth's own asks the old hosts, without PKCE, with whatever scopes a query parameter adds, puts the token into an
-address and keeps none. Here the way out, the state and the tokens are `services.authorisations`. It connects an account
-to a person who is signed in; it signs nobody in.
+address and keeps none. Only the way out goes through this one: state, callback, exchange, profile and refresh are
+`services.authorisations` and `venues.coinbase.oauth`, and no adapter of allauth's stands here to do them its own way.
+It connects an account to a person who is signed in; it signs nobody in.
 """
 
 from datetime import datetime
 from typing import Any
 
-from allauth.socialaccount.models import SocialApp, SocialLogin
+from allauth.socialaccount.models import SocialApp
 from allauth.socialaccount.providers.base import ProviderAccount
 from allauth.socialaccount.providers.oauth2.provider import OAuth2Provider
-from allauth.socialaccount.providers.oauth2.views import OAuth2Adapter
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from apps.connectors.services import authorisations
 
 
-class CoinbaseAdapter(OAuth2Adapter):  # type: ignore[misc]  # allauth is not typed
-    """The addresses of today, as the settings say them."""
-
-    provider_id = "coinbase"
-
-    @property
-    def authorize_url(self) -> str:
-        return f"{authorisations.asking().provider_origin}/oauth2/auth"
-
-    @property
-    def access_token_url(self) -> str:
-        return f"{authorisations.asking().provider_origin}/oauth2/token"
-
-    @property
-    def profile_url(self) -> str:
-        return f"{authorisations.asking().api_base}/v2/user"
-
-    def get_callback_url(self, request: HttpRequest, app: SocialApp) -> str:
-        """As registered, and never as the visitor's Host header would have it."""
-        return authorisations.asking().application.redirect_uri
-
-    def complete_login(self, request: HttpRequest, app: SocialApp, token: Any, **kwargs: Any) -> SocialLogin:
-        """Nobody signs in with an account at a venue."""
-        raise PermissionDenied
-
-
-class CoinbaseProvider(OAuth2Provider):  # type: ignore[misc]  # as above
+class CoinbaseProvider(OAuth2Provider):  # type: ignore[misc]  # allauth is not typed
     """Registered with allauth by the name of this module."""
 
     id = "coinbase"
     name = "Coinbase"
     account_class = ProviderAccount
-    oauth2_adapter_class = CoinbaseAdapter
     pkce_enabled_default = True
     now: datetime | None = None
 

@@ -123,6 +123,7 @@ MIDDLEWARE = [
     "apps.common.answer_headers.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "apps.common.answer_headers.NoStoreMiddleware",
+    "apps.common.methods.MethodsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "apps.accounts.middleware.LastSeenMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -322,6 +323,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
+MESSAGE_STORAGE = "apps.common.cookies.MessageStorage"
 SECURE_REFERRER_POLICY = "same-origin"
 
 API_READS_PER_MINUTE = env.integer("API_READS_PER_MINUTE", default=1200, minimum=1, maximum=1_000_000)

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test import override_settings
 
 from apps.audit import selectors
 from apps.audit.models import GENESIS, Event, StreamHead
 from apps.audit.services import events
 from apps.audit.types import Actor, ActorKind
+from apps.common import canonical
 from apps.common.errors import Misconfigured
 
 
@@ -83,6 +85,59 @@ def test_a_payload_that_names_a_secret_is_refused_without_repeating_it(record: A
     assert caught.value.code == "AUDIT_SECRET_KEY"
     assert "'x'" not in str(caught.value)
     assert Event.objects.count() == 0
+
+
+API_KEY = "aika_0123456789ab_" + "f" * 64
+PEM = "-----BEGIN EC PRIVATE KEY-----\n" + "Zm9vYmFy" * 8 + "\n-----END EC PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (f"The venue said {API_KEY}.", "The venue said aika_0123456789ab_********."),
+        (f"look: {PEM}thanks", "look: ********\nthanks"),
+        ("Bearer eyJhbGciOiJFUzI1NiJ9.eyJzdWIi.c2ln", "Bearer ********"),
+        ("Basic aHVudGVyMjI6aHVudGVyMjI=", "Basic ********"),
+        ("gAAAA" + "x" * 40, "********"),
+        ("f" * 43 + "= was the key", "******** was the key"),
+        ("Zm9v" * 21 + "Zg== signs", "******** signs"),
+        ("postgres://aika:hunter22@db/aika", "postgres://aika:********@db/aika"),
+        ('word of the "index" here', "********"),
+    ],
+    # The texts are long, and one of them is many lines.
+    ids=lambda _: "leak",
+)
+def test_a_secret_in_a_value_is_masked_wherever_it_stands(record: Any, now: datetime, said: str, kept: str) -> None:
+    payload = {"reason": said, "second_factor": {"credential": "key-7"}, "list": [{"n": 1}, said], "price": Decimal(2)}
+    facts = {"subject": "s", "payload": payload, "now": now, "actor": Actor(ActorKind.USER, "user-1", "ann")}
+    with override_settings(QDRANT_API_KEY='word of the "index" here'):
+        recorded = record(**facts)
+        row = events.opening(stream="new", kind="proposal.proposed", **facts)
+    clean = {"list": [{"n": 1}, kept], "price": "2", "reason": kept, "second_factor": {"credential": "key-7"}}
+    assert selectors.facts_of(recorded)["payload"] == clean
+    (opened,) = (one for one in row.values if isinstance(one, bytes))
+    assert canonical.decode(opened)["payload"] == clean
+
+
+def test_what_an_actor_calls_itself_is_masked_too(record: Any) -> None:
+    event = record(actor=Actor(ActorKind.API_KEY, "key-1", f"bot {API_KEY}"))
+    assert selectors.facts_of(event)["actor"]["name"] == "bot aika_0123456789ab_********"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Basic functionality is broken, and the bearer instrument is not.",
+        "password=1 is how the form said it",
+        "aika_0123456789ab is the prefix of a key",
+        "https://api.coinbase.com/api/v3/brokerage/orders",
+        "digest " + "ab" * 32,
+        "0b5c8a1e-8c1f-4e5b-9d7e-0123456789ab",
+        "a >= b",
+    ],
+)
+def test_what_is_no_secret_is_recorded_as_it_was_said(record: Any, said: str) -> None:
+    assert selectors.facts_of(record(payload={"credential": said}))["payload"] == {"credential": said}
 
 
 @pytest.mark.parametrize(

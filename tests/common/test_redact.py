@@ -4,7 +4,9 @@ import io
 import json
 import logging
 import sys
+import traceback
 from base64 import b64encode
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from django.utils.module_loading import import_string
 from django.views.debug import ExceptionReporter, get_exception_reporter_filter
 
 from apps.common.api.problems import Problem, respond
-from apps.common.redaction import MASK, ReporterFilter, redact, redacted
+from apps.common.redaction import MASK, ReporterFilter, redact, redacted, redacted_report
 from apps.common.tasks import publish
 
 KEY = "aika_0123456789ab_" + "f" * 64
@@ -157,6 +159,70 @@ def test_an_error_report_shows_no_secret_of_a_frame_the_request_or_the_settings(
     assert "harmless" in told and "ValueError" in told
     for secret in (WORD, KEY[-64:], PEM.splitlines()[1], settings.SECRET_KEY):
         assert secret not in told
+
+
+def as_reporters_send(error: BaseException) -> dict[str, Any]:
+    """The exception with each frame's locals, and what a request and the steps before it would add."""
+    frames = [
+        {"function": frame.f_code.co_name, "lineno": line, "vars": dict(frame.f_locals)}
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    return {
+        "level": "error",
+        "exception": {"values": [{"type": "ValueError", "value": str(error), "stacktrace": {"frames": frames}}]},
+        "breadcrumbs": {
+            "values": [{"message": f"asked with {KEY}", "data": {"access_token": WORD, "status_code": 401}}]
+        },
+        "request": {
+            "url": f"https://x.example/?q={KEY}",
+            "headers": [["Authorization", f"Bearer {KEY}"], ["X-Csrf_token", WORD], ["Accept", "*/*"]],
+            "cookies": {"anything": WORD},
+            "data": {"anything": WORD, "nested": {"a": [WORD]}},
+            "query_string": f"password={WORD}",
+        },
+        "extra": {KEY: 1, "api_key": {"inner": WORD}, "sum": Decimal("1.5")},
+    }
+
+
+def test_a_report_to_elsewhere_shows_no_secret_of_a_frame_a_request_or_a_step_before() -> None:
+    class Broken:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    def fail(password: str, harmless: str) -> None:
+        broken, deep, pair = Broken(), {"list": [{"client_secret": WORD}, PEM]}, ("refresh_token", WORD)
+        raise ValueError(f"refused {harmless} {len(password)} {broken is None} {len(deep)} {len(pair)}")
+
+    try:
+        fail(WORD, KEY)
+    except ValueError as error:
+        event = as_reporters_send(error)
+    before = str(event["request"])
+    told = redacted_report(event, {"exc_info": None})
+    text = json.dumps(told)
+
+    for secret in (WORD, KEY[-64:], PEM.splitlines()[1]):
+        assert secret not in text
+    local = told["exception"]["values"][0]["stacktrace"]["frames"][-1]["vars"]
+    assert (local["password"], local["harmless"]) == (MASK, f"aika_0123456789ab_{MASK}")
+    assert local["broken"] == "<Broken: RuntimeError>"
+    assert told["request"]["cookies"] == {"anything": MASK}
+    assert told["request"]["data"] == {"anything": MASK, "nested": MASK}
+    assert str(event["request"]) == before, "the event that goes on here was changed"
+
+
+def test_a_report_to_elsewhere_says_what_happened() -> None:
+    event = {
+        "level": "error",
+        "exception": {
+            "values": [{"type": "KeyError", "stacktrace": {"frames": [{"vars": {"n": 3, "product": "BTC-USD"}}]}}]
+        },
+        "request": {"method": "POST", "headers": [["Accept", "*/*"]], "cookies": {}, "data": None},
+    }
+    assert redacted_report(event) == event
+    endless: dict[str, Any] = {}
+    endless["again"] = endless
+    assert MASK in json.dumps(redacted_report(endless))
 
 
 def test_an_answer_of_the_api_is_redacted() -> None:

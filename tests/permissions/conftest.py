@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client, override_settings
 from django.utils import timezone
@@ -27,9 +28,16 @@ from tests.factories.latches import trip
 from tests.factories.lessons import LessonFactory, recalled_item
 from tests.factories.memory import EvaluationFactory, IndexEntryFactory
 from tests.factories.oauth import authorisation_of
+from tests.factories.soft_key import SoftKey
 from tests.hooks.conftest import make_sender
 from tests.permissions.bodies import OAUTH, prepare
 from tests.permissions.setting import BACKEND, ROLES, Setting
+
+
+def key_of(person: User) -> Authenticator:
+    """A security key of this person: a colleague's, for everybody who is asked."""
+    SoftKey().belongs_to(person)
+    return Authenticator.objects.get(user=person, type=Authenticator.Type.WEBAUTHN)
 
 
 @pytest.fixture
@@ -100,7 +108,7 @@ def setting(paper: PaperDesk) -> Setting:
         "authorisation/": {"pk": authorisation_of(persons["O"]).pk},
         "policyset/": {"pk": paper.version.policy_set_id},
         "policyversion/": {"pk": draft.pk},
-        "2fa/keys/": {"pk": 1},
+        "2fa/keys/": {"pk": key_of(paper.approver2).pk},
         "connection/": {"pk": paper.connection.pk},
         "lessons/knowledgedocument/": {"pk": KnowledgeDocumentFactory(desk=paper.desk).pk},
         "trades/hook/": {"pk": make_sender(paper).hook.pk},

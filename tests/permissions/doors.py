@@ -8,6 +8,8 @@ from django.urls import get_resolver
 
 STOCK = {"changelist", "add", "history", "delete", "change"}
 METHODS = ("GET", "POST")
+# A door that answers one of these has a row for it, too.
+OTHER_METHODS = ("PUT", "PATCH", "DELETE")
 
 
 class Door(NamedTuple):

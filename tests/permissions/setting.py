@@ -62,7 +62,9 @@ class Setting(NamedTuple):
         if path.startswith("/api/"):
             raw = body if isinstance(body, bytes) else json.dumps(body or {})
             return client.generic(method, path, raw, content_type="application/json")
-        return client.post(path, body or {}) if method == "POST" else client.get(path)
+        if method in ("GET", "POST"):
+            return client.post(path, body or {}) if method == "POST" else client.get(path)
+        return client.generic(method, path)
 
     def values(self, route: str) -> dict[str, object]:
         """What to put into the varying parts of this route: the row made for it, else that of its kind."""

@@ -1,17 +1,20 @@
 """The permission matrix: a new door without a row fails, and so does a door that opens to somebody else.
 
-`matrix.txt` has a line for each method and address, and says who gets in: anything but 401, 403, 404, 405 and the way
-to the sign-in page. Every POST comes with a complete body (`bodies`), so that nobody is refused for its form who would
-have been let in; and for whom the row names, it does what it is for.
+`matrix.txt` has a line for each method and address (GET, POST, and any other that is answered there), and says who
+gets in: anything but 401, 403, 404, 405 and the way to the sign-in page. Every POST comes with a complete body
+(`bodies`), so that nobody is refused for its form who would have been let in; and for whom the row names, it does what
+it is for.
 """
 
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from django.test import override_settings
 from django.urls import reverse
 
 from tests.permissions.bodies import BODIES, LESSON, body_for, query_for
-from tests.permissions.doors import METHODS, Door, doors
+from tests.permissions.doors import METHODS, OTHER_METHODS, Door, doors
 from tests.permissions.setting import LETTERS, Said, Setting
 
 pytestmark = pytest.mark.django_db
@@ -92,11 +95,31 @@ def _is_done(said: Said, route: str) -> bool:
     return said.status in (302, 303) or (said.status == 200 and "shown once" in said.text) or "publicKey" in said.text
 
 
-def test_every_door_has_a_row_and_every_row_a_door() -> None:
+def answered(setting: Setting, methods: tuple[str, ...] = OTHER_METHODS) -> set[tuple[str, str]]:
+    """The methods beyond `METHODS` that a door does not simply refuse, whatever it says to somebody who may do all."""
+    return {
+        (method, route)
+        for route, door in doors().items()
+        for method in (methods if route not in ELSEWHERE else ())
+        if setting.ask("K" if route.startswith("api/") else "S", method, path_of(setting, door)).status != 405
+    }
+
+
+def test_every_door_has_a_row_and_every_row_a_door(setting: Setting) -> None:
+    """For GET and POST, and for every other method that it answers."""
     wanted = {(method, route) for route in doors() if route not in ELSEWHERE for method in METHODS}
+    wanted |= answered(setting)
     missing, stale = sorted(wanted - set(rows())), sorted(set(rows()) - wanted)
     assert not missing, f"add to {MATRIX.name} who may get in, such as `GET TAROU route`: {missing}"
     assert not stale, f"{MATRIX.name} has rows without a door: {stale}"
+
+
+def test_a_door_that_deletes_on_delete_would_be_missing_a_row(setting: Setting) -> None:
+    """As Django's own views do, where nobody refuses the method before them."""
+    middleware = [one for one in settings.MIDDLEWARE if one != "apps.common.methods.MethodsMiddleware"]
+    with override_settings(MIDDLEWARE=middleware):
+        found = answered(setting, ("DELETE",))
+    assert ("DELETE", "accounts/2fa/keys/<int:pk>/remove/") in found - set(rows())
 
 
 @pytest.mark.slow

@@ -125,6 +125,54 @@ def test_cookies_are_not_for_scripts(setting: Setting) -> None:
         assert cookie["httponly"] and cookie["samesite"] == "Lax" and cookie["path"] == "/", cookie.key
 
 
+# As production sets them: tests/architecture/test_settings.py.
+OVER_TLS = {
+    **{"SESSION_COOKIE_SECURE": True, "CSRF_COOKIE_SECURE": True},
+    **{"SESSION_COOKIE_NAME": "__Host-aika-session", "CSRF_COOKIE_NAME": "__Host-aika-csrf"},
+}
+
+
+def cookies_set() -> dict[str, Any]:
+    """Every cookie that was ever set, also those that were taken away again, by name: in, something done, out."""
+    client, person, found = Client(), UserFactory(username="binder"), {}
+    steps: list[tuple[str, dict[str, str] | None]] = [
+        (reverse("account_login"), None),
+        (reverse("account_login"), {"login": person.username, "password": "not it"}),
+        (reverse("account_login"), {"login": person.username, "password": PASSWORD}),
+        (reverse("account_sessions_end"), {}),
+        (reverse("account_reauthenticate"), {"password": PASSWORD}),
+        (reverse("account_sessions"), None),
+        (reverse("account_logout"), {}),
+        (reverse("account_login"), None),
+    ]
+    for path, form in steps:
+        answer: Any = client.get(path, secure=True) if form is None else client.post(path, form, secure=True)
+        found |= {name: dict(morsel) for name, morsel in answer.cookies.items()}
+    return found
+
+
+def unbound(cookies: dict[str, Any]) -> list[str]:
+    """Those that a neighbour could plant, or that could travel in the clear."""
+    return [
+        name
+        for name, how in cookies.items()
+        if not (name.startswith("__Host-") and how["secure"] and how["path"] == "/" and not how["domain"])
+    ]
+
+
+@override_settings(**OVER_TLS)
+def test_over_tls_every_cookie_that_is_set_is_bound_to_this_host(db: None) -> None:
+    cookies = cookies_set()
+    kinds = {name.rpartition("-")[0] if "known" in name else name for name in cookies}
+    assert kinds == {"__Host-aika-session", "__Host-aika-csrf", "__Host-aika-messages", "__Host-aika-known"}
+    assert unbound(cookies) == []
+
+
+@override_settings(**OVER_TLS, MESSAGE_STORAGE="django.contrib.messages.storage.fallback.FallbackStorage")
+def test_a_cookie_that_is_not_bound_would_be_found(db: None) -> None:
+    assert unbound(cookies_set()) == ["messages"]
+
+
 def test_what_comes_in_is_bounded_before_anybody_has_signed_in() -> None:
     client = Client(raise_request_exception=False)
     page = reverse("account_login")

@@ -25,6 +25,7 @@ from django.contrib import admin
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
+from django.db import transaction
 from django.test import Client, override_settings
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -32,11 +33,12 @@ from django.utils import timezone
 from apps.accounts.models import ApiKey, User
 from apps.accounts.services import api_keys, new_devices, people
 from apps.audit.models import Event
-from apps.audit.services import alarms, notices
+from apps.audit.services import alarms, events, notices
 from apps.audit.services.webhook import Webhook
 from apps.audit.types import Channel
 from apps.common.encryption import require_keys
 from apps.common.errors import AikaError
+from apps.common.redaction import redacted_report
 from apps.connectors.models import Authorisation, AuthorisationRequest, Connection
 from apps.connectors.services import bearers
 from apps.connectors.services.key_rotation import rotate_key
@@ -63,6 +65,7 @@ class Canaries:
         self.paper, self.venue, self.log = paper, venue, log
         self.secrets: dict[str, Canary] = {}
         self.pages: list[str] = []
+        self.reports: list[dict[str, Any]] = []
         self.operator: User = UserFactory(username="op", role="operator", desk=paper.desk)
 
     def keep(self, name: str, secret: str, *raw: bytes) -> str:
@@ -310,6 +313,37 @@ def other_services(canaries: Canaries) -> None:
             logger.exception("It went wrong with %s, whose word is %s.", settings.DATABASE_URL, word)
 
 
+def careless_words(canaries: Canaries) -> None:
+    """What a shape gives away, or the settings, said where it would stay for ever: in the reason of an event."""
+    known = ("ES256 key", "TOKEN_ENCRYPTION_KEY", "second TOKEN_ENCRYPTION_KEY", "SECRET_KEY")
+    said = [canaries.secrets[name].text for name in known]
+    said += [
+        f"aika_{'0' * 12}_{canaries.secrets['API key'].text}",
+        f"https://a:{canaries.secrets['password of the database'].text}@db",
+    ]
+    with transaction.atomic():
+        events.record(
+            stream="careless", kind="trading.halted", actor=people.actor_of(canaries.paper.risk), subject="careless",
+            payload={"reason": " and ".join(said)}, now=timezone.now(),
+        )  # fmt: skip
+    assert "********" in bytes(Event.objects.get(stream="careless").body).decode()
+
+
+def reports_of_errors(canaries: Canaries) -> None:
+    """Each of them where a reporter of errors finds it: a frame's local, a header, a cookie, a form, a step before."""
+    for text in [one.text for one in canaries.secrets.values()]:
+        frame = {
+            "function": "call",
+            "vars": {"password": repr(text), "said": [{"refresh_token": text}, ("secret", text)]},
+        }
+        event = {
+            "exception": {"values": [{"type": "ValueError", "stacktrace": {"frames": [frame]}}]},
+            "breadcrumbs": {"values": [{"category": "http", "data": {"authorization": text}}]},
+            "request": {"headers": [["Cookie", text]], "cookies": {COOKIE: text}, "data": {"anything": text}},
+        }
+        canaries.reports.append(redacted_report(event))
+
+
 def every_page_of_the_admin(canaries: Canaries) -> None:
     """Each list, and the first row of each with its history, as somebody sees them who may see everything."""
     client = canaries.browser(UserFactory(username="root", is_superuser=True, desk=canaries.paper.desk))
@@ -332,5 +366,6 @@ def mails() -> bytes:
 
 PATHS: list[Callable[[Canaries], None]] = [
     *(connection_keys, keys_of_programs, passwords_and_factors, hooks_and_alarms, oauth),
-    *(settings_of_the_installation, identity_of_the_organisation, other_services, every_page_of_the_admin),
+    *(settings_of_the_installation, identity_of_the_organisation, other_services, careless_words),
+    *(reports_of_errors, every_page_of_the_admin),
 ]

@@ -1,6 +1,7 @@
 """Distinctive secrets are put through every path; then everything that is kept, shown or sent is searched for them."""
 
 import io
+import json
 import logging
 from base64 import b64encode
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from django.utils.module_loading import import_string
 from apps.accounts.services import people
 from apps.audit.models import Event
 from apps.audit.services import events
+from apps.common.redaction import redacted_report
 from apps.policies.services import trading_state
 from tests.factories.accounts import issue_key
 from tests.factories.connectors import ConnectionFactory
@@ -44,7 +46,19 @@ KINDS = {
     *("QDRANT_API_KEY", "EMAIL_HOST_PASSWORD", "password of the database"),
 }
 """Every kind of secret there is here, by what it is; also those that are new with a path."""
-PLACES = {"rows", "database files", "dumps", "sessions", "log", "cache", "broker", "pages", "frames", "mails"}
+PLACES = {
+    "rows",
+    "database files",
+    "dumps",
+    "sessions",
+    "log",
+    "cache",
+    "broker",
+    "pages",
+    "frames",
+    "mails",
+    "reports",
+}
 
 
 @pytest.fixture
@@ -86,6 +100,7 @@ class House:
             "pages": "\n".join(self.canaries.pages).encode(),
             "frames": b"\n".join(self.sockets.frames),
             "mails": mails(),
+            "reports": json.dumps(self.canaries.reports).encode(),
         }
 
     def found(self) -> set[tuple[str, str]]:
@@ -148,7 +163,7 @@ def plant(house: House, paper: PaperDesk) -> None:
     """All of them in each place, as a careless line of code might leave them there."""
     canaries, now = house.canaries, timezone.now()
     texts = [one.text for one in canaries.secrets.values()]
-    # As hex: the nets under our own doors would take most of them out as they are.
+    # As hex: the nets under our own doors, the audit log's too, would take most of them out as they are.
     leak = " ".join(text.encode().hex() for text in texts)
     logging.getLogger("planted").warning("These are %s.", leak)
     cache.set("planted", leak)
@@ -159,6 +174,7 @@ def plant(house: House, paper: PaperDesk) -> None:
             stream="planted", kind="proposal.planted", actor=people.actor_of(paper.risk), subject=str(uuid4()),
             payload={"said": leak}, now=now,
         )  # fmt: skip
+    canaries.reports.append(redacted_report({"message": leak}))
     client = canaries.browser(paper.trader)
     session = client.session
     session["planted"] = leak

@@ -16,6 +16,7 @@ from apps.accounts.services.people import actor_of
 from apps.accounts.visitors import Visitor, device_words
 from apps.audit.selectors import events_of, facts_of
 from apps.audit.services import events
+from apps.common.cookies import bound
 from apps.common.encryption import fingerprint
 from apps.common.tasks import publish
 
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 def cookie_name(person: User) -> str:
     """One for each person: a browser may be used by several."""
-    return f"aika-known-{fingerprint(str(person.pk))}"
+    return bound(f"aika-known-{fingerprint(str(person.pk))}")
 
 
 def cookie_for(person: User) -> str:

@@ -1,5 +1,6 @@
 """Who must have a second factor, whether a sign-in used one, and what happens to them, written down."""
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 from allauth.mfa.models import Authenticator
 from django.conf import settings
+from django.core.cache import cache
 from django.db import transaction
 
 from apps.accounts import selectors
@@ -21,6 +23,11 @@ from apps.common.encryption import SEALED_PREFIX
 MUST_ROLES: Final = frozenset({Role.APPROVER.value, Role.RISK.value, Role.OPERATOR.value})
 FACTORS: Final = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 SETTLED_KEY: Final = "aika.second_factor"
+# Malformed answers of a key are not counted by allauth's limit: nobody fills the log with them.
+REFUSED_EVENTS_MAX: Final = 10
+REFUSED_WINDOW_S: Final = 300
+
+logger = logging.getLogger(__name__)
 
 
 def is_required_of(person: User) -> bool:
@@ -68,6 +75,29 @@ def is_sealed(text: str) -> bool:
 def record(*, person: User, what: str, kind: str, now: datetime) -> None:
     """One event: a factor was `added` or `removed`, or recovery codes `renewed`. Never a secret or a code."""
     _event(f"user.second_factor_{what}", person, {"username": person.username, "type": kind}, actor_of(person), now)
+
+
+def record_refused(*, person: User, kind: str, address: str, again: bool, now: datetime) -> bool:
+    """Who knows the password, or has the session where it is shown `again`, had no factor: a line and an event.
+
+    `kind` is what was shown: a `code`, of an app or a recovery code, or a `key`. Of one person at most so many in a
+    while become events, True where it did; the log has a line of each.
+    """
+    logger.warning(
+        "A second factor (%s) of user:%s was refused; it came from %s.", kind, person.pk, address or "nowhere"
+    )
+    mark = f"second-factor:refused:{person.pk}"
+    cache.add(mark, 0, REFUSED_WINDOW_S)
+    try:
+        count = cache.incr(mark)
+    except ValueError:  # its time was over between the two
+        count = 1
+    if count > REFUSED_EVENTS_MAX:
+        return False
+    payload = {"username": person.username, "type": kind, "address": address, "again": again}
+    with transaction.atomic():
+        _event("user.second_factor_refused", person, payload, Actor.system("sign-in"), now)
+    return True
 
 
 @transaction.atomic

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import record_authentication
-from allauth.account.views import reauthenticate as by_password
+from allauth.account.views import ReauthenticateView as ByPasswordView
 from allauth.mfa.base import views as base
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes import views as recovery_codes
@@ -21,10 +21,28 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.errors import FactorUnreadable
+from apps.accounts.lockouts import address_of
 from apps.accounts.models import User
 from apps.accounts.services import factor_secrets, key_counters, second_factors
+from apps.accounts.session_store import SessionStore
 
 _KEY, _APP, _CODES = Authenticator.Type.WEBAUTHN, Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES
+
+
+def _under_a_new_key(request: HttpRequest) -> None:
+    """Who has just shown again who they are goes on under a new key: one that was taken before shows nothing."""
+    if isinstance(request.session, SessionStore):
+        request.session.renew_key()
+
+
+class _ByPasswordView(ByPasswordView):  # type: ignore[misc]  # allauth is not typed
+    def form_valid(self, form: Any) -> HttpResponse:
+        _under_a_new_key(self.request)
+        response: HttpResponse = super().form_valid(form)
+        return response
+
+
+_by_password = _ByPasswordView.as_view()
 
 
 @login_required
@@ -34,7 +52,7 @@ def reauthenticate_by_password(request: HttpRequest) -> HttpResponse:
     if first and first[0]["id"] != "reauthenticate":
         query = request.META.get("QUERY_STRING", "")
         return HttpResponseRedirect(first[0]["url"] + (f"?{query}" if query else ""), status=303)
-    response: HttpResponse = by_password(request)
+    response: HttpResponse = _by_password(request)
     return response
 
 
@@ -70,6 +88,16 @@ class _Opening(_Refusing):
             factor_secrets.require_open(person=_person(request), now=timezone.now())
 
 
+def _refused(request: HttpRequest, person: User, form: Any, *, again: bool) -> None:
+    """Written down, unless nothing was compared: an empty field, or too many before."""
+    codes = {error.code for errors in form.errors.as_data().values() for error in errors}
+    if codes & {"required", "too_many_login_attempts"}:
+        return
+    kind = "key" if "credential" in form.fields else "code"
+    address = address_of(request) or ""
+    second_factors.record_refused(person=person, kind=kind, address=address, again=again, now=timezone.now())
+
+
 class AuthenticateView(_Refusing, base.AuthenticateView):  # type: ignore[misc]  # allauth is not typed
     """The second step of signing in."""
 
@@ -79,9 +107,27 @@ class AuthenticateView(_Refusing, base.AuthenticateView):  # type: ignore[misc] 
         context["has_key"] = Authenticator.objects.filter(user=self.stage.login.user, type=_KEY).exists()
         return context
 
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """The page again, and that it was refused, written down."""
+        _refused(self.request, self.stage.login.user, form, again=False)
+        response: HttpResponse = super().form_invalid(form)
+        return response
+
 
 class ReauthenticateView(_Refusing, base.ReauthenticateView):  # type: ignore[misc]  # as above
     """A code, shown again before factors are changed."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Shown; the session goes on under a new key."""
+        _under_a_new_key(self.request)
+        response: HttpResponse = super().form_valid(form)
+        return response
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """As allauth's, and that it was refused, written down."""
+        _refused(self.request, _person(self.request), form, again=True)
+        response: HttpResponse = super().form_invalid(form)
+        return response
 
 
 class ReauthenticateByKeyView(webauthn.ReauthenticateWebAuthnView):  # type: ignore[misc]  # as above
@@ -90,6 +136,18 @@ class ReauthenticateByKeyView(webauthn.ReauthenticateWebAuthnView):  # type: ign
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """allauth's, with the options of a key as text."""
         return _with_options(super().get_context_data(**kwargs), "request_options")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Shown; the session goes on under a new key."""
+        _under_a_new_key(self.request)
+        response: HttpResponse = super().form_valid(form)
+        return response
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """As allauth's, and that it was refused, written down."""
+        _refused(self.request, _person(self.request), form, again=True)
+        response: HttpResponse = super().form_invalid(form)
+        return response
 
 
 class IndexView(_Opening, base.IndexView):  # type: ignore[misc]  # as above
@@ -182,6 +240,7 @@ def _person(request: HttpRequest) -> User:
 
 def _added(request: HttpRequest, kind: str) -> None:
     _record(request, "added", kind)
+    _under_a_new_key(request)
     record_authentication(request, _person(request), "mfa", type=str(kind), reauthenticated=True)
 
 

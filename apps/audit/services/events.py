@@ -1,7 +1,7 @@
 """Recording facts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -20,6 +20,7 @@ from apps.audit.models import (
 from apps.audit.types import Actor
 from apps.common.errors import Misconfigured
 from apps.common.inserts import Follower, Row, Table
+from apps.common.redaction import masked, may_hold_secret
 from apps.common.statements import Statement, first_row
 
 _INSERT_EVENT = (
@@ -54,9 +55,10 @@ def record(
     """Appends a fact to its stream, in the caller's transaction: both commit, or neither does.
 
     `stream` is the smallest thing whose writers wait for each other anyway ("proposal:<id>"); `subject` is what the
-    fact is about; `payload` is listed by the caller field by field. Raises Misconfigured AUDIT_OUTSIDE_TRANSACTION,
-    AUDIT_SECRET_KEY for a payload key that names a secret, AUDIT_MALFORMED for texts that do not fit and payloads over
-    256 KiB; and what `canonical.encode` raises.
+    fact is about; `payload` is listed by the caller field by field. What looks like a secret in one of its texts is
+    masked: nothing is ever taken out of the log again. Raises Misconfigured AUDIT_OUTSIDE_TRANSACTION, AUDIT_SECRET_KEY
+    for a payload key that names a secret, AUDIT_MALFORMED for texts that do not fit and payloads over 256 KiB; and what
+    `canonical.encode` raises.
     """
     if not connection.in_atomic_block:
         raise Misconfigured("AUDIT_OUTSIDE_TRANSACTION", "A fact is recorded in the transaction that makes it so.")
@@ -164,6 +166,10 @@ def _body(
     *, kind: str, actor: Actor, subject: str, payload: Mapping[str, object], previous_id: int, now: datetime
 ) -> bytes:
     body = rules.body_of(kind=kind, actor=actor, subject=subject, payload=payload, previous_id=previous_id, now=now)
+    if may_hold_secret(body):
+        named = replace(actor, name=str(masked(actor.name)))
+        clean = {key: masked(item) for key, item in payload.items()}
+        body = rules.body_of(kind=kind, actor=named, subject=subject, payload=clean, previous_id=previous_id, now=now)
     if len(body) > rules.BODY_BYTES_MAX:
         raise _malformed("payload")
     return body

@@ -5,8 +5,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from allauth.socialaccount.models import SocialAccount, SocialToken
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
+from django.urls import NoReverseMatch, resolve, reverse
+from django.utils import timezone
 
 from apps.accounts.models import BrowserSession, SecondPersonRequest, User
 from apps.accounts.session_store import SessionStore
@@ -261,3 +265,15 @@ def test_allauth_knows_our_provider_and_not_its_own(venue: OAuthSimulator) -> No
 
     registry.load()
     assert registry.get_class("coinbase") is CoinbaseProvider
+
+
+def test_nothing_of_allauths_exchanges_a_code_or_reads_a_profile(venue: OAuthSimulator) -> None:
+    """The way out is asked of our provider; for the rest it has no adapter, and allauth no address."""
+    request = RequestFactory().get("/oauth/coinbase/connect")
+    provider = CoinbaseProvider.of(request, now=timezone.now())
+    assert provider.get_scope() == list(settings.COINBASE_SCOPES)
+    with pytest.raises(ImproperlyConfigured, match="oauth2_adapter_class"):
+        provider.get_oauth2_adapter(request)
+    with pytest.raises(NoReverseMatch):
+        reverse("coinbase_login")
+    assert resolve(reverse("coinbase_callback")).func.__module__ == "apps.connectors.views.oauth"

@@ -276,3 +276,13 @@ def test_the_clock_of_an_answer_is_half_a_second_exact(connector: RobinhoodConne
     told = connector.server_time()
     assert abs(told.ahead_s) < 2
     assert told.at - datetime.now(UTC) < timedelta(seconds=2)
+
+
+def test_a_venue_that_is_away_tells_no_time_and_breaks_nothing() -> None:
+    with robinhood() as server:
+        with closing(connector_to(server)) as there:
+            assert abs(there.server_time().ahead_s) < 2
+        away = connector_to(server)
+    with closing(away), pytest.raises(Unavailable) as caught:
+        away.server_time()
+    assert caught.value.code == "VENUE_UNAVAILABLE"

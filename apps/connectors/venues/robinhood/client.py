@@ -51,14 +51,14 @@ class RobinhoodClient:
         """
         attempt = attempt or self.attempt()
         asked = list(params)
-        failure: Exception = _unavailable("no time left")
+        failure: Exception = unavailable("no time left")
         for number in range(READ_TRIES):
             if number and not attempt.back_off(number):
                 break
             try:
                 reply = self.raw(path, asked, attempt=attempt)
             except TRANSPORT_ERRORS as error:
-                failure = _unavailable(f"{type(error).__name__}: {error}"[:SAID_MAX])
+                failure = unavailable(f"{type(error).__name__}: {error}"[:SAID_MAX])
                 continue
             if 200 <= reply.status < 300:
                 try:
@@ -123,7 +123,8 @@ def _cursor_of(page: rows.Row) -> str:
     return cursor
 
 
-def _unavailable(why: str) -> Unavailable:
+def unavailable(why: str) -> Unavailable:
+    """No answer came, or none that says anything."""
     return Unavailable("VENUE_UNAVAILABLE", "The venue cannot be reached.", fix="Try again shortly.", why=why)
 
 
@@ -160,4 +161,4 @@ def refusal(reply: Reply, *, path: str) -> Exception:
         return NotFound("VENUE_NOT_FOUND", f"The venue does not know this. {words}".strip())
     if 400 <= reply.status < 500:
         return Rejected(str(reply.status), words or f"The venue refused the question ({reply.status}).")
-    return _unavailable(f"status {reply.status} for {path}")
+    return unavailable(f"status {reply.status} for {path}")

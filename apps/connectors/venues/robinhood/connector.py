@@ -29,8 +29,9 @@ from apps.connectors.types import (
     VenueOrder,
 )
 from apps.connectors.venues import rows
+from apps.connectors.venues.http import TRANSPORT_ERRORS
 from apps.connectors.venues.robinhood import parse
-from apps.connectors.venues.robinhood.client import RobinhoodClient, refusal, segment, unreadable
+from apps.connectors.venues.robinhood.client import RobinhoodClient, refusal, segment, unavailable, unreadable
 
 ACCOUNTS: Final = "/trading/accounts/"
 HOLDINGS: Final = "/trading/holdings/"
@@ -74,10 +75,16 @@ class RobinhoodConnector:
         self._now = now
 
     def server_time(self) -> ServerTime:
-        """The venue has no clock to ask: this is the Date of an answer (RFC 9110), which has whole seconds."""
+        """The venue has no clock to ask: this is the Date of an answer (RFC 9110), which has whole seconds.
+
+        Raises Unavailable where none comes, and as `client.get` for one that refuses.
+        """
         attempt = self.client.attempt()
         before = self._now()
-        reply = self.client.raw(ACCOUNTS, attempt=attempt)
+        try:
+            reply = self.client.raw(ACCOUNTS, attempt=attempt)
+        except TRANSPORT_ERRORS as error:
+            raise unavailable(type(error).__name__) from error
         after = self._now()
         if reply.status >= 300:
             raise refusal(reply, path=ACCOUNTS)

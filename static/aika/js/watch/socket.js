@@ -67,10 +67,12 @@ export class LiveSocket {
   }
 
   closed(code) {
-    this.code = code;
+    // Who has shown again who they are has a new cookie: asked once more with it, before it is said that they are out.
+    this.code = code === SIGNED_OUT && !this.isCut ? 0 : code;
     this.socket = null;
     this.cut();
-    if (code === SIGNED_OUT || code === NOT_HERE) return;
+    if (this.isSignedOut) this.onChange(this);
+    if (this.isSignedOut || code === NOT_HERE) return;
     this.later();
   }
 
