@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from base64 import b32decode, b64decode, b64encode
 from collections.abc import Callable
 from contextlib import suppress
@@ -44,6 +45,7 @@ from apps.connectors.services import bearers
 from apps.connectors.services.key_rotation import rotate_key
 from apps.connectors.services.venue import connect
 from apps.lessons import index
+from apps.trades.services import hooks
 from config.settings.identity import oidc_providers
 from tests.factories import oidc_server
 from tests.factories.accounts import PASSWORD, UserFactory
@@ -118,6 +120,12 @@ def connection_keys(canaries: Canaries) -> None:
     canaries.ask(client, "post", page, {"key_name": "organizations/o/apiKeys/l", "new_secret": seed}, follow=True)
     bad = canaries.keep("malformed key", "canary-of-a-malformed-private-key")
     canaries.ask(client, "post", add, {**form, "slug": "x", "new_secret": bad})
+    raw = b"a canary that sings to robinhood"
+    hood = canaries.keep("Robinhood key", b64encode(raw).decode(), raw)
+    there = {"slug": "hood", "venue": "robinhood", "api_base": "http://127.0.0.1:9", "key_name": f"rh-api-{uuid4()}"}
+    canaries.ask(client, "post", add, {**form, **there, "new_secret": hood})
+    page = reverse("admin:connectors_connection_change", args=[Connection.objects.get(slug="hood").pk])
+    canaries.ask(client, "post", page.replace("change", "verify"), follow=True)
 
 
 def keys_of_programs(canaries: Canaries) -> None:
@@ -181,6 +189,20 @@ def passwords_and_factors(canaries: Canaries) -> None:
         assert new_devices.tell(person_id=person.pk, event_id=event.pk)
 
 
+def forgotten_passwords(canaries: Canaries) -> None:
+    """A link that is asked for and opened; nobody has set a password with it yet. It is in its mail, as it must be."""
+    person, client = UserFactory(username="forgetful", email="forgetful@example.com"), Client()
+    canaries.ask(client, "post", reverse("account_reset_password"), {"email": person.email}, follow=True)
+    found = re.search(r"/password/reset/key/\w+?-([\w-]+)/", str(mail.outbox[-1].body))
+    assert found is not None and mail.outbox.pop().to == [person.email]
+    canaries.keep("key of a reset link", found[1])
+    canaries.ask(client, "get", "/accounts" + found[0], follow=True)
+    canaries.ask(
+        client, "post", "/accounts" + found[0].replace(found[1], "set-password"), {"password1": "x", "password2": "y"}
+    )
+    assert client.session["_password_reset_key"].startswith("sealed:")
+
+
 def hooks_and_alarms(canaries: Canaries) -> None:
     """A hook's secret in calls that come to nothing, one that signs, and the secret that signs alarms."""
     now, client = timezone.now(), Client(raise_request_exception=False)
@@ -191,6 +213,12 @@ def hooks_and_alarms(canaries: Canaries) -> None:
         canaries.ask(client, "post", sender.hook.path, json.dumps(body), content_type="application/json")
     signing.send()
     signing.send(signature=signing.secret)
+    actor, ends = people.actor_of(canaries.operator), now + EXPIRES
+    _, another = hooks.rotate(hook_id=sender.hook.pk, expires_at=ends, actor=actor, now=now)
+    canaries.keep("hook's secret after another", another)
+    for told in (secret, another, another[:-1]):
+        body = json.dumps({**sender.payload, "secret": told})
+        canaries.ask(client, "post", sender.hook.path, body, content_type="application/json")
     signs = canaries.keep("alarm webhook's secret", "canary that signs alarms, 32 chars long")
     with override_settings(ALARM_WEBHOOK_URL="http://127.0.0.1:9/alarm", ALARM_WEBHOOK_SECRET=signs):
         alarms.raise_alarm(code="FILLS_DIFFER", subject=f"order:{uuid4()}", message="They differ.", now=now)
@@ -365,7 +393,7 @@ def mails() -> bytes:
 
 
 PATHS: list[Callable[[Canaries], None]] = [
-    *(connection_keys, keys_of_programs, passwords_and_factors, hooks_and_alarms, oauth),
+    *(connection_keys, keys_of_programs, passwords_and_factors, forgotten_passwords, hooks_and_alarms, oauth),
     *(settings_of_the_installation, identity_of_the_organisation, other_services, careless_words),
     *(reports_of_errors, every_page_of_the_admin),
 ]

@@ -43,6 +43,7 @@ KINDS = {
     *("session of an operator", "session of a person", "session with a second factor", "session at a socket"),
     *("key at a socket", "TOKEN_ENCRYPTION_KEY", "second TOKEN_ENCRYPTION_KEY", "SECRET_KEY", "METRICS_TOKEN"),
     *("OIDC client secret", "OIDC access token", "OIDC code", "OIDC identity token"),
+    *("Robinhood key", "hook's secret after another", "key of a reset link"),
     *("QDRANT_API_KEY", "EMAIL_HOST_PASSWORD", "password of the database"),
 }
 """Every kind of secret there is here, by what it is; also those that are new with a path."""
