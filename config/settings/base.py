@@ -12,6 +12,7 @@ from config.databases import is_owner_command
 from config.env import env
 from config.settings.alarms import *  # noqa: F403  a list of its own, of settings like these
 from config.settings.identity import *  # noqa: F403  as above
+from config.settings.layers import *  # noqa: F403  as above
 from config.settings.logs import *  # noqa: F403  as above
 from config.settings.memory import *  # noqa: F403  as above
 from config.settings.sign_in import *  # noqa: F403  likewise
@@ -113,26 +114,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-]
-
-MIDDLEWARE = [
-    "apps.common.request_log.RequestLogMiddleware",
-    # Before all that may answer or refuse by itself: no answer goes without these headers.
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "apps.common.answer_headers.SecurityHeadersMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "apps.common.answer_headers.NoStoreMiddleware",
-    "apps.common.methods.MethodsMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "apps.accounts.middleware.LastSeenMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "allauth.account.middleware.AccountMiddleware",
-    "apps.accounts.middleware.SecondFactorMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [

@@ -2,7 +2,7 @@
 
 from config.env import env
 from config.settings.base import *  # noqa: F403  settings modules build on each other
-from config.settings.base import MIDDLEWARE
+from config.settings.layers import MIDDLEWARE
 
 ENVIRONMENT = "production"
 for _name in ("DATABASE_URL", "REDIS_URL", "QDRANT_URL", "TOKEN_ENCRYPTION_KEY"):
