@@ -71,8 +71,8 @@ def pages(desk: PaperDesk, proposal_id: object) -> dict[str, str]:
 def count(client: Client, urls: dict[str, str], desk: PaperDesk) -> dict[str, int]:
     counts = {}
     for name, url in urls.items():
-        quotes.refresh(desk.connection, ["BTC-USD"])  # an old price is a shorter page: nobody may vote on it
         client.get(url)  # what a process learns once is not what a page costs
+        quotes.refresh(desk.connection, ["BTC-USD"])  # an old price is a shorter page: nobody may vote on it
         cache.delete("desk:status")
         with CaptureQueriesContext(
             connection,

@@ -393,5 +393,6 @@ def test_a_hook_on_a_connection_that_ended_proposes_nothing(signing: Sender, pap
 
 
 def test_the_names_of_rules_and_bodies_agree() -> None:
-    known = set(ProposalBody.fields) - {"connection", "supersedes", "not_after", "tags"}
+    # Facts are an object of numbers; a template makes texts and single values.
+    known = set(ProposalBody.fields) - {"connection", "supersedes", "not_after", "tags", "facts"}
     assert set(rules.FIELDS) - {rules.SENT_AT} == known

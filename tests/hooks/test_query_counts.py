@@ -49,6 +49,7 @@ def test_ten_times_the_rows_cost_the_same(paper: PaperDesk, signing: Sender) -> 
         signing.send(signing.body(alert=str(number)))
         signing.send(signature="nonsense")
     assert count(client, urls, paper) == few
+    signing.send(signing.body(alert="before"))  # prices and balances that have grown old are asked for again
     with CaptureQueriesContext(database) as captured:
         assert signing.send(signing.body(alert="last"))[0] == 201
     costs = few | {"POST hooks/{name}": len(captured)}
