@@ -33,6 +33,7 @@ from django.utils import timezone
 
 from apps.accounts.models import ApiKey, User
 from apps.accounts.services import api_keys, new_devices, people
+from apps.accounts.tasks import send_reset_link
 from apps.audit.models import Event
 from apps.audit.services import alarms, events, notices
 from apps.audit.services.webhook import Webhook
@@ -193,6 +194,7 @@ def forgotten_passwords(canaries: Canaries) -> None:
     """A link that is asked for and opened; nobody has set a password with it yet. It is in its mail, as it must be."""
     person, client = UserFactory(username="forgetful", email="forgetful@example.com"), Client()
     canaries.ask(client, "post", reverse("account_reset_password"), {"email": person.email}, follow=True)
+    assert send_reset_link(person_id=str(person.pk), origin="http://testserver")
     found = re.search(r"/password/reset/key/\w+?-([\w-]+)/", str(mail.outbox[-1].body))
     assert found is not None and mail.outbox.pop().to == [person.email]
     canaries.keep("key of a reset link", found[1])

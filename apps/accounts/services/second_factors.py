@@ -86,7 +86,7 @@ def record_refused(*, person: User, kind: str, address: str, again: bool, now: d
     logger.warning(
         "A second factor (%s) of user:%s was refused; it came from %s.", kind, person.pk, address or "nowhere"
     )
-    mark = f"second-factor:refused:{person.pk}"
+    mark = f"second-factor:refused:{person.pk}:{int(now.timestamp()) // REFUSED_WINDOW_S}"
     cache.add(mark, 0, REFUSED_WINDOW_S)
     try:
         count = cache.incr(mark)

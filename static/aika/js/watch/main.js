@@ -141,7 +141,8 @@ function cutChanged(socket) {
   }
   const any = quotes.isCut || desk.isCut;
   if (socket.isSignedOut) parts.onSignedOut();
-  else announce(any ? "Cut off from Aika. No number on this page is live." : "Back. Every number is live again.");
+  // Once they are out, the other socket's end says nothing new.
+  else if (!signedOut) announce(any ? "Cut off from Aika. No number on this page is live." : "Back. Every number is live again.");
   showCut();
   draw();
 }
