@@ -8,6 +8,7 @@ from django.core.asgi import get_asgi_application
 from starlette.types import ASGIApp
 
 from apps.common.encryption import require_keys
+from config import start
 
 
 def _application() -> ASGIApp:
@@ -15,10 +16,10 @@ def _application() -> ASGIApp:
     require_keys()
     http = get_asgi_application()
     # Not before: that sets Django up, and the consumers reach models.
-    from apps.lessons import embeddings, index
+    from apps.lessons import index
     from config.sockets import with_sockets
 
-    embeddings.load()
+    start.load_embeddings()
     index.load()
     return with_sockets(http)
 

@@ -53,10 +53,7 @@ def with_right_keys(**_said: Any) -> None:
 def load_embeddings(**_said: Any) -> None:
     """Before it takes a task, and before it has children: they share the weights. A worker whose texts cannot become
     vectors does not start."""
-    # Not before: this module is imported while Django is being set up.
-    from apps.lessons import embeddings
-
-    embeddings.load()
+    start.load_embeddings()
 
 
 @worker_ready.connect

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
 from apps.common.encryption import require_keys
+from config import start
 
 if settings.AUDIT_SEAL_KEY_FILE:
     # Whoever takes over a web worker could sign a log of their own.
@@ -22,7 +23,7 @@ application = get_wsgi_application()
 
 # Everything a request needs is imported now, and stays: collecting garbage need not look at it again and again.
 import_module(settings.ROOT_URLCONF)
-import_module("apps.lessons.embeddings").load()
+start.load_embeddings()
 import_module("apps.lessons.index").load()
 gc.collect()
 gc.freeze()

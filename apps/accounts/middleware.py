@@ -17,6 +17,7 @@ from apps.accounts.services import browser_sessions, second_factors
 from apps.accounts.session_store import SessionStore
 from apps.accounts.visitors import visitor_of
 from apps.common.api import pages
+from apps.common.before_view import BeforeView
 from apps.common.errors import Forbidden
 
 # What is open to somebody who still has to show a second factor: setting one up, showing it, and leaving.
@@ -62,18 +63,11 @@ class LastSeenMiddleware:
         return response
 
 
-class SecondFactorMiddleware:
+class SecondFactorMiddleware(BeforeView):
     """Leads whoever must have a second factor to it, and lets them do nothing else before.
 
     Keys of programs have no session, and are not asked here: nothing that needs a person is open to them.
     """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """The request goes on; `process_view` may answer it."""
-        return self._get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any

@@ -6,6 +6,7 @@ understood; 130 stopped by Ctrl-C.
 
 import json
 import sys
+from abc import ABC, abstractmethod
 from argparse import ArgumentParser
 from collections.abc import Iterable
 from datetime import datetime
@@ -68,14 +69,14 @@ class LongCommand(BaseCommand):
         raise CommandError(f"{error} {error.fix}".strip(), returncode=Exit.INCOMPLETE) from error
 
 
-class PageCommand(BaseCommand):
+class PageCommand(BaseCommand, ABC):
     """A command that writes a page of docs/ from the code. A test compares the two, so that the page cannot drift."""
 
     page_name: ClassVar[str]
 
+    @abstractmethod
     def page(self) -> str:
         """The page as it must be."""
-        raise NotImplementedError
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--stdout", action="store_true", help="print instead of writing")

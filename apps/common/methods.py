@@ -7,23 +7,17 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 
 from apps.common.api.pages import API_PREFIX
+from apps.common.before_view import BeforeView
 
 TAKEN: Final = ("GET", "HEAD", "OPTIONS", "POST")
 
 
-class MethodsMiddleware:
+class MethodsMiddleware(BeforeView):
     """Refuses what no page takes before a view sees it. Under /api/ each view says so itself, in its form.
 
     Views of others answer more than their pages ask: Django's `DeleteView` deletes on DELETE, past `form_valid`, and
     its forms take PUT for POST.
     """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """The request goes on; `process_view` may answer it."""
-        return self._get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from apps.common.errors import Misconfigured
 from apps.lessons import embeddings
 from apps.lessons.embeddings import base
+from config import start
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEXTS = ("Kept adding to a loser.", "", "The order was ten times too large!", "   ", "Kept adding to a loser.")
@@ -173,7 +174,7 @@ DOORS = {
 def test_no_server_and_no_worker_starts_with_embeddings_that_do_not_load(door: str, tmp_path: Path) -> None:
     missing = {"EMBEDDINGS_PROVIDER": "sentence_transformers", "EMBEDDINGS_MODEL": str(tmp_path / "gone")}
     ended = started(*DOORS[door], **missing)
-    assert ended.returncode == embeddings.CANNOT_START, ended.stderr
+    assert ended.returncode == start.EXIT_CODE, ended.stderr
     (line,) = [line for line in ended.stderr.splitlines() if "lessons.E001" in line]
     assert "there is no model in the folder" in line
     assert "Traceback" not in ended.stderr

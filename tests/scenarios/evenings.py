@@ -17,8 +17,9 @@ from apps.policies.types import State
 from apps.trades.models import HaltClearing, Order, Proposal
 from apps.trades.services import orders
 from apps.trades.types import IN_FLIGHT_STATES, ClearingOutcome, OrderState, ProposalState
-from config.beat import SCHEDULE, Periodic
+from config.beat import Periodic
 from config.celery import app
+from tests.crash import play
 from tests.crash.judge import is_alarmed
 from tests.scenarios.brakes import Brakes
 
@@ -26,9 +27,8 @@ from tests.scenarios.brakes import Brakes
 EVENING_S = (1, 10, 35, 65, 900, 2700)
 # After a halt: two looks at an empty list, and what an order of unknown fate makes them wait.
 NIGHT_S = (1, 2, 35)
-LONGEST_TURN_S = 60
-# What every decision does for itself, what an invariant checks after every step, and the memory.
-LEFT_OUT = {"trades.refresh_market_facts", "trades.check_reservations", "trades.remember_outcomes"}
+# What an invariant checks after every step, and the memory.
+LEFT_OUT = {"trades.check_reservations", "trades.remember_outcomes"}
 ROUNDS_MAX = 4
 # Places where a request is still to leave, and where it is leaving or has left.
 BEFORE_IT_LEAVES = (places.CLAIM.after, places.PLACE.before)
@@ -37,8 +37,7 @@ WHILE_IT_LEAVES = (places.WRITTEN.label, places.ANSWERED.label, places.ANSWER.be
 
 def turning() -> list[Periodic]:
     """The sweeps over orders."""
-    wanted = [one for one in SCHEDULE if one.task.startswith("trades.") and one.every_s <= LONGEST_TURN_S]
-    return [one for one in wanted if one.task not in LEFT_OUT]
+    return [one for one in play.turning() if one.task.startswith("trades.") and one.task not in LEFT_OUT]
 
 
 class Evenings(Brakes):

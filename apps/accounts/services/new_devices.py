@@ -1,7 +1,6 @@
 """A sign-in with a browser that has no cookie of ours for its person: an event, and a mail to the person."""
 
 import logging
-import smtplib
 from datetime import datetime
 from typing import Final, cast
 from uuid import UUID
@@ -12,6 +11,7 @@ from django.core.mail import EmailMessage
 from django.db import transaction
 
 from apps.accounts.models import User
+from apps.accounts.services import mails
 from apps.accounts.services.people import actor_of
 from apps.accounts.visitors import Visitor, device_words
 from apps.audit.selectors import events_of, facts_of
@@ -71,9 +71,4 @@ def tell(*, person_id: UUID, event_id: int) -> bool:
         to=[person.email],
         headers={"Message-ID": f"<new-device-{event.pk}@aika>", "Auto-Submitted": "auto-generated"},
     )
-    try:
-        mail.send()
-    except (smtplib.SMTPException, OSError, ValueError) as error:
-        logger.warning("The mail about a new device (event %s) was not sent (%s).", event_id, type(error).__name__)
-        return False
-    return True
+    return mails.hand_over(mail, what=f"The mail about a new device (event {event_id})")

@@ -1,7 +1,6 @@
 """A link for who forgot a password: asked for by anybody, mailed to whom it is for, and in between nowhere."""
 
 import logging
-import smtplib
 from typing import Final
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from django.core.mail import EmailMessage
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.accounts.services import mails
 from apps.accounts.visitors import is_ours
 from apps.common.tasks import publish
 
@@ -47,9 +47,4 @@ def send(*, person_id: UUID | None, origin: str) -> bool:
         to=[person.email],
         headers={"Auto-Submitted": "auto-generated"},
     )
-    try:
-        mail.send()
-    except (smtplib.SMTPException, OSError, ValueError) as error:
-        logger.warning("The link for a new password of user:%s was not sent (%s).", person_id, type(error).__name__)
-        return False
-    return True
+    return mails.hand_over(mail, what=f"The link for a new password of user:{person_id}")

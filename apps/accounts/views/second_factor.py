@@ -114,40 +114,34 @@ class AuthenticateView(_Refusing, base.AuthenticateView):  # type: ignore[misc] 
         return response
 
 
-class ReauthenticateView(_Refusing, base.ReauthenticateView):  # type: ignore[misc]  # as above
-    """A code, shown again before factors are changed."""
+class _ShownAgain:
+    """A factor that somebody who is in shows again."""
+
+    request: HttpRequest
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Shown; the session goes on under a new key."""
         _under_a_new_key(self.request)
-        response: HttpResponse = super().form_valid(form)
+        response: HttpResponse = super().form_valid(form)  # type: ignore[misc]  # the view's
         return response
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """As allauth's, and that it was refused, written down."""
         _refused(self.request, _person(self.request), form, again=True)
-        response: HttpResponse = super().form_invalid(form)
+        response: HttpResponse = super().form_invalid(form)  # type: ignore[misc]  # the view's
         return response
 
 
-class ReauthenticateByKeyView(webauthn.ReauthenticateWebAuthnView):  # type: ignore[misc]  # as above
+class ReauthenticateView(_Refusing, _ShownAgain, base.ReauthenticateView):  # type: ignore[misc]  # as above
+    """A code, shown again before factors are changed."""
+
+
+class ReauthenticateByKeyView(_ShownAgain, webauthn.ReauthenticateWebAuthnView):  # type: ignore[misc]  # as above
     """Shown again before factors are changed."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """allauth's, with the options of a key as text."""
         return _with_options(super().get_context_data(**kwargs), "request_options")
-
-    def form_valid(self, form: Any) -> HttpResponse:
-        """Shown; the session goes on under a new key."""
-        _under_a_new_key(self.request)
-        response: HttpResponse = super().form_valid(form)
-        return response
-
-    def form_invalid(self, form: Any) -> HttpResponse:
-        """As allauth's, and that it was refused, written down."""
-        _refused(self.request, _person(self.request), form, again=True)
-        response: HttpResponse = super().form_invalid(form)
-        return response
 
 
 class IndexView(_Opening, base.IndexView):  # type: ignore[misc]  # as above

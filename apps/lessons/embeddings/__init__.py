@@ -1,11 +1,9 @@
 """Texts as vectors. `EMBEDDINGS_PROVIDER` chooses who makes them; nobody else is asked when that one cannot."""
 
 import re
-import sys
 import threading
 from functools import cache
 from hashlib import sha256
-from typing import Final
 
 from django.conf import settings
 from threadpoolctl import threadpool_limits
@@ -18,8 +16,6 @@ from apps.lessons.embeddings.transformer import TransformerProvider
 
 PROVIDERS = ("hash", "static", "sentence_transformers")
 SPACE_NAME_MAX = 80
-CANNOT_START: Final = 3
-"""What gunicorn and uvicorn end with where an application does not start: gunicorn then stops making workers."""
 
 _loading = threading.Lock()
 
@@ -27,17 +23,6 @@ _loading = threading.Lock()
 def provider() -> EmbeddingProvider:
     """The configured provider, loaded once a process. Raises Misconfigured (EMBEDDINGS_UNAVAILABLE)."""
     return provider_named(settings.EMBEDDINGS_PROVIDER)
-
-
-def load() -> None:
-    """Load the configured provider now, and test it, for a process that starts. Where it does not work the process ends
-    with CANNOT_START, and one line on standard error says why: nobody who starts without the checks (lessons.E001) goes
-    on with a memory that answers nothing."""
-    try:
-        provider().self_test()
-    except Misconfigured as error:
-        sys.stderr.write(f"lessons.E001: {error.message} {error.fix}\n")
-        raise SystemExit(CANNOT_START) from None
 
 
 def provider_named(name: str) -> EmbeddingProvider:

@@ -13,8 +13,8 @@ from apps.lessons.models import Case, CaseTag, Evaluation, Recall, RecallFeedbac
 from apps.lessons.rules import mistakes
 from apps.lessons.rules.detectors import BY_NAME
 from apps.lessons.rules.holdout import Shown
+from apps.lessons.rules.kept_facts import facts_of
 from apps.lessons.rules.walkforward import Held, Past
-from apps.lessons.selectors.facts import facts_of
 from apps.lessons.types import CaseSource, FeedbackVerdict, RecallPurpose, Result, TagSource
 
 CASES_MAX: Final = 3_000
@@ -52,7 +52,7 @@ def past_of(desk_id: UUID, *, as_of: datetime, space: str) -> tuple[list[Past], 
 
 
 def _past(case: Case, held: tuple[Held, ...], scores: Mapping[UUID, float]) -> Past:
-    facts = facts_of(case)
+    facts = facts_of(case.facts)
     then = [fact for fact in facts if fact.violated and not _is_known_afterwards(fact.name)]
     ruled = mistakes.verdict_of(facts, mistakes.tags_of(facts)).value
     reviewed_at = _reviewed_at(case)

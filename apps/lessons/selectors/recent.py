@@ -9,6 +9,7 @@ from uuid import UUID
 from apps.common.decimals import decimal_text
 from apps.common.statements import Question, Select
 from apps.lessons.models import Case, Lesson
+from apps.lessons.rules import kept_facts
 from apps.lessons.types import CaseSource, Result, ReviewState
 
 _LAST_LOSS: Final[Select[datetime]] = Select(
@@ -60,7 +61,7 @@ def told_of(source: CaseSource, source_id: str) -> dict[str, object] | None:
         "mfe_r": _text(case.mfe_r),
         "mae_r": _text(case.mae_r),
         "mistakes": [{"tag": row.tag, "source": row.source, "because": row.because} for row in case.tags.all()],
-        "facts": [{"told": False, **fact} for fact in case.facts],
+        "facts": kept_facts.shown(case.facts),
         "summary": case.summary,
     }
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from apps.common.decimals import decimal_text, instant_text
 from apps.lessons.models import Case, Lesson, RecallFeedback
+from apps.lessons.rules import kept_facts
 from apps.lessons.selectors.reviewing import taking_out_request
 
 Record = dict[str, Any]
@@ -56,11 +57,7 @@ def lesson_record(lesson: Lesson, *, now: datetime) -> Record:
             }
             for row in case.tags.all()
         ],
-        "facts": [
-            {name: fact.get(name) for name in ("name", "value", "unit", "limit", "violated")}
-            | {"told": bool(fact.get("told"))}
-            for fact in case.facts
-        ],
+        "facts": kept_facts.shown(case.facts),
         "opened_at": _instant(case.opened_at),
         "closed_at": instant_text(case.closed_at),
     }

@@ -16,7 +16,7 @@ from apps.audit.types import Actor
 from apps.common import canonical
 from apps.common.errors import Misconfigured
 from apps.lessons.models import Case, CaseTag, CaseViolation, Lesson
-from apps.lessons.rules import mistakes, results
+from apps.lessons.rules import kept_facts, mistakes, results
 from apps.lessons.rules.detectors import FACTS_VERSION
 from apps.lessons.selectors.locking import locked_case
 from apps.lessons.services import retelling, tagging
@@ -188,7 +188,7 @@ def _figures(trade: ClosedTrade) -> dict[str, object]:
         "exit_reason": trade.exit_reason,
         "regime": trade.regime,
         "notes": trade.notes,
-        "facts": retelling.facts_json(trade.facts),
+        "facts": kept_facts.rows_of(trade.facts),
         "facts_version": FACTS_VERSION,
         "opened_at": trade.opened_at,
         "closed_at": trade.closed_at,

@@ -1,16 +1,14 @@
 """What is told of a case follows from what is known of it: its summary, its texts, and the hash of what is indexed."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
 from apps.common import canonical
-from apps.common.decimals import decimal_text
 from apps.lessons.models import Case, Lesson
 from apps.lessons.rules import summaries
-from apps.lessons.selectors.facts import facts_of
+from apps.lessons.rules.kept_facts import facts_of
 from apps.lessons.services import outbox
-from apps.lessons.types import CaseVerdict, EntryKind, Fact, Result
+from apps.lessons.types import CaseVerdict, EntryKind, Result
 
 _INDEXED: Final = "aika.case-point/1"
 TELLING: Final = ("summary", "summary_version", "thesis_text", "narrative_text", "content_hash")
@@ -69,24 +67,9 @@ def story_of(case: Case, lesson: Lesson | None) -> summaries.Story:
         mae_r=case.mae_r,
         thesis=case.thesis,
         notes=case.notes,
-        facts=facts_of(case),
+        facts=facts_of(case.facts),
         verdict=CaseVerdict(case.verdict),
         teaches=teaching is not None,
         cause=teaching.cause if teaching else "",
         next_time=teaching.next_time if teaching else "",
     )
-
-
-def facts_json(facts: Iterable[Fact]) -> list[dict[str, object]]:
-    """Facts as a case stores them: decimals as text, `told` only where it is so."""
-    return [
-        {
-            "name": fact.name,
-            "value": None if fact.value is None else decimal_text(fact.value),
-            "unit": fact.unit,
-            "limit": None if fact.limit is None else decimal_text(fact.limit),
-            "violated": fact.violated,
-            **({"told": True} if fact.told else {}),
-        }
-        for fact in facts
-    ]

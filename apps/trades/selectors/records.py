@@ -12,6 +12,7 @@ from uuid import UUID
 from apps.common import canonical
 from apps.common.decimals import decimal_text, instant_text
 from apps.common.money import floor_to, product
+from apps.lessons.rules import kept_facts
 from apps.quotes.selectors.records import quote_record
 from apps.quotes.types import is_stale
 from apps.trades.models import Fill, Order, Outcome, Position, Proposal, ProposalFacts
@@ -90,7 +91,7 @@ def _known_record(proposal: Proposal) -> Record:
         "stop": number(known.stop),
         "target": number(known.target),
     }
-    return {"plan": plan, "facts": [{"told": False, **fact} for fact in known.facts]}
+    return {"plan": plan, "facts": kept_facts.shown(known.facts)}
 
 
 def decision_record(decision: "Decision") -> Record:

@@ -4,15 +4,14 @@ The detectors are `lessons.rules`; here is gathered what they look at. What was 
 (`ProposalFacts`), and its outcome is held against that: see `outcome_facts`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from apps.common.decimals import decimal_text
 from apps.common.money import product
 from apps.connectors.types import Quote, Side
-from apps.lessons.rules import detectors, regimes
+from apps.lessons.rules import detectors, kept_facts, regimes
 from apps.lessons.rules.scene import Scene
 from apps.lessons.types import Fact, Plan
 from apps.policies.types import Ask, RuleKind, VersionRules
@@ -142,37 +141,7 @@ def frozen(proposal: Proposal, known: Known, *, now: datetime) -> ProposalFacts:
         target=known.plan.target,
         entry=known.entry,
         regime=known.regime,
-        facts=rows_of(known.facts),
+        facts=kept_facts.rows_of(known.facts),
         version=detectors.FACTS_VERSION,
         recorded_at=now,
-    )
-
-
-def rows_of(facts: Iterable[Fact]) -> list[dict[str, Any]]:
-    """Facts as they are kept: decimals as text, `told` only where it is so."""
-    return [
-        {
-            "name": fact.name,
-            "value": None if fact.value is None else decimal_text(fact.value),
-            "unit": fact.unit,
-            "limit": None if fact.limit is None else decimal_text(fact.limit),
-            "violated": fact.violated,
-            **({"told": True} if fact.told else {}),
-        }
-        for fact in facts
-    ]
-
-
-def facts_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Fact, ...]:
-    """Kept facts as values again."""
-    return tuple(
-        Fact(
-            name=row["name"],
-            value=None if row["value"] is None else Decimal(row["value"]),
-            unit=row["unit"],
-            limit=None if row["limit"] is None else Decimal(row["limit"]),
-            violated=row["violated"],
-            told=row.get("told", False),
-        )
-        for row in rows
     )

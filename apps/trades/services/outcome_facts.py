@@ -9,7 +9,7 @@ from typing import Final
 from apps.common.money import product
 from apps.connectors.selectors import connection_listing, market_of
 from apps.connectors.types import Candle, OrderType, Side
-from apps.lessons.rules import detectors, mistakes, regimes
+from apps.lessons.rules import detectors, kept_facts, mistakes, regimes
 from apps.lessons.rules.detecting import course as course_rules
 from apps.lessons.rules.detecting.market import LOSS_WINDOW
 from apps.lessons.rules.scene import Course, Scene
@@ -20,7 +20,7 @@ from apps.quotes.types import Length
 from apps.trades.models import Order, Outcome, Proposal, ProposalFacts, ReportedOutcome
 from apps.trades.selectors.entries import entries_into, known_then
 from apps.trades.services.gathering import CANDLES_BACK
-from apps.trades.services.lesson_facts import asset_class_of, facts_of
+from apps.trades.services.lesson_facts import asset_class_of
 
 ENTRIES_MAX: Final = 20
 # The finest candles of which a thousand span the time it was held.
@@ -131,7 +131,7 @@ _BY_THE_CLOCK: Final = frozenset({"hour", "to_weekend"})
 def _facts_at(entry: Proposal, frozen: ProposalFacts | None, outcome: Outcome, lead: Scene) -> tuple[Fact, ...]:
     """What was known of an entry: as it was frozen, or, of one from before that was done, by what is still known."""
     if frozen is not None:
-        return facts_of(frozen.facts)
+        return kept_facts.facts_of(frozen.facts)
     desk = outcome.connection.desk_id
     losses = last_loss_question(desk, since=entry.created_at - LOSS_WINDOW, until=entry.created_at).answer
     again = replace(

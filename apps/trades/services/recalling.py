@@ -13,7 +13,7 @@ from apps.accounts.types import Principal
 from apps.common.errors import Invalid, NotFound
 from apps.connectors.selectors import connections_for
 from apps.lessons.recall_types import K_DEFAULT, IndexState, Question, RecallAnswer, Viewer
-from apps.lessons.rules import mistakes
+from apps.lessons.rules import kept_facts, mistakes
 from apps.lessons.selectors import recalled
 from apps.lessons.services import ownership, recalls
 from apps.lessons.types import Fact, Filters, RecallPurpose
@@ -67,7 +67,7 @@ def question_of(proposal: Proposal) -> Question:
 def facts_of(proposal: Proposal) -> tuple[Fact, ...]:
     """What detectors saw when it was judged; nothing for one from before they did."""
     try:
-        return lesson_facts.facts_of(proposal.known_then.facts)
+        return kept_facts.facts_of(proposal.known_then.facts)
     except ProposalFacts.DoesNotExist:
         return ()
 

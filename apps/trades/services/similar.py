@@ -12,6 +12,7 @@ from uuid import UUID
 
 from apps.common import canonical
 from apps.common.decimals import decimal_text
+from apps.lessons.rules import kept_facts
 from apps.lessons.rules.detectors import DETECTORS
 from apps.lessons.rules.mistakes import tags_of
 from apps.lessons.selectors.evidence import evidence
@@ -84,7 +85,7 @@ def _of_proposal(proposal_id: UUID, spec: FactSpec) -> tuple[tuple[Known, ...], 
     facts = canonical.decode(bytes(inputs))["facts"]
     then = facts[spec.key]["values"] if isinstance(facts, dict) and spec.key in facts else {}
     looks = then.get("looks", "").split(" ")[1:]
-    return lesson_facts.facts_of(kept or ()), {
+    return kept_facts.facts_of(kept or ()), {
         f"{ASKED}{name.removeprefix(NOW)}": text for name, text in then.items() if name.rpartition(".")[0] in looks
     }
 

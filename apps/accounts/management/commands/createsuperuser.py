@@ -11,7 +11,8 @@ from apps.audit.types import Actor
 
 
 class _Recorded:
-    """`User` as Django's command asks it, but for making one."""
+    """`User` as Django's command asks it, but for making one: nothing else of that command sees the person it makes,
+    and a transaction around it would be held while somebody types."""
 
     def __init__(self) -> None:
         self._default_manager = self
