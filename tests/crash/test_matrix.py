@@ -25,10 +25,10 @@ from apps.trades.types import OrderState
 from tests.crash import judge, naive
 from tests.crash.__main__ import DEALT, NAIVE, shares_of
 from tests.crash.cells import WORKER, Cell, How, Step, matrix, pairs_of, sample
-from tests.crash.play import propose
 from tests.crash.processes import Fault, Stopped
 from tests.crash.report import KINDS, unstruck
 from tests.crash.soak import cells_of
+from tests.crash.turns import propose
 from tests.factories.desk import PaperDesk
 from tests.factories.tampering import sql_update
 

@@ -24,7 +24,7 @@ from apps.trades.services import cancels, halting, resolution, sweeps, withdrawa
 from apps.trades.services.orders import LEASE
 from apps.trades.services.reconciliation import runs
 from apps.trades.types import RunTrigger
-from tests.crash.play import propose
+from tests.crash.turns import propose
 from tests.crash.watching import Killed, Watch, watching
 from tests.factories.desk import PaperDesk
 

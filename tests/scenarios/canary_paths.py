@@ -198,10 +198,9 @@ def forgotten_passwords(canaries: Canaries) -> None:
     found = re.search(r"/password/reset/key/\w+?-([\w-]+)/", str(mail.outbox[-1].body))
     assert found is not None and mail.outbox.pop().to == [person.email]
     canaries.keep("key of a reset link", found[1])
-    canaries.ask(client, "get", "/accounts" + found[0], follow=True)
-    canaries.ask(
-        client, "post", "/accounts" + found[0].replace(found[1], "set-password"), {"password1": "x", "password2": "y"}
-    )
+    page = "/accounts" + found[0]
+    canaries.ask(client, "get", page, follow=True)
+    canaries.ask(client, "post", page.replace(found[1], "set-password"), {"password1": "x", "password2": "y"})
     assert client.session["_password_reset_key"].startswith("sealed:")
 
 

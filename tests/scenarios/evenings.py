@@ -19,7 +19,7 @@ from apps.trades.services import orders
 from apps.trades.types import IN_FLIGHT_STATES, ClearingOutcome, OrderState, ProposalState
 from config.beat import Periodic
 from config.celery import app
-from tests.crash import play
+from tests.crash import turns
 from tests.crash.judge import is_alarmed
 from tests.scenarios.brakes import Brakes
 
@@ -37,21 +37,16 @@ WHILE_IT_LEAVES = (places.WRITTEN.label, places.ANSWERED.label, places.ANSWER.be
 
 def turning() -> list[Periodic]:
     """The sweeps over orders."""
-    return [one for one in play.turning() if one.task.startswith("trades.") and one.task not in LEFT_OUT]
+    return [one for one in turns.turning() if one.task.startswith("trades.") and one.task not in LEFT_OUT]
 
 
 class Evenings(Brakes):
     """A halt that meets a request, and the end of the day."""
 
-    def next_to_leave(self) -> Order | None:
-        """An order that a worker may send."""
-        waiting = Order.objects.filter(connection=self.paper.connection, state=OrderState.INITIALIZED)
-        return waiting.order_by("created_at").first()
-
     @rule(label=st.sampled_from([*BEFORE_IT_LEAVES, *WHILE_IT_LEAVES]))
     def a_halt_meets_a_request(self, label: str) -> None:
         """12: at most what was already leaving leaves; nothing that was still to."""
-        order = self.next_to_leave()
+        order = self.waiting().order_by("created_at").first()
         if order is None:
             return
         met: list[int] = []
