@@ -43,6 +43,14 @@ class Fault:
     over: float
 
 
+@dataclass(frozen=True)
+class Finding:
+    """A promise that was not kept, and what was seen."""
+
+    kind: str
+    what: str
+
+
 @dataclass
 class Diary:
     """Everything that was seen. Written to by many threads."""
@@ -50,8 +58,10 @@ class Diary:
     answers: list[Answer] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
-    # Moments of success by stream: "accepted", "filled", "fresh".
+    # Moments of success by stream: "accepted", "fresh".
     moments: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    # When something was due and when it was done, by stream: "sent", "booked".
+    spans: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[str] = field(default_factory=Counter)
     # proposal -> client_order_id, of each approval that was answered with yes.
     approved: dict[str, str] = field(default_factory=dict)

@@ -1,14 +1,14 @@
 """What a soak proves, from what was seen. Pure: no process, no database, no clock."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from tests.load.diary import Answer, Fault, Mark
+from tests.load.diary import Answer, Fault, Finding, Mark
 from tests.load.logs import Said, counted
+from tests.load.recovery import unrecovered
 from tests.load.sampling import Sample
 from tests.load.seen import Ledger, Seen
 
@@ -26,18 +26,8 @@ QUEUE_MORE_MAX: Final = 12.0
 DRAINED_LOOKS: Final = 5
 # What a killed process had in hand is nobody's for an hour (visibility_timeout); its rows are found by the sweeps.
 HELD_BY_KILLED: Final = 6
-RECOVERED_S_MAX: Final = 90.0
 # Part of a fault's time: what was under way when it began, and what it leaves behind, may still be told for so long.
 AROUND_S: Final = (1.0, 60.0)
-# What is shorter, in seconds, is no interruption, nor is what was as long before the first fault (`ordinary`).
-ORDINARY_S: Final[Mapping[str, float]] = {"accepted": 6.0, "filled": 8.0, "fresh": 3.0}
-# What the end of a fault's time cuts off after so short a while is no interruption yet.
-CUT_SHORT_S: Final = 30.0
-WORDS: Final[Mapping[str, str]] = {
-    "accepted": "proposals accepted again",
-    "filled": "orders fill again",
-    "fresh": "prices fresh again",
-}
 # The stand-in for the venue keeps every order and request, so that it can be asked; the stores keep pages in memory.
 NOT_OURS: Final = ("simulator", "postgres", "redis", "qdrant")
 FINAL: Final = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "DENIED"})
@@ -45,14 +35,6 @@ FINAL: Final = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "DENIED"}
 EXPECTED: Final = frozenset(
     {("withdraw", 409), ("approve", 409), ("decline", 409), ("approve on the page", 409), ("look", 404)}
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A promise that was not kept, and what was seen."""
-
-    kind: str
-    what: str
 
 
 @dataclass(frozen=True)
@@ -78,9 +60,7 @@ def verdict(seen: Seen) -> list[Finding]:
         *mishaps(seen.diary.marks, faults),
         *complaints(seen.said, faults),
         *promises(seen.ledger),
-        *unrecovered(
-            recoveries(seen.diary.moments, faults, until=seen.loaded_until), watched(faults, until=seen.loaded_until)
-        ),
+        *unrecovered(seen.diary, until=seen.loaded_until),
     ]
 
 
@@ -233,64 +213,3 @@ def _ends(ledger: Ledger) -> Iterator[Finding]:
             yield Finding("unresolved", f"{name} is {proposal}, its order {order or 'not there'}")
         elif filled.get(name, booked) != booked:
             yield Finding("books", f"{name} filled {filled[name]} at the venue and {booked} here")
-
-
-def again_after(moments: Sequence[float], fault: Fault, *, until: float, ordinary: float) -> float | None:
-    """Seconds from the fault to the end of the last interruption before `until`; 0 where there was none, None where the
-    last one did not end. An interruption is longer than `ordinary` seconds without a success."""
-    inside = sorted(at for at in moments if fault.at < at <= until)
-    ends = [*inside, until]
-    starts = [fault.at, *inside]
-    late = [
-        (start, end)
-        for start, end in zip(starts, ends, strict=True)
-        if end - start > (max(ordinary, CUT_SHORT_S) if end == until else ordinary)
-    ]
-    if not late:
-        return 0.0
-    return None if late[-1][1] == until else late[-1][1] - fault.at
-
-
-def recoveries(
-    moments: Mapping[str, Sequence[float]], faults: Sequence[Fault], *, until: float
-) -> dict[str, dict[str, float | None]]:
-    """By fault and stream, as `again_after`; a fault's time ends where the next one begins."""
-    usual = ordinary(moments, faults)
-    return {
-        fault.name: {
-            stream: again_after(moments.get(stream, ()), fault, until=end, ordinary=usual[stream]) for stream in usual
-        }
-        for fault, end in in_turn(faults, until=until)
-    }
-
-
-def ordinary(moments: Mapping[str, Sequence[float]], faults: Sequence[Fault]) -> dict[str, float]:
-    """By stream, the longest time without a success before the first fault: a slow pace is nobody's fault."""
-    found = {}
-    for stream, least in ORDINARY_S.items():
-        before = sorted(at for at in moments.get(stream, ()) if faults and at < faults[0].at)
-        found[stream] = max([least, *(after - at for at, after in pairwise(before))])
-    return found
-
-
-def in_turn(faults: Sequence[Fault], *, until: float) -> list[tuple[Fault, float]]:
-    """Each fault and the end of its time: where the next one begins."""
-    return list(zip(faults, [*(fault.at for fault in faults[1:]), until], strict=False))
-
-
-def watched(faults: Sequence[Fault], *, until: float) -> dict[str, float]:
-    """By fault, for how many seconds it was looked what comes back. Of what did not, no more is known."""
-    return {fault.name: end - fault.at for fault, end in in_turn(faults, until=until)}
-
-
-def unrecovered(found: Mapping[str, Mapping[str, float | None]], looked_s: Mapping[str, float]) -> Iterator[Finding]:
-    """What did not come back by itself in time, or in as much time as it was watched."""
-    for fault, streams in found.items():
-        for stream, after in streams.items():
-            if after is None or after > RECOVERED_S_MAX:
-                yield Finding("recovery", f"{fault}: {WORDS[stream]} {after_words(after, looked_s[fault])}")
-
-
-def after_words(after: float | None, looked_s: float) -> str:
-    """When something came back, or for how long it was looked and had not."""
-    return f"not in the {looked_s:.0f} s that were watched" if after is None else f"after {after:.0f} s"

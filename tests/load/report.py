@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
-from tests.load import judge
-from tests.load.judge import Finding, Trend
+from tests.load import judge, recovery
+from tests.load.diary import Finding
+from tests.load.judge import Trend
 from tests.load.logs import counted
 from tests.load.sampling import Sample
 from tests.load.seen import Seen
@@ -63,7 +64,6 @@ def lines(seen: Seen, findings: Sequence[Finding]) -> str:
 def as_json(seen: Seen, findings: Sequence[Finding]) -> dict[str, Any]:
     """For a program: the verdict, and the figures it rests on."""
     half = judge.second_half(seen.samples, seen.loaded_until)
-    faults = seen.diary.faults
     return {
         "minutes": seen.plan.minutes,
         "findings": [{"kind": item.kind, "what": item.what} for item in findings],
@@ -72,7 +72,7 @@ def as_json(seen: Seen, findings: Sequence[Finding]) -> dict[str, Any]:
         "filled_after_s": {"p50": _at(seen.took_s, 0.5), "p95": _at(seen.took_s, 0.95)},
         "memory": [vars(found) for found in judge.process_trends(half, "rss_kb")],
         "queues": [vars(found) for found in judge.queue_trends(half)],
-        "recoveries": judge.recoveries(seen.diary.moments, faults, until=seen.loaded_until),
+        "recoveries": recovery.recoveries(seen.diary, until=seen.loaded_until),
         "drained_s": seen.drained_s,
     }
 
@@ -111,32 +111,36 @@ def _verdict(findings: Sequence[Finding]) -> str:
 
 
 def _faults(seen: Seen) -> str:
-    found = judge.recoveries(seen.diary.moments, seen.diary.faults, until=seen.loaded_until)
-    usual = judge.ordinary(seen.diary.moments, seen.diary.faults)
+    found = recovery.recoveries(seen.diary, until=seen.loaded_until)
+    usual = recovery.ordinary(seen.diary)
     rows = [
-        f"| fault | lasted | {' | '.join(judge.WORDS.values())} | answers 503 | no answer | sockets dropped "
+        f"| fault | lasted | {' | '.join(recovery.WORDS.values())} | answers 503 | no answer | sockets dropped "
         "| processes ended |"
     ]
-    rows.append("|---|" + "---|" * (len(judge.WORDS) + 5))
-    for fault, end in judge.in_turn(seen.diary.faults, until=seen.loaded_until):
+    rows.append("|---|" + "---|" * (len(recovery.WORDS) + 5))
+    for fault, end in recovery.in_turn(seen.diary.faults, until=seen.loaded_until):
         inside = [answer for answer in seen.diary.answers if fault.at <= answer.at <= end]
         marks = [mark for mark in seen.diary.marks if fault.at <= mark.at <= end]
-        again = [_after(found[fault.name][stream], usual[stream], end - fault.at) for stream in judge.WORDS]
+        again = [_after(stream, found[fault.name][stream], usual[stream], end - fault.at) for stream in recovery.WORDS]
         lasted = f"{fault.over - fault.at:.0f} s"
         away, silent = (sum(answer.status == status for answer in inside) for status in (503, 0))
         dropped = sum(mark.kind in ("socket dropped", "socket refused") for mark in marks)
         ended = ", ".join(sorted(mark.what for mark in marks if mark.kind == "process ended")) or "none"
         rows.append(f"| {fault.name} | {lasted} | {' | '.join(again)} | {away} | {silent} | {dropped} | {ended} |")
-    bounds = ", ".join(f"{seconds:.0f} s ({name})" for name, seconds in usual.items())
+    bounds = ", ".join(f"{recovery.WORDS[name].removesuffix(' again')} {usual[name]:.0f} s" for name in recovery.WORDS)
     note = (
-        "Seconds from the beginning of the fault to the end of the last time without a success that was longer than "
-        f"any before the first fault, and than some seconds: {bounds}. The fault itself lasted for a part of it."
+        "Seconds from the beginning of the fault until it was well again. Proposals and prices are asked for all the "
+        "time: to the end of the last pause that was longer than any before the first fault. Orders count from their "
+        "approval, and fills from the moment the venue says they happened: until the last one was done that took "
+        f"longer than any before the first fault. At the least, and here: {bounds}. The fault itself lasted for a part "
+        "of it."
     )
     return "\n".join(rows) + f"\n\n{note}"
 
 
-def _after(seconds: float | None, ordinary: float, looked_s: float) -> str:
-    return f"no pause above {ordinary:.0f} s" if seconds == 0 else judge.after_words(seconds, looked_s)
+def _after(stream: str, seconds: float | None, ordinary: float, looked_s: float) -> str:
+    slow = "pause" if stream in recovery.PAUSE_S else "delay"
+    return f"no {slow} above {ordinary:.0f} s" if seconds == 0 else recovery.after_words(seconds, looked_s)
 
 
 def _done(seen: Seen) -> str:

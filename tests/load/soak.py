@@ -39,7 +39,13 @@ OPEN = """
     + (SELECT count(*) FROM lessons_indexentry WHERE state = 'PENDING')
     + (SELECT count(*) FROM audit_alarm WHERE cleared_at IS NULL)
     + (SELECT (SELECT count(*) FROM audit_event) - coalesce(max(last_seq), 0) FROM audit_checkpoint)"""
-FILLED_AT = "SELECT extract(epoch FROM recorded_at) FROM trades_fill WHERE recorded_at >= to_timestamp(%s) ORDER BY 1"
+# From the last vote to the venue's answer, and from when the venue says that something filled to its row here.
+SENT = """
+    SELECT extract(epoch FROM created_at), extract(epoch FROM accepted_at) FROM trades_order
+    WHERE created_at >= to_timestamp(%s) AND accepted_at IS NOT NULL ORDER BY 1"""
+BOOKED = """
+    SELECT extract(epoch FROM occurred_at), extract(epoch FROM recorded_at) FROM trades_fill
+    WHERE recorded_at >= to_timestamp(%s) ORDER BY 1"""
 # From the last vote to what was booked: a desk's own clock on both ends.
 TOOK = """
     SELECT extract(epoch FROM max(f.recorded_at) - o.created_at) FROM trades_fill f
@@ -191,7 +197,10 @@ class Run:
             cleared=dict(self.server.rows(CLEARED, since)),
             trading_state=proved["trading_state"],
         )  # fmt: skip
-        diary.moments["filled"] = [float(at) - diary.wall for (at,) in self.server.rows(FILLED_AT, wall)]
+        for stream, rows in (("sent", SENT), ("booked", BOOKED)):
+            diary.spans[stream] = [
+                (float(due) - diary.wall, float(done) - diary.wall) for due, done in self.server.rows(rows, wall)
+            ]
         seen.took_s = sorted(float(took) for (took,) in self.server.rows(TOOK, wall))
         seen.versions = self._versions()
         for name, service in self.server.services.items():
