@@ -287,6 +287,19 @@ _MACHINERY: Final = (
         "The audit log is not what was written.",
         "Halt. Keep the database and the anchors as they are, and run manage.py audit_verify (docs/audit.md).",
     ),
+    _noticed(
+        "ROWS_DIFFER_FROM_LOG",
+        "Proposals, votes, authorities, orders, fills or reservations are not what the audit log says became of them: "
+        "rows were changed past the application.",
+        "Halt. Run manage.py audit_verify and then manage.py audit_rows, which names every place. Where the log is "
+        "intact, it is the rows that were changed.",
+    ),
+    _noticed(
+        "DECISION_NOT_REPRODUCED",
+        "A decision of policy, judged again from its own inputs, does not come out as it was stored: inputs or result "
+        "were changed, or the code that judges has changed its meaning.",
+        "Run manage.py replay_decisions, which names each. Halt if nobody changed the code.",
+    ),
     _swept(
         "AUDIT_VERIFICATION_LATE",
         "ALARM_AUDIT_VERIFICATION_LATE_S",
