@@ -242,6 +242,7 @@ _DIFFERENCES: Final = tuple(
         ("FILL_FOREIGN", "There is a fill at the venue of an order that is not ours."),
         ("ORDER_LATE", "An order that was closed here is at the venue after all. The connection is halted."),
         ("ORDER_MISSING", "The venue does not know an order it had taken."),
+        ("ORDER_FEES", "The venue charged other fees for an order than its fills in our books add up to."),
         ("DATABASE_BEHIND", "The venue has an order that our rows have not sent. The connection is halted."),
     )
 )
