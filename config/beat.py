@@ -134,7 +134,8 @@ SCHEDULE: tuple[Periodic, ...] = (
         name="Refresh market facts",
         task="trades.refresh_market_facts",
         every_s=15,
-        why="Stops: balances, instruments and fees grow too old to decide on, and every proposal is denied.",
+        why="Stops: balances, instruments and fees grow too old to decide on, and every proposal is denied; a "
+        "venue's clock that is off is no alarm.",
     ),
     Periodic(
         name="Keep candles current",

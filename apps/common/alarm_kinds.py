@@ -192,6 +192,13 @@ _VENUES: Final = (
         "Balances, instruments or fees of a connection are not read any more: every proposal on it is denied.",
         "Look whether the venue answers (connector_check) and whether its key is still valid.",
     ),
+    _noticed(
+        "VENUE_CLOCK_OFF",
+        "A venue's clock and ours differ by the bound or more, whatever the way there took.",
+        "manage.py doctor says by how much, and the database's clock too. Let a time service (chrony, "
+        "systemd-timesyncd) set this machine's. Prices from a clock ahead of ours are refused meanwhile.",
+        bound="ALARM_VENUE_CLOCK_OFF_S",
+    ),
     _swept(
         "PRICES_SILENT",
         "ALARM_PRICES_SILENT_S",

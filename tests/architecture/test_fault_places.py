@@ -62,6 +62,7 @@ REACHING = {
     "sync.refresh_instruments",
     "sync.refresh_balances",
     "sync.refresh_fees",
+    "clocks.measure",
     # What a bearer source was given to ask the venue with.
     "ask_granted",
 }
