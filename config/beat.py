@@ -92,6 +92,20 @@ SCHEDULE: tuple[Periodic, ...] = (
         why="Stops: tampering is found only when somebody runs audit_verify, and trading is not resumed.",
     ),
     Periodic(
+        name="Hold the rows against the log",
+        task="approvals.audit_rows",
+        every_s=86_400,
+        why="Stops: a proposal, vote, order or fill changed past the application is found only when somebody runs "
+        "audit_rows, or when its order should leave.",
+    ),
+    Periodic(
+        name="Judge the day's decisions again",
+        task="policies.replay_decisions",
+        every_s=86_400,
+        why="Stops: decisions that do not follow from their stored inputs any more are found only when somebody runs "
+        "replay_decisions.",
+    ),
+    Periodic(
         name="Check what is reserved",
         task="trades.check_reservations",
         every_s=60,
@@ -120,7 +134,8 @@ SCHEDULE: tuple[Periodic, ...] = (
         name="Refresh market facts",
         task="trades.refresh_market_facts",
         every_s=15,
-        why="Stops: balances, instruments and fees grow too old to decide on, and every proposal is denied.",
+        why="Stops: balances, instruments and fees grow too old to decide on, and every proposal is denied; a "
+        "venue's clock that is off is no alarm.",
     ),
     Periodic(
         name="Keep candles current",

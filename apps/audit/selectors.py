@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db.models import Count, Max, Min, Q, QuerySet
 
-from apps.audit.models import Alarm, Checkpoint, Delivery, Event, Notice, Pulse, Seal
+from apps.audit.models import Alarm, Checkpoint, Delivery, Event, Notice, Pulse, Seal, StreamHead
 from apps.audit.types import (
     ActorKind,
     AlarmSummary,
@@ -50,6 +50,29 @@ def events_after(event_id: int, *, limit: int = EVENTS_MAX) -> QuerySet[Event]:
 def facts_of(event: Event) -> dict[str, object]:
     """What the event's own bytes say."""
     return canonical.decode(bytes(event.body))
+
+
+def facts_in(streams: Collection[str], *, kinds: Collection[str] = ()) -> dict[str, list[dict[str, object]]]:
+    """What the events of each of these streams say, oldest first; of these `kinds` alone, where any are named.
+
+    A stream without such events is left out.
+    An event whose bytes cannot be read is an empty one: `audit_verify` names it.
+    """
+    found: dict[str, list[dict[str, object]]] = {}
+    rows = Event.objects.filter(stream__in=streams).order_by("stream", "seq")
+    for stream, body in (rows.filter(kind__in=kinds) if kinds else rows).values_list("stream", "body"):
+        try:
+            facts = canonical.decode(bytes(body))
+        except ValueError:
+            facts = {}
+        found.setdefault(stream, []).append(facts)
+    return found
+
+
+def streams_beginning(prefix: str, *, after: str, limit: int) -> list[str]:
+    """Names of streams with events that begin so, in order, the next `limit` of them `after` a name."""
+    rows = StreamHead.objects.filter(stream__startswith=prefix, stream__gt=after).order_by("stream")
+    return list(rows.values_list("stream", flat=True)[:limit])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

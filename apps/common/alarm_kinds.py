@@ -192,6 +192,13 @@ _VENUES: Final = (
         "Balances, instruments or fees of a connection are not read any more: every proposal on it is denied.",
         "Look whether the venue answers (connector_check) and whether its key is still valid.",
     ),
+    _noticed(
+        "VENUE_CLOCK_OFF",
+        "A venue's clock and ours differ by the bound or more, whatever the way there took.",
+        "manage.py doctor says by how much, and the database's clock too. Let a time service (chrony, "
+        "systemd-timesyncd) set this machine's. Prices from a clock ahead of ours are refused meanwhile.",
+        bound="ALARM_VENUE_CLOCK_OFF_S",
+    ),
     _swept(
         "PRICES_SILENT",
         "ALARM_PRICES_SILENT_S",
@@ -242,6 +249,7 @@ _DIFFERENCES: Final = tuple(
         ("FILL_FOREIGN", "There is a fill at the venue of an order that is not ours."),
         ("ORDER_LATE", "An order that was closed here is at the venue after all. The connection is halted."),
         ("ORDER_MISSING", "The venue does not know an order it had taken."),
+        ("ORDER_FEES", "The venue charged other fees for an order than its fills in our books add up to."),
         ("DATABASE_BEHIND", "The venue has an order that our rows have not sent. The connection is halted."),
     )
 )
@@ -286,6 +294,19 @@ _MACHINERY: Final = (
         "AUDIT_TAMPERED",
         "The audit log is not what was written.",
         "Halt. Keep the database and the anchors as they are, and run manage.py audit_verify (docs/audit.md).",
+    ),
+    _noticed(
+        "ROWS_DIFFER_FROM_LOG",
+        "Proposals, votes, authorities, orders, fills or reservations are not what the audit log says became of them: "
+        "rows were changed past the application.",
+        "Halt. Run manage.py audit_verify and then manage.py audit_rows, which names every place. Where the log is "
+        "intact, it is the rows that were changed.",
+    ),
+    _noticed(
+        "DECISION_NOT_REPRODUCED",
+        "A decision of policy, judged again from its own inputs, does not come out as it was stored: inputs or result "
+        "were changed, or the code that judges has changed its meaning.",
+        "Run manage.py replay_decisions, which names each. Halt if nobody changed the code.",
     ),
     _swept(
         "AUDIT_VERIFICATION_LATE",

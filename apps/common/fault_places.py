@@ -1,7 +1,8 @@
 """Where a crash test may stop an order on its way, each with its row of the crash matrix (rows: `ROWS`).
 
 Used as `faults.commit(places.CLAIM)`, `faults.call(places.PLACE)` or `faults.point(places.TAKEN.label)`.
-A commit or a venue call of the trading services without one fails tests/architecture/test_fault_places.py.
+A commit or a venue call of the trading services or of a bearer without one fails
+tests/architecture/test_fault_places.py.
 """
 
 from dataclasses import dataclass
@@ -77,12 +78,24 @@ TAKEN: Final = Moment("execute.taken", 6)
 # Quotes and balances, before the claim and before each decision of a person.
 MARKET: Final = Call("market", 6, 6)
 POSTPONE: Final = Commit("postpone", 6, 6)
+# Where a person's consent stands for a key, before any call: the turn to ask for the next access token, the exchange,
+# and what came of it. It may be lost, refused, not even sent, or good for nothing.
+BEARER_CLAIM: Final = Commit("bearer_claim", 6, 6)
+BEARER_REFRESH: Final = Call("bearer_refresh", 6, 6)
+BEARER_WRITE: Final = Commit("bearer_write", 6, 6)
+BEARER_FAIL: Final = Commit("bearer_fail", 6, 6)
+BEARER_RELEASE: Final = Commit("bearer_release", 6, 6)
+BEARER_RETURN: Final = Call("bearer_return", 6, 6)
+BEARER_GIVE_UP: Final = Commit("bearer_give_up", 6, 6)
 CLAIM: Final = Commit("claim", 6, 7)
 PLACE: Final = Call("place", 7, 10)
 # The state was looked at, the first byte goes: no halt commits here.
 LEAVING: Final = Moment("place.leaving", 7)
 WRITTEN: Final = Moment("socket.written", 8)
 ANSWERED: Final = Moment("socket.answered", 9)
+# The venue takes no order by this consent: what it covers now is asked and written down before the answer is.
+BEARER_LOOK: Final = Call("bearer_look", 10, 10)
+BEARER_SCOPES: Final = Commit("bearer_scopes", 10, 10)
 ANSWER: Final = Commit("answer", 10, 11)
 DONE: Final = Moment("execute.done", 11)
 # What finds a claim whose worker died: the order is in flight before it, and unresolved after it.

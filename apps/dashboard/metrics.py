@@ -18,6 +18,7 @@ from apps.audit.services import pulses
 from apps.common.alarm_kinds import ALARM_KINDS
 from apps.common.words import seconds_between
 from apps.connectors.selectors import all_connections
+from apps.connectors.services import clocks
 from apps.dashboard.work_metrics import WorkCollector
 from apps.policies.selectors import states_in_force
 from apps.policies.types import State
@@ -124,6 +125,7 @@ class DeskCollector(Collector):
             "aika_part_age_seconds", "Since a part of Aika showed that it lives.", "part",
             ((part, known.get(part)) for part in _PARTS),
         )  # fmt: skip
+        yield _clocks(active)
         yield from self._quotes(active)
         yield from self._feeds(feed_states_of(active, now=self._now))
 
@@ -196,6 +198,18 @@ def registry(now: datetime) -> CollectorRegistry:
     made.register(DeskCollector(now))
     made.register(WorkCollector(now))
     return made
+
+
+def _clocks(active: list["Connection"]) -> Metric:
+    family = _gauge(
+        "aika_venue_clock_ahead_milliseconds",
+        "How far a venue's clock is ahead of ours (negative: behind), as measured within two minutes.",
+        "connection",
+    )
+    for row in active:
+        if (ahead := clocks.ahead_s(row)) is not None:
+            family.add_metric([row.slug], int(ahead * 1000))
+    return family
 
 
 def _gauge(name: str, about: str, *labels: str) -> GaugeMetricFamily:

@@ -13,7 +13,7 @@ from apps.common import faults
 from apps.common.decimals import parse_instant
 from apps.common.errors import AikaError, Conflict
 from apps.connectors.selectors import active_connections
-from apps.connectors.services import sync
+from apps.connectors.services import clocks, sync
 from apps.trades.services import (
     cancels,
     conservation,
@@ -146,10 +146,15 @@ def expire_due(**extra: Any) -> int:
 
 @shared_task(name="trades.refresh_market_facts", queue="default")
 def refresh_market_facts(**extra: Any) -> int:
-    """Read instruments, balances and fees of every active connection again. Returns how many could be read."""
+    """Read the clock, instruments, balances and fees of every active connection. Returns how many could be read."""
     read = 0
     for connection in active_connections():
         now = timezone.now()
+        try:
+            # Apart: a venue that refuses us for a wrong clock still tells its own.
+            clocks.measure(connection, now=now)
+        except AikaError as error:
+            logger.warning("The clock of %s could not be read: %s", connection.slug, error.code)
         try:
             sync.refresh_instruments(connection, now=now)
             sync.refresh_balances(connection, now=now)

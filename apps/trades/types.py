@@ -180,6 +180,7 @@ class DifferenceKind(StrEnum):
     FILL_FOREIGN = "FILL_FOREIGN"
     ORDER_LATE = "ORDER_LATE"
     ORDER_MISSING = "ORDER_MISSING"
+    ORDER_FEES = "ORDER_FEES"
     DATABASE_BEHIND = "DATABASE_BEHIND"
 
     @property
@@ -198,6 +199,7 @@ _DIFFERENCE_SENTENCES: Final[Mapping[DifferenceKind, str]] = {
     DifferenceKind.FILL_FOREIGN: "There is a fill at the venue of an order that is not ours.",
     DifferenceKind.ORDER_LATE: "An order that was closed here is at the venue after all.",
     DifferenceKind.ORDER_MISSING: "The venue does not know an order it had taken.",
+    DifferenceKind.ORDER_FEES: "The venue charged other fees for an order than its fills in our books add up to.",
     DifferenceKind.DATABASE_BEHIND: "The venue has an order under one of our names that our rows have not sent.",
 }
 

@@ -22,6 +22,8 @@ ALARM_PROPOSAL_NOT_EXPIRED_S = env.integer("ALARM_PROPOSAL_NOT_EXPIRED_S", defau
 ALARM_HALT_NOT_CLEARED_S = env.integer("ALARM_HALT_NOT_CLEARED_S", default=60, minimum=5, maximum=_DAY_S)
 ALARM_DIFFERENCE_OPEN_S = env.integer("ALARM_DIFFERENCE_OPEN_S", default=3600, minimum=5, maximum=30 * _DAY_S)
 ALARM_MARKET_FACTS_OLD_S = env.integer("ALARM_MARKET_FACTS_OLD_S", default=120, minimum=30, maximum=_DAY_S)
+# From two seconds on prices of a venue whose clock is ahead are refused. What the way there took does not count.
+ALARM_VENUE_CLOCK_OFF_S = env.integer("ALARM_VENUE_CLOCK_OFF_S", default=2, minimum=1, maximum=3600)
 # Signs of life come every ten seconds or so: a bound below that would cry wolf.
 ALARM_FEED_DOWN_S = env.integer("ALARM_FEED_DOWN_S", default=60, minimum=30, maximum=_DAY_S)
 ALARM_PRICES_SILENT_S = env.integer("ALARM_PRICES_SILENT_S", default=60, minimum=30, maximum=_DAY_S)

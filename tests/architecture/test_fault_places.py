@@ -8,6 +8,7 @@ import pytest
 from apps.common import fault_places, faults
 from apps.common.fault_places import ROWS, Call, Commit, Moment
 from apps.connectors.types import Connector
+from apps.connectors.venues.coinbase.oauth import OAuthClient
 from tests.architecture.source import Module, dotted, modules
 from tests.crash.cells import LABELS, ROW_OF, WITHOUT
 
@@ -19,6 +20,9 @@ ON_THE_WAY = (
     "apps/policies/services/trading_state.py",
     "apps/common/tasks.py",
     "apps/connectors/venues/http.py",
+    "apps/connectors/services/bearers.py",
+    "apps/connectors/services/bearer_source.py",
+    "apps/connectors/services/venue.py",
 )
 # "path function: what" -> why there is no place there.
 EXEMPT: dict[str, str] = {
@@ -30,6 +34,7 @@ EXEMPT: dict[str, str] = {
     "apps/trades/tasks.py refresh_market_facts: venue": "A sweep that reads; it decides nothing.",
     "apps/trades/services/proposals.py unasked: transaction": "A savepoint inside the proposal, for want of room.",
     "apps/trades/services/market.py _refresh_old: venue": "Called by make_fresh alone, inside its place.",
+    "apps/connectors/services/venue.py ask_granted: venue": "Called by look_again alone, inside its place.",
     "apps/trades/services/hook_intake.py record_refusal: transaction": "Keeps that nothing came of a call.",
     "apps/trades/services/hook_intake.py _keep_repeated: transaction": "Keeps that a call was one answered before.",
     "apps/trades/services/remembering.py _alone: transaction": "A sweep for the memory; no order waits for it.",
@@ -48,6 +53,8 @@ ROWS_ELSEWHERE: dict[int, str] = {}
 
 # Connector.close only lets sockets go.
 VERBS = {name for name, value in vars(Connector).items() if callable(value) and not name.startswith("_")} - {"close"}
+# What is asked of a venue's OAuth server.
+OAUTH_VERBS = {name for name, value in vars(OAuthClient).items() if callable(value) and not name.startswith("_")}
 # The reads of the right-hand apps that reach a venue.
 REACHING = {
     "quotes.refresh",
@@ -55,6 +62,9 @@ REACHING = {
     "sync.refresh_instruments",
     "sync.refresh_balances",
     "sync.refresh_fees",
+    "clocks.measure",
+    # What a bearer source was given to ask the venue with.
+    "ask_granted",
 }
 
 
@@ -97,6 +107,9 @@ class Finder(ast.NodeVisitor):
     def _reaches(self, called: ast.expr) -> bool:
         if dotted(called) in REACHING:
             return True
+        if isinstance(called, ast.Attribute) and called.attr in OAUTH_VERBS:
+            made = called.value.func if isinstance(called.value, ast.Call) else called.value
+            return dotted(made).rpartition(".")[2] in {"client", "OAuthClient"}
         # A verb of a connector: by the name it is kept under, or straight from where it is made.
         if not isinstance(called, ast.Attribute) or called.attr not in VERBS:
             return False
@@ -138,6 +151,9 @@ def test_exemptions_are_still_needed() -> None:
         "def f():\n venue.connect(row).place_order(body)",
         "def f():\n connector = venue.connect(row)\n connector.cancel_orders([one])",
         "def f():\n quotes.refresh(row, codes)",
+        "def f():\n client = OAuthClient(us, api_base=base)\n client.refresh(token)",
+        "def f():\n return oauth.OAuthClient(us, api_base=base).granted(token)",
+        "def f(ask_granted):\n return ask_granted(token)",
         "def f():\n with faults.commit(places.CLAIM): connector.order(one)",
     ],
 )
@@ -151,6 +167,7 @@ def test_one_without_a_place_is_found(source: str) -> None:
         "def f():\n with faults.commit(places.CLAIM): pass",
         "def f():\n with faults.call(places.PLACE): connector.place_order(body)",
         "def f():\n rows.order('x')",
+        "def f():\n with faults.call(places.BEARER_REFRESH): client.refresh(token)",
     ],
 )
 def test_one_with_a_place_is_not(source: str) -> None:

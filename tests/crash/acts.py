@@ -21,6 +21,7 @@ from apps.trades.services.orders import LEASE
 from apps.trades.types import ProposalState
 from config.celery import app
 from tests.crash import judge
+from tests.crash.bearers import DEAD_S, ENDING_S, TOKEN_S, Consent
 from tests.crash.cells import FILLS_FIRST, SCAN, Cell, Delivery, How, Step
 from tests.crash.processes import Child, Fault, fork, take, worker
 from tests.crash.stage import Stage, began
@@ -66,6 +67,8 @@ class Acts:
             Step.POSTPONE: self.postpone_fails,
             Step.HALT: self.halt_fails,
             Step.CLEAR: self.clearing_fails,
+            Step.BEARER: self.bearer_fails,
+            Step.NARROW: self.bearer_fails,
             Step.EXPIRE: self.expiry_fails,
         }
 
@@ -322,6 +325,24 @@ class Acts:
         actor = people.actor_of(paper.trader)
         tighten = trading_state.reduce if self.cell.label.startswith(places.REDUCE.name) else trading_state.halt
         tighten(connection_id=paper.connection.pk, actor=actor, reason="Crash matrix.", now=timezone.now())
+
+    def bearer_fails(self) -> None:
+        """The order should leave by a consent whose access token ends; or whose person has taken back that it may. Who
+        finds that fails; in the end that person connects again, where that is needed."""
+        consent = Consent(self.stage)
+        self.propose_and_approve()
+        if self.cell.step is Step.NARROW:
+            consent.narrow()
+        else:
+            # Who has no other token waits for the one who asks; where others work beside it, the old one serves them.
+            self.stage.clock.advance(TOKEN_S + 1 if self.cell.delivery is Delivery.LOST else ENDING_S)
+        if self.cell.kind:
+            self.spoil()
+        self.worker_fails("execution", "trades.execute_trade", order_id=self.order().pk)
+        self.stage.clock.advance(DEAD_S)
+        self.settle(seconds_max=DEAD_S)
+        self.stage.simulator.clear_faults()
+        consent.mend()
 
     def expiry_fails(self) -> None:
         """The clock steps a day ahead and, after the sweep failed, back: what ran out does not come to life."""

@@ -37,6 +37,10 @@ class Step(StrEnum):
     """Stops trading while a request is in flight."""
     CLEAR = "clear"
     """Cancels what is open after a halt, until nothing is."""
+    BEARER = "bearer"
+    """Takes the execution message of a connection that stands on a consent whose access token ends."""
+    NARROW = "narrow"
+    """The same, where the person has taken back that orders are placed."""
     EXPIRE = "expire"
     """Writes down that the time ran out, by a clock that stepped."""
 
@@ -140,6 +144,26 @@ CLEAR = (
     places.CLEAR_ANSWER.before,
     places.CLEAR_ANSWER.after,
 )
+# The access token is about to end: the next one is asked for before anything else is.
+REFRESHES = (
+    places.BEARER_CLAIM.before,
+    places.BEARER_CLAIM.after,
+    places.BEARER_REFRESH.before,
+    places.BEARER_REFRESH.after,
+    places.BEARER_WRITE.before,
+    places.BEARER_WRITE.after,
+    places.BEARER_FAIL.before,
+    places.BEARER_FAIL.after,
+    places.BEARER_RELEASE.before,
+    places.BEARER_RELEASE.after,
+)
+# The venue takes no order by this consent any more.
+NARROWED = (
+    places.BEARER_LOOK.before,
+    places.BEARER_LOOK.after,
+    places.BEARER_SCOPES.before,
+    places.BEARER_SCOPES.after,
+)
 LABELS: dict[Step, tuple[str, ...]] = {
     Step.WEB: WEB,
     Step.WORKER: WORKER,
@@ -152,6 +176,8 @@ LABELS: dict[Step, tuple[str, ...]] = {
     Step.POSTPONE: (places.POSTPONE.before, places.POSTPONE.after),
     Step.HALT: (places.HALT.before, places.HALT.after, places.REDUCE.before, places.REDUCE.after),
     Step.CLEAR: CLEAR,
+    Step.BEARER: REFRESHES,
+    Step.NARROW: NARROWED,
     Step.EXPIRE: (places.EXPIRE.before, places.EXPIRE.after),
 }
 # Places without a cell, and why.
@@ -166,6 +192,8 @@ WITHOUT: dict[str, str] = {
         place.name: "No order is on its way there. tests/lessons/index/test_killed.py ends processes at each."
         for place in (places.INDEX_CLAIM, places.INDEX_WRITE, places.INDEX_SETTLE, places.INDEX_FILL)
     },
+    places.BEARER_GIVE_UP.name: "Ends a consent whose new token is refused too; the next refused call repeats it.",
+    places.BEARER_RETURN.name: "Gives back a pair of tokens that nobody keeps; no order leaves by it.",
     places.DIFFERENCE.name: "A note beside a state that was booked before.",
 }
 
@@ -185,7 +213,11 @@ AT_CREATE = (
 )
 AT_FILLS = ("duplicate-fills", "lost-fills")
 AT_READ = ("5xx-before", "reset-before", "garbage")
-HELD_IN = {Step.WORKER, Step.POLL, Step.RESOLVE, Step.CANCEL, Step.COMPARE, Step.RESTORE, Step.CLEAR}
+AT_TOKEN = ("5xx-before", "429", "reset-after", "garbage")
+HELD_IN = {
+    *(Step.WORKER, Step.POLL, Step.RESOLVE, Step.CANCEL, Step.COMPARE, Step.RESTORE, Step.CLEAR),
+    *(Step.BEARER, Step.NARROW),
+}
 NONE = ""
 # Not a fault: the price moves, and the order fills before the cancel comes.
 MARKET, FILLS_FIRST = "market", "fills-first"
@@ -213,7 +245,16 @@ VENUE: dict[Step, tuple[tuple[str, str], ...]] = {
         ("list", "5xx-before"),
         *(("cancel", kind) for kind in AT_CANCEL),
     ),
+    Step.BEARER: ((NONE, NONE), *(("oauth-token", kind) for kind in AT_TOKEN), ("create", "timeout-after")),
+    Step.NARROW: ((NONE, NONE),),
     Step.EXPIRE: ((NONE, NONE),),
+}
+
+# Places that are passed only where the venue's OAuth server answers, fails or was not even asked.
+PASSED_BY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys((places.BEARER_WRITE.before, places.BEARER_WRITE.after), (NONE, "timeout-after")),
+    **dict.fromkeys((places.BEARER_FAIL.before, places.BEARER_FAIL.after), ("5xx-before", "reset-after", "garbage")),
+    **dict.fromkeys((places.BEARER_RELEASE.before, places.BEARER_RELEASE.after), ("429",)),
 }
 
 
@@ -268,6 +309,8 @@ def matrix() -> Iterator[Cell]:
                     continue
                 for delivery in Delivery:
                     for endpoint, kind in VENUE[step]:
+                        if kind not in PASSED_BY.get(label, (kind,)):
+                            continue
                         yield Cell(step, label, how, delivery, endpoint, kind)
 
 

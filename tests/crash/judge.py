@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from apps.approvals.services import log_comparison
 from apps.audit.models import Alarm
 from apps.audit.services.verification import verify
 from apps.common.money import total
@@ -114,3 +115,5 @@ def _audit() -> Iterator[Finding]:
     if report.exit_code:
         found = "; ".join(f"{item.code}: {item.message}" for item in report.findings[:3])
         yield Finding(AUDIT, found or "; ".join(report.incomplete))
+    for differing in log_comparison.compare(progress=lambda done, whole: None).findings:
+        yield Finding(AUDIT, str(differing))

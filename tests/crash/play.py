@@ -15,7 +15,10 @@ from tests.crash.acts import SETTLE_S_MAX, Acts
 from tests.crash.cells import Cell, Step
 from tests.crash.judge import Finding
 
-SPOILT_LATER = {Step.POLL, Step.RESOLVE, Step.CANCEL, Step.CLEAR, Step.COMPARE, Step.RESTORE}
+SPOILT_LATER = {
+    *(Step.POLL, Step.RESOLVE, Step.CANCEL, Step.CLEAR, Step.COMPARE, Step.RESTORE),
+    *(Step.BEARER, Step.NARROW),
+}
 
 
 @dataclass

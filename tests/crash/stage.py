@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from config.celery import app
 from tests.crash.clock import Clock
 from tests.crash.processes import let_go, warm
 from tests.factories.desk import PaperDesk, paper_desk
-from tests.venues.simulator_process import SimulatorProcess
+from tests.factories.oauth import OAuthSimulator
 
 QUEUES = ("execution", "default")
 # Databases of runs that are over, some 15 MB each, before they are dropped.
@@ -38,10 +39,11 @@ class Stage:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.simulator = SimulatorProcess()
+        self.simulator = OAuthSimulator()
         self.paper: PaperDesk
         self.running_since: datetime
         self._aside: list[str] = []
+        self._registered = ExitStack()
 
     @property
     def database(self) -> str:
@@ -50,6 +52,7 @@ class Stage:
     def start(self) -> "Stage":
         """Migrate, set up the desk, and keep the database as it is then."""
         self.simulator.start()
+        self._registered.enter_context(self.simulator.registered())
         app.loader.import_default_modules()
         warm()
         if settings.DATABASE_URL:
@@ -71,6 +74,7 @@ class Stage:
     def stop(self) -> None:
         """End the venue; drop what was made outside the data folder."""
         let_go()
+        self._registered.close()
         self.simulator.stop()
         if settings.DATABASE_URL:
             self._drop([self._name, *(self._copy(kept) for kept in ("start", "backup")), *self._aside])

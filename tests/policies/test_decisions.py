@@ -10,12 +10,15 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 
 from apps.accounts.models import Desk, User
+from apps.audit.models import Alarm
 from apps.common import canonical
 from apps.policies.models import Decision
 from apps.policies.rules import evaluate, inputs_bytes, replay, results_bytes, wording
 from apps.policies.selectors import decisions_of, rules_of
-from apps.policies.services import decisions, versions
+from apps.policies.services import decisions, replays, versions
+from apps.policies.tasks import replay_decisions
 from apps.policies.types import Ask, Gate, VersionRules
+from tests.factories.tampering import tamper
 from tests.policies.cases import ALL_KINDS, KINDS_BEFORE_LESSONS, NOW, ask, facts
 from tests.policies.cases import version as version_of
 from tests.policies.rows import activated
@@ -81,6 +84,61 @@ def test_one_that_cannot_be_reproduced_is_named(recorded: list[Decision]) -> Non
     )
     status, report = _replay()
     assert (status, [row["decision"] for row in report["differing"]]) == (1, [str(forged.pk)])
+
+
+def forged_of(row: Decision, decided_at: datetime) -> Decision:
+    """The same inputs with another outcome."""
+    return Decision.objects.create(
+        gate=row.gate,
+        subject="forged",
+        version=row.version,
+        inputs=row.inputs,
+        inputs_digest=row.inputs_digest,
+        outcome="ALLOW",
+        results=row.results,
+        evaluator_version=row.evaluator_version,
+        decided_at=decided_at,
+    )
+
+
+def test_every_night_the_last_day_is_judged_again_and_nothing_older(recorded: list[Decision]) -> None:
+    assert replays.watch(now=NOW + timedelta(hours=24)) == replays.Report(3, (), 0)
+    forged_of(recorded[0], NOW)
+    assert replays.watch(now=NOW + timedelta(hours=26)) == replays.Report(0, (), 0)
+    assert not Alarm.objects.exists()
+
+
+def test_one_that_differs_is_an_alarm_that_does_not_end_by_growing_old(recorded: list[Decision]) -> None:
+    forged = forged_of(recorded[0], NOW)
+    report = replays.watch(now=NOW + timedelta(hours=24))
+    assert [row.decision for row in report.differing] == [str(forged.pk)]
+    alarm = Alarm.objects.get(code="DECISION_NOT_REPRODUCED", subject="policy:decisions")
+    assert str(forged.pk) in alarm.message
+    replays.watch(now=NOW + timedelta(days=9))
+    alarm.refresh_from_db()
+    assert alarm.cleared_at is None
+    tamper(forged, outcome=recorded[0].outcome)
+    replays.watch(now=NOW + timedelta(days=9))
+    alarm.refresh_from_db()
+    assert alarm.cleared_at == NOW + timedelta(days=9)
+
+
+def test_of_more_than_can_be_judged_the_newest_are_and_the_alarm_stays(
+    recorded: list[Decision], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forged = forged_of(recorded[0], NOW - timedelta(hours=1))
+    assert len(replays.watch(now=NOW).differing) == 1
+    monkeypatch.setattr(replays, "WATCHED_MAX", 3)
+    assert replays.watch(now=NOW) == replays.Report(3, (), 0)
+    assert Alarm.objects.get(code="DECISION_NOT_REPRODUCED").cleared_at is None
+    tamper(forged, outcome=recorded[0].outcome)
+    monkeypatch.setattr(replays, "WATCHED_MAX", 5)
+    replays.watch(now=NOW)
+    assert Alarm.objects.get(code="DECISION_NOT_REPRODUCED").cleared_at == NOW
+
+
+def test_the_clock_runs_it(recorded: list[Decision]) -> None:
+    assert replay_decisions() == 0
 
 
 def test_one_of_another_evaluator_is_left_alone(recorded: list[Decision]) -> None:

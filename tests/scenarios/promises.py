@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.utils import timezone
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
+from apps.approvals.services import log_comparison
 from apps.audit.models import Alarm, Event
 from apps.audit.selectors import facts_of
 from apps.audit.services import verification
@@ -241,6 +242,7 @@ class Promises(RuleBasedStateMachine):
     def prove_the_record(self) -> None:
         """At the end of a day, because it reads everything: 16 and 18."""
         call_command("audit_verify", verbosity=0)
+        assert not log_comparison.compare(progress=lambda done, total: None).findings
         for decision in Decision.objects.all():
             assert not replays.problem_of(decision)
         for proposal in Proposal.objects.all():

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,6 +49,21 @@ def local(words: list[str]) -> list[str]:
     return [*programs[words[0]], *words[1:]]
 
 
+def _connected_to(port: int) -> set[str]:
+    """The sockets of this machine that are connected to a port, by the kernel's numbers."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {row[9] for row in rows if row[3] == "01" and row[2].endswith(f":{port:04X}")}
+
+
+def _sockets_of(pid: int) -> set[str]:
+    """The sockets a process has open, by the kernel's numbers. One that has just ended has none."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+        with suppress(FileNotFoundError):
+            found.add(os.readlink(descriptor).removeprefix("socket:[").removesuffix("]"))
+    return found
+
+
 class Service:
     """One process of the profile, with its own group, so that a signal may take the children too."""
 
@@ -74,6 +89,16 @@ class Service:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"{self.name} did not stop:\n{self.said}") from None
+
+    @property
+    def children(self) -> list[int]:
+        """The processes it forked, that have not ended."""
+        pid = self.process.pid
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def child_talking_to(self, port: int) -> int | None:
+        """The child with an open connection to that port of this machine; None where none has one now."""
+        return next((pid for pid in self.children if _sockets_of(pid) & _connected_to(port)), None)
 
     def kill(self) -> None:
         """As a machine that loses power."""

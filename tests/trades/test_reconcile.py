@@ -16,6 +16,7 @@ from django.utils import timezone
 from apps.audit.models import Alarm
 from apps.audit.services import alarms
 from apps.audit.types import Actor
+from apps.common.decimals import decimal_text
 from apps.connectors.services import venue
 from apps.policies.selectors import trading_state
 from apps.trades.models import Difference, Fill, Order, Proposal, ReconciliationRun
@@ -133,6 +134,39 @@ class TestClean:
         assert order.state == OrderState.FILLED
         assert order.filled_quantity == (0 if differs == "correction" else order.quantity)
         assert not alarmed("FILLS_DIFFER")
+
+    @pytest.mark.parametrize(("off_by", "differs"), [("0.5", True), ("-0.01", True), ("0.000000001", False)])
+    def test_fees_that_the_venue_counts_otherwise(self, paper: PaperDesk, off_by: str, differs: bool) -> None:
+        """Fills and quantity agree; what was paid for them does not. It is kept once, and waits for a person."""
+        compare(paper)
+        proposal = accepted(paper)
+        paper.poll(proposal)
+        order = paper.order_of(proposal)
+        assert compare(paper, after_s=60).outcome is RunOutcome.CLEAN
+        fill = order.fills.all()[0]
+        paid = order.fees + Decimal(off_by)
+        tamper(fill, fee=fill.fee + Decimal(off_by))
+        tamper(order, fees=paid)
+        for after_s in (120, 180):
+            kinds = found(compare(paper, after_s=after_s))
+            assert (DifferenceKind.ORDER_FEES in kinds) is differs
+        kept = Difference.objects.filter(kind=DifferenceKind.ORDER_FEES)
+        assert kept.count() == differs and alarmed("ORDER_FEES") is differs
+        for row in kept:
+            assert (row.order_id, row.settled_at) == (order.pk, None)
+            assert f"Fees of {decimal_text(paid)} on" in row.ours
+        order.refresh_from_db()
+        assert (order.state, order.fees) == (OrderState.FILLED, paid), "nothing was booked for it"
+
+    def test_fees_that_differ_for_a_moment_are_no_difference(self, paper: PaperDesk) -> None:
+        compare(paper)
+        proposal = accepted(paper)
+        paper.poll(proposal)
+        order = paper.order_of(proposal)
+        fill = order.fills.all()[0]
+        tamper(fill, fee=fill.fee + 1)
+        tamper(order, fees=order.fees + 1)
+        assert DifferenceKind.ORDER_FEES not in found(compare(paper))
 
     def test_a_resting_order_and_what_polling_has_booked(self, paper: PaperDesk) -> None:
         move(paper, "64000")

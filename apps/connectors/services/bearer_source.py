@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from apps.common import fault_places as places
+from apps.common import faults
 from apps.connectors.models import Authorisation
 from apps.connectors.services.bearers import Bearer, Clock, bearer, give_up, keep_granted
 from apps.connectors.venues.coinbase.oauth import places_an_order
@@ -34,10 +36,11 @@ class BearerSource:
         self._mine.generation = found.generation
         return found.token
 
-    def look_again(self, ask: Callable[[str], Sequence[str]]) -> tuple[str, ...]:
-        """What the venue says now that the access token may, by asking `ask` with it; it is written down."""
+    def look_again(self, ask_granted: Callable[[str], Sequence[str]]) -> tuple[str, ...]:
+        """What the venue says now that the access token may, by asking `ask_granted` with it; it is written down."""
         found = self._fresh()
-        scopes = tuple(ask(found.token))
+        with faults.call(places.BEARER_LOOK):
+            scopes = tuple(ask_granted(found.token))
         keep_granted(self._id, generation=found.generation, scopes=scopes, now=self._clock())
         with self._lock:
             self._known = None

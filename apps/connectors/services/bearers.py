@@ -15,10 +15,11 @@ from typing import Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 
 from apps.audit.services import alarms, events
 from apps.audit.types import Actor
+from apps.common import fault_places as places
+from apps.common import faults
 from apps.common.errors import AikaError, Misconfigured, Unavailable
 from apps.connectors.errors import AuthoriserGone, CredentialsRefused, ScopeMissing
 from apps.connectors.models import Authorisation, AuthorisationState
@@ -147,7 +148,7 @@ def margin_of(row: Authorisation) -> timedelta:
 
 def give_up(authorisation_id: UUID, *, generation: int, reason: str, now: datetime) -> None:
     """Say that a person must connect again, unless a newer pair of tokens is there already."""
-    with transaction.atomic():
+    with faults.commit(places.BEARER_GIVE_UP):
         row = _locked(authorisation_id)
         if row.generation == generation and row.state == AuthorisationState.ACTIVE:
             row.access_until = now
@@ -164,14 +165,14 @@ def need_reconnect(row: Authorisation, reason: str, now: datetime) -> None:
     alarms.raise_alarm(code=ALARM, subject=f"authorisation:{row.pk}", message=f"{row}: {reason}", now=now)
 
 
-@transaction.atomic
 def keep_granted(authorisation_id: UUID, *, generation: int, scopes: Sequence[str], now: datetime) -> None:
     """Write down what the venue says that this pair of tokens may. Of an older pair it says nothing."""
-    row = _locked(authorisation_id)
-    if row.generation == generation and row.state != AuthorisationState.REVOKED:
-        before, row.granted_scopes = row.granted_scopes, list(scopes)
-        row.save(update_fields=["granted_scopes"])
-        _compare_scopes(row, before, now)
+    with faults.commit(places.BEARER_SCOPES):
+        row = _locked(authorisation_id)
+        if row.generation == generation and row.state != AuthorisationState.REVOKED:
+            before, row.granted_scopes = row.granted_scopes, list(scopes)
+            row.save(update_fields=["granted_scopes"])
+            _compare_scopes(row, before, now)
 
 
 def _compare_scopes(row: Authorisation, before: Sequence[str], now: datetime) -> None:
@@ -242,28 +243,28 @@ def _locked(authorisation_id: UUID) -> Authorisation:
     return Authorisation.objects.select_for_update(of=("self",)).get(pk=authorisation_id)
 
 
-@transaction.atomic
 def _claim(seen: Authorisation, *, must: bool, now: datetime) -> "_Ours | _UseKnown | _LookAgain":
-    row = _locked(seen.pk)
-    if row.generation != seen.generation or row.state != AuthorisationState.ACTIVE:
-        return _LOOK_AGAIN
-    if row.refresh_begun_at is not None:
-        if now < row.refresh_begun_at + CLAIM_TTL:
-            return _USE_KNOWN
-        need_reconnect(row, "A refresh was begun and its answer never written down.", now)
-        return _LOOK_AGAIN
-    if not row.refresh_token:
-        if must:
-            need_reconnect(row, "The access token ended, and the venue gave no refresh token.", now)
+    with faults.commit(places.BEARER_CLAIM):
+        row = _locked(seen.pk)
+        if row.generation != seen.generation or row.state != AuthorisationState.ACTIVE:
             return _LOOK_AGAIN
-        return _USE_KNOWN
-    if row.refresh_not_before is not None and now < row.refresh_not_before:
-        if must:
-            raise _waiting("The venue's OAuth server did not answer; it is asked again shortly.")
-        return _USE_KNOWN
-    row.refresh_begun_at = now
-    row.save(update_fields=["refresh_begun_at"])
-    return _Ours(row, now)
+        if row.refresh_begun_at is not None:
+            if now < row.refresh_begun_at + CLAIM_TTL:
+                return _USE_KNOWN
+            need_reconnect(row, "A refresh was begun and its answer never written down.", now)
+            return _LOOK_AGAIN
+        if not row.refresh_token:
+            if must:
+                need_reconnect(row, "The access token ended, and the venue gave no refresh token.", now)
+                return _LOOK_AGAIN
+            return _USE_KNOWN
+        if row.refresh_not_before is not None and now < row.refresh_not_before:
+            if must:
+                raise _waiting("The venue's OAuth server did not answer; it is asked again shortly.")
+            return _USE_KNOWN
+        row.refresh_begun_at = now
+        row.save(update_fields=["refresh_begun_at"])
+        return _Ours(row, now)
 
 
 def _refresh(claim: _Ours, *, clock: Clock, must: bool) -> None:
@@ -271,7 +272,8 @@ def _refresh(claim: _Ours, *, clock: Clock, must: bool) -> None:
     row = claim.row
     try:
         client = OAuthClient(application(), api_base=row.api_base)
-        tokens = client.refresh(row.refresh_token.reveal())
+        with faults.call(places.BEARER_REFRESH):
+            tokens = client.refresh(row.refresh_token.reveal())
     except (TokenLost, GrantRefused, ServerBroke) as error:
         given_up = _failed(row, error, clock())
         if must and not given_up and isinstance(error, ServerBroke):
@@ -290,57 +292,58 @@ def _refresh(claim: _Ours, *, clock: Clock, must: bool) -> None:
     else:
         unwanted = _written(row, tokens, asked_at=claim.begun_at, now=clock())
         if unwanted:
-            client.revoke(tokens.access)
+            with faults.call(places.BEARER_RETURN):
+                client.revoke(tokens.access)
 
 
-@transaction.atomic
 def _written(seen: Authorisation, tokens: Tokens, *, asked_at: datetime, now: datetime) -> bool:
     """True where the new pair must be given back: the person disconnected meanwhile, or it may move money."""
-    row = _locked(seen.pk)
-    if row.state == AuthorisationState.REVOKED or row.generation != seen.generation:
-        return True
-    before = row.granted_scopes
-    write_tokens(row, tokens, asked_at=asked_at)
-    row.generation += 1
-    row.refreshed_at = now
-    if row.state == AuthorisationState.RECONNECT_NEEDED:
-        # Given up by another process, which could not know that the answer was only slow.
-        row.state, row.state_reason, row.state_since = AuthorisationState.ACTIVE, "", now
-        alarms.clear_alarm(code=ALARM, subject=f"authorisation:{row.pk}", now=now)
-    row.save()
-    record("authorisation.refreshed", row, REFRESHER, now, generation=row.generation)
-    _compare_scopes(row, before, now)
-    if any(moves_money(scope) for scope in tokens.scopes):
-        need_reconnect(row, "The venue now grants a scope that may move money.", now)
-        return True
-    return False
+    with faults.commit(places.BEARER_WRITE):
+        row = _locked(seen.pk)
+        if row.state == AuthorisationState.REVOKED or row.generation != seen.generation:
+            return True
+        before = row.granted_scopes
+        write_tokens(row, tokens, asked_at=asked_at)
+        row.generation += 1
+        row.refreshed_at = now
+        if row.state == AuthorisationState.RECONNECT_NEEDED:
+            # Given up by another process, which could not know that the answer was only slow.
+            row.state, row.state_reason, row.state_since = AuthorisationState.ACTIVE, "", now
+            alarms.clear_alarm(code=ALARM, subject=f"authorisation:{row.pk}", now=now)
+        row.save()
+        record("authorisation.refreshed", row, REFRESHER, now, generation=row.generation)
+        _compare_scopes(row, before, now)
+        if any(moves_money(scope) for scope in tokens.scopes):
+            need_reconnect(row, "The venue now grants a scope that may move money.", now)
+            return True
+        return False
 
 
-@transaction.atomic
 def _failed(seen: Authorisation, error: TokenLost | GrantRefused | ServerBroke, now: datetime) -> bool:
     """True where the authorisation is no use any more."""
-    row = _locked(seen.pk)
-    if row.generation != seen.generation or row.state != AuthorisationState.ACTIVE:
+    with faults.commit(places.BEARER_FAIL):
+        row = _locked(seen.pk)
+        if row.generation != seen.generation or row.state != AuthorisationState.ACTIVE:
+            return True
+        if isinstance(error, GrantRefused) and error.reason == "invalid_client":
+            row.refresh_begun_at, row.refresh_not_before = None, now + AGAIN_AFTER
+            row.save(update_fields=["refresh_begun_at", "refresh_not_before"])
+            return False
+        row.refresh_failures += 1
+        if isinstance(error, ServerBroke) and row.refresh_failures < FAILURES_MAX:
+            row.refresh_begun_at, row.refresh_not_before = None, now + AGAIN_AFTER
+            row.save(update_fields=["refresh_begun_at", "refresh_not_before", "refresh_failures"])
+            return False
+        need_reconnect(row, error.message, now)
         return True
-    if isinstance(error, GrantRefused) and error.reason == "invalid_client":
-        row.refresh_begun_at, row.refresh_not_before = None, now + AGAIN_AFTER
-        row.save(update_fields=["refresh_begun_at", "refresh_not_before"])
-        return False
-    row.refresh_failures += 1
-    if isinstance(error, ServerBroke) and row.refresh_failures < FAILURES_MAX:
-        row.refresh_begun_at, row.refresh_not_before = None, now + AGAIN_AFTER
-        row.save(update_fields=["refresh_begun_at", "refresh_not_before", "refresh_failures"])
-        return False
-    need_reconnect(row, error.message, now)
-    return True
 
 
-@transaction.atomic
 def _release(seen: Authorisation, not_before: datetime) -> None:
-    row = _locked(seen.pk)
-    if row.generation == seen.generation:
-        row.refresh_begun_at, row.refresh_not_before = None, not_before
-        row.save(update_fields=["refresh_begun_at", "refresh_not_before"])
+    with faults.commit(places.BEARER_RELEASE):
+        row = _locked(seen.pk)
+        if row.generation == seen.generation:
+            row.refresh_begun_at, row.refresh_not_before = None, not_before
+            row.save(update_fields=["refresh_begun_at", "refresh_not_before"])
 
 
 def _waiting(why: str) -> Unavailable:

@@ -100,6 +100,11 @@ def reserve(*, source: str, version: VersionRules, ask: Ask, evaluation: Evaluat
     return made
 
 
+def reservation_stream(source: str) -> str:
+    """The audit stream of what was reserved for a source."""
+    return f"reservation:{source}"
+
+
 def settle(*, source: str, progress: Progress, now: datetime) -> bool:
     """Bring a reservation to where its order stands. Calling it again changes nothing; False where there is none.
 
@@ -316,10 +321,10 @@ def _amounts(rows: Sequence[tuple[Budget, Claim]]) -> list[dict[str, object]]:
 
 def _record(reservation: Reservation, kind: str, now: datetime, **more: object) -> None:
     events.record(
-        stream=f"reservation:{reservation.source}",
+        stream=reservation_stream(reservation.source),
         kind=kind,
         actor=BUDGETS,
-        subject=f"reservation:{reservation.source}",
+        subject=reservation_stream(reservation.source),
         payload={"state": reservation.state, **more},
         now=now,
     )

@@ -18,8 +18,8 @@ FORBIDDEN = "403"
 class Grant(Protocol):
     """What the person lets Aika do, as it stands."""
 
-    def look_again(self, ask: Callable[[str], Sequence[str]]) -> tuple[str, ...]:
-        """Ask the venue, by `ask` with a bearer, what it grants now, and go by that from here on."""
+    def look_again(self, ask_granted: Callable[[str], Sequence[str]]) -> tuple[str, ...]:
+        """Ask the venue, by `ask_granted` with a bearer, what it grants now, and go by that from here on."""
         ...
 
 

@@ -12,6 +12,7 @@ from apps.common import fault_places as places
 from apps.common import faults
 from apps.common.decimals import decimal_text
 from apps.common.errors import NotFound
+from apps.common.money import product, total
 from apps.connectors.selectors import same_account
 from apps.connectors.services import venue
 from apps.connectors.types import TradeType, VenueFill, VenueOrder
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 RECENT: Final = timedelta(seconds=10)
 # A venue may not know an order it took for some moments.
 MISSING_AFTER: Final = timedelta(seconds=60)
+# What a venue may round away in a sum of fees: so much of the quote currency, or so much of what was traded.
+FEES_ROUNDED: Final = Decimal("0.00000001")
+FEES_ROUNDED_SHARE: Final = Decimal("0.000001")
 # Every name of ours is a UUID of version 5; people's apps and other programs use version 4 or no UUID.
 OUR_NAMES_VERSION: Final = 5
 
@@ -127,6 +131,7 @@ def _ended_alike(order: Order, told: VenueOrder) -> bool:
         and order.state == told.state.value
         and order.venue_order_id == told.venue_order_id
         and order.filled_quantity == told.filled_quantity
+        and not _fees_differ(order.fees, told)
         and not attaching.differing(order, told)
     )
 
@@ -234,6 +239,9 @@ def _own(comparison: Comparison, order: Order, told: VenueOrder) -> None:
         )
     for row in fresh:
         _note_fill(comparison, order, row, now)
+    paid = total(row.fee for row in booked.values()) + total(_signed(row.fee, row) for row in fresh)
+    if after == told.filled_quantity and _fees_differ(paid, told) and not _is_recent(told, now):
+        _note_fees(comparison, order, told, paid)
 
 
 def _note_attached(comparison: Comparison, order: Order, told: VenueOrder, word: str, *, attached: bool) -> None:
@@ -274,6 +282,24 @@ def _note_fill(comparison: Comparison, order: Order, row: VenueFill, now: dateti
     )
 
 
+def _fees_differ(paid: Decimal, told: VenueOrder) -> bool:
+    """Whether the venue counts other fees for an order than its fills do, in quote currency, beyond rounding."""
+    return abs(paid - told.total_fees) > max(FEES_ROUNDED, product(told.filled_notional, FEES_ROUNDED_SHARE))
+
+
+def _note_fees(comparison: Comparison, order: Order, told: VenueOrder, paid: Decimal) -> None:
+    comparison.keep(
+        Finding(
+            kind=DifferenceKind.ORDER_FEES,
+            subject=told.venue_order_id,
+            ours=f"Fees of {decimal_text(paid)} on the fills in the books.",
+            theirs=f"{attaching.in_words(told)}, at fees of {decimal_text(told.total_fees)}.",
+            done="Nothing was booked: fees are those of the fills. The realised result may be off by what differs.",
+            order_id=order.pk,
+        )
+    )
+
+
 def _fills_of(comparison: Comparison, told: VenueOrder, booked: dict[str, Fill]) -> list[VenueFill]:
     """The order's fills: those of the window, or all of them where these do not add up to what the venue counts."""
     listed = [row for row in comparison.seen.fills.values() if row.venue_order_id == told.venue_order_id]
@@ -288,11 +314,11 @@ def _fills_of(comparison: Comparison, told: VenueOrder, booked: dict[str, Fill])
 
 def total_filled(booked: Iterable[Fill], fresh: Iterable[VenueFill]) -> Decimal:
     """Base quantity filled by what is booked and what is about to be."""
-    return sum((row.quantity for row in booked), Decimal(0)) + sum((_signed(row) for row in fresh), Decimal(0))
+    return total(row.quantity for row in booked) + total(_signed(row.quantity, row) for row in fresh)
 
 
-def _signed(row: VenueFill) -> Decimal:
-    return -row.quantity if row.trade_type is TradeType.REVERSAL else row.quantity
+def _signed(value: Decimal, row: VenueFill) -> Decimal:
+    return -value if row.trade_type is TradeType.REVERSAL else value
 
 
 def _is_recent(told: VenueOrder, now: datetime) -> bool:
