@@ -122,12 +122,12 @@ class PageCommand(StyledCommand, ABC):
         return Path(settings.BASE_DIR) / "docs" / self.page_name
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        # Not as `stdout`: by that name Django takes a stream to write on.
-        parser.add_argument("--stdout", action="store_true", dest="only_print", help="print instead of writing")
+        # Not `--stdout`: by that name Django takes a stream to write on.
+        parser.add_argument("--print", action="store_true", help="print instead of writing")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Write it, or print it."""
-        if options["only_print"]:
+        if options["print"]:
             self.stdout.write(self.page(), ending="")
             return
         self.path.write_text(self.page(), encoding="utf-8")

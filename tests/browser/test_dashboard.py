@@ -12,11 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from apps.common import words
 from tests.browser.conftest import PHONE, WIDE, SignIn
-from tests.browser.looks import barriers, sideways
+from tests.browser.looks import bar_is_grey, bar_is_lively, barriers, ink_of, sideways
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
 from tests.scenarios.callers import eventually
@@ -88,30 +88,6 @@ def _note(page: Page, kind: str, text: str) -> None:
 
 def is_the_same_window(page: Page) -> bool:
     return bool(page.evaluate("window.sameWindow === true"))
-
-
-BAR = ("#bar-state", "#bar-alarms", "#nav-waiting")
-IS_STALE = re.compile(r"\bis-stale\b")
-
-
-def ink_of(page: Page, place: str) -> str:
-    return str(page.locator(place).evaluate("node => getComputedStyle(node).color"))
-
-
-def bar_is_grey(page: Page) -> None:
-    """Each number of the bar is grey and says how old it is."""
-    for place in BAR:
-        expect(page.locator(place)).to_have_class(IS_STALE)
-    for age in ("#bar-alarms [data-alarm-age]", "#nav-waiting [data-count-age]"):
-        expect(page.locator(age)).to_contain_text(" s old")
-
-
-def bar_is_lively(page: Page) -> None:
-    for place in BAR:
-        expect(page.locator(place)).to_be_visible()
-        expect(page.locator(place)).not_to_have_class(IS_STALE)
-    expect(page.locator("#nav-waiting [data-count-age]")).to_have_text("")
-    expect(page.locator("#bar-alarms [data-alarm-age]")).not_to_contain_text(" old")
 
 
 def draw(page: Page, instrument: str, granularity: str) -> None:
@@ -256,38 +232,6 @@ def test_a_server_that_falls_silent_greys_every_number_and_it_all_comes_back(
     expect(page.locator("#bar-feed")).not_to_contain_text("Cut off")
     assert ink_of(page, "#nav-waiting") == lively
     assert "CUT OFF" not in page.title()
-    assert is_the_same_window(page)
-
-
-def test_one_socket_that_drops_greys_the_bar_though_everything_else_answers(watch: Open) -> None:
-    """What happens at the desk does not come any more; prices and plain questions do."""
-    page = watch()
-    taken: list[WebSocketRoute] = []
-    let_in = [True]
-
-    def at_the_door(socket: WebSocketRoute) -> None:
-        if let_in:
-            socket.connect_to_server()
-            taken.append(socket)
-        else:
-            socket.close()
-
-    page.route_web_socket(re.compile("/ws/desk$"), at_the_door)
-    page.reload()
-    page.evaluate("window.sameWindow = true")
-    expect(page.locator("#part-positions [data-part-age]")).to_have_class("age", timeout=PATIENCE_MS)
-    bar_is_lively(page)
-    let_in.clear()
-    taken[-1].close(code=1011, reason="gone")
-    expect(page.locator("#watch-cut")).to_contain_text("What happens at the desk is cut off", timeout=PATIENCE_MS)
-    bar_is_grey(page)
-    expect(page.locator("#bar-feed")).to_contain_text("The desk is cut off")
-    with page.expect_response("**/status.json"):
-        pass
-    bar_is_grey(page)  # an answer now and then is not live
-    let_in.append(True)
-    expect(page.locator("#watch-cut")).to_be_hidden(timeout=60_000)
-    bar_is_lively(page)
     assert is_the_same_window(page)
 
 

@@ -192,7 +192,7 @@ def test_what_is_refused_is_not_the_code_of_what_differs(given: int, ended: int)
 
 
 def test_a_page_is_printed_instead_of_written_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
-    execute_from_command_line(["manage.py", "write_reason_codes", "--stdout"])
+    execute_from_command_line(["manage.py", "write_reason_codes", "--print"])
     assert capsys.readouterr().out == reason_codes_page()
 
 
