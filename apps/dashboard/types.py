@@ -51,6 +51,15 @@ class AlarmLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToldRows:
+    """Instruments and in words when each was last told of, `silent` of them not yet; `left_out` more are not shown."""
+
+    rows: tuple[tuple[str, str], ...]
+    silent: int
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The bar at the head of every page, for one person at `now`.
 

@@ -125,3 +125,10 @@ class FeedState:
     messages_per_s: int
     detail: str
     instruments: Mapping[str, datetime] = field(default_factory=dict)
+
+
+class Told(NamedTuple):
+    """When the feed last brought a price of an instrument; None where it has not since its holder began."""
+
+    instrument: str
+    heard_at: datetime | None

@@ -1,6 +1,7 @@
 """A successor beside the old key, from which networks a key is heard, how fast, and whose a found key is."""
 
 import io
+import json
 import sys
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -292,6 +293,9 @@ def test_whose_a_found_key_is(trader: User, monkeypatch: pytest.MonkeyPatch) -> 
     assert "the whole key: it works" in by_key
     assert "the whole key: it works" in by_text
     assert "with a wrong secret" in by_wrong
+    record = json.loads(found(whole, "--json"))
+    assert (record["prefix"], record["owner"], record["found"]) == (key.prefix, "tara", "the whole key: it works")
+    assert whole[-64:] not in str(record)
     key.refresh_from_db()
     assert key.revoked_at is None
 

@@ -177,6 +177,7 @@ def test_answers_of_real_rows_are_what_the_schema_says(
     keep_candles(market_of(paper.connection), {"BTC-USD": [one]}, source=Source.VENUE)
     since = {"connection": paper.connection.slug, "instrument": "BTC-USD", "since": "2026-01-01T00:00:00Z"}
     assert keep("GET /api/v1/candles", bot.get(f"/candles?{urlencode(since)}"))["items"]
+    assert keep("GET /api/v1/feed", bot.get(f"/feed?connection={paper.connection.slug}"))["items"]
     told = {"trade_id": "t-1", "instrument": "ETH-USD", "side": "BUY", "quantity": "1", "tags": ["no_stop"]}
     told |= {"entry_price": "2000", "exit_price": "1900", "holding_s": 60, "planned_stop": "1950"}
     keep("POST /api/v1/trades/outcome", bot.post("/trades/outcome", told, Idempotency_Key="t-1"))

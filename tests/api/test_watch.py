@@ -76,6 +76,7 @@ def test_reading_takes_as_many_queries_for_ten_times_the_rows(
         "GET positions": lambda: bot.get("/positions"),
         "GET quotes": lambda: bot.get(f"/quotes?connection={paper.connection.slug}"),
         "GET candles": lambda: bot.get(f"/candles?{of_btc}&granularity=4h"),
+        "GET feed": lambda: bot.get(f"/feed?connection={paper.connection.slug}"),
         "GET connectors": lambda: bot.get("/connectors"),
         "GET policies": lambda: bot.get("/policies"),
     }

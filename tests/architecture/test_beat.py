@@ -6,10 +6,10 @@ from io import StringIO
 import pytest
 from celery import current_app
 from django.core.management import call_command
-from django.core.management.base import CommandError
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from apps.common.commands import Exit
 from config.beat import SCHEDULE
 
 
@@ -62,8 +62,12 @@ def test_a_late_task_is_named_and_one_switched_off_is_not() -> None:
     call_command("beat_status", stdout=StringIO())
 
     PeriodicTask.objects.filter(task="trades.expire_due").update(last_run_at=now - timedelta(hours=1))
-    with pytest.raises(CommandError, match="late: Expire what is due"):
-        call_command("beat_status", stdout=StringIO())
+    for words, told in (((), "late: Expire what is due"), (("--json",), '"late": ["Expire what is due')):
+        out = StringIO()
+        with pytest.raises(SystemExit) as ended:
+            call_command("beat_status", *words, stdout=out)
+        assert ended.value.code == Exit.DIFFERS
+        assert told in out.getvalue()
 
     PeriodicTask.objects.filter(task="trades.expire_due").update(enabled=False)
     call_command("beat_status", stdout=StringIO())

@@ -1,7 +1,12 @@
-"""What is measured of a page: its width, and what axe says of it."""
+"""What is measured of a page: its width, what axe says of it, and whether the bar at its head looks alive."""
+
+import re
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
+
+BAR = ("#bar-state", "#bar-alarms", "#nav-waiting")
+IS_STALE = re.compile(r"\bis-stale\b")
 
 
 def sideways(page: Page) -> int:
@@ -18,3 +23,25 @@ def barriers(page: Page) -> list[str]:
     return [
         f"{rule['id']}: {rule['nodes'][0]['target'][0]}" for rule in found if rule["impact"] in ("serious", "critical")
     ]
+
+
+def ink_of(page: Page, place: str) -> str:
+    """The colour that it is written in."""
+    return str(page.locator(place).evaluate("node => getComputedStyle(node).color"))
+
+
+def bar_is_grey(page: Page) -> None:
+    """Each number of the bar is grey and says how old it is."""
+    for place in BAR:
+        expect(page.locator(place)).to_have_class(IS_STALE)
+    for age in ("#bar-alarms [data-alarm-age]", "#nav-waiting [data-count-age]"):
+        expect(page.locator(age)).to_contain_text(" s old")
+
+
+def bar_is_lively(page: Page) -> None:
+    """Each number of the bar is there, none is grey, and none says how old it is."""
+    for place in BAR:
+        expect(page.locator(place)).to_be_visible()
+        expect(page.locator(place)).not_to_have_class(IS_STALE)
+    expect(page.locator("#nav-waiting [data-count-age]")).to_have_text("")
+    expect(page.locator("#bar-alarms [data-alarm-age]")).not_to_contain_text(" old")

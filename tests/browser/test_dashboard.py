@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from apps.common import words
 from tests.browser.conftest import PHONE, WIDE, SignIn
-from tests.browser.looks import barriers, sideways
+from tests.browser.looks import bar_is_grey, bar_is_lively, barriers, ink_of, sideways
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import PaperDesk
 from tests.scenarios.callers import eventually
@@ -199,6 +199,8 @@ def test_a_server_that_falls_silent_greys_every_number_and_it_all_comes_back(
     """The process is stopped, as a machine that hangs: the sockets stay open and say nothing."""
     page = watch(viewport=viewport)
     expect(page.locator("[data-total]")).not_to_have_text("Not known")
+    bar_is_lively(page)
+    lively = ink_of(page, "#nav-waiting")
     running.process.send_signal(signal.SIGSTOP)
     try:
         expect(page.locator("#watch-cut")).to_be_visible(timeout=PATIENCE_MS)
@@ -211,6 +213,10 @@ def test_a_server_that_falls_silent_greys_every_number_and_it_all_comes_back(
         expect(page.locator(f"{BTC} [data-age]")).to_contain_text(" s old")
         expect(page.locator("#part-positions [data-part-age]")).to_contain_text(" s old")
         expect(page.locator("[data-waiting] [data-drift]").first).to_contain_text("drift not known")
+        bar_is_grey(page)
+        expect(page.locator("#bar-feed")).to_contain_text("Cut off from Aika")
+        assert ink_of(page, "#nav-waiting") != lively
+        assert sideways(page) <= 0
         assert "CUT OFF" in page.title() and page.title().startswith("PAPER")
         # By the page's own clock: so long after the last word it was found out.
         assert 0 < int(page.locator("#watch").get_attribute("data-silent-ms") or 0) <= 2000
@@ -222,6 +228,9 @@ def test_a_server_that_falls_silent_greys_every_number_and_it_all_comes_back(
     expect(page.locator(f"{BTC}:not(.is-stale)")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.locator("[data-total]")).not_to_have_text("Not known", timeout=PATIENCE_MS)
     expect(page.locator("#watch-said")).to_contain_text("Back")
+    bar_is_lively(page)
+    expect(page.locator("#bar-feed")).not_to_contain_text("Cut off")
+    assert ink_of(page, "#nav-waiting") == lively
     assert "CUT OFF" not in page.title()
     assert is_the_same_window(page)
 

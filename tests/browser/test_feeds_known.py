@@ -29,13 +29,18 @@ class Sockets:
         socket.on_message(lambda _: None)
         self.open.append(socket)
 
+    def beat(self, feeds: list[dict[str, Any]] | None, *, of: str = "/ws/") -> None:
+        """One heartbeat on each socket whose address holds this."""
+        text = json.dumps({"type": "heartbeat", "at": instant_text(timezone.now()), "feeds": feeds})
+        for socket in self.open:
+            if of in socket.url:
+                socket.send(text)
+        self.page.wait_for_timeout(BEAT_MS)
+
     def beat_until(self, words: str, feeds: list[dict[str, Any]] | None) -> None:
         """Heartbeats that say this of the feeds, until the page says `words`."""
         for _ in range(BEATS_MAX):
-            text = json.dumps({"type": "heartbeat", "at": instant_text(timezone.now()), "feeds": feeds})
-            for socket in self.open:
-                socket.send(text)
-            self.page.wait_for_timeout(BEAT_MS)
+            self.beat(feeds)
             if words in (said := self.page.locator("#feeds").inner_text()):
                 return
         raise AssertionError(f"The page goes on saying: {said}")

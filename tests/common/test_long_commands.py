@@ -1,15 +1,28 @@
-"""How long commands say how far they are, and how they end."""
+"""The one style of commands: how long ones say how far they are, what a program reads, and how all of them end."""
 
+import ast
+import inspect
 import io
 import json
+from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command, get_commands, load_command_class
+from django.contrib.auth.management.commands import createsuperuser
+from django.core.management import (
+    BaseCommand,
+    CommandError,
+    call_command,
+    execute_from_command_line,
+    get_commands,
+    load_command_class,
+)
 
-from apps.common.commands import Exit, LongCommand, instant_option
+from apps.common.commands import Exit, LongCommand, PageCommand, ServiceCommand, StyledCommand, instant_option
 from apps.common.errors import Invalid
 from apps.common.progress import Progress, line
+from apps.policies.rules import reason_codes_page
 
 
 class Terminal(io.StringIO):
@@ -96,20 +109,91 @@ def test_the_exit_code_says_how_it_ended() -> None:
     assert refused.value.returncode == 2
 
 
-LONG = (
-    *("audit_export", "audit_verify", "backfill_candles", "backfill_lessons", "check_reservations", "demo_agent"),
-    *("ingest_knowledge", "lessons_help", "rebuild_index", "reconcile", "replay_decisions", "rotate_keys"),
-    "sweep_index",
-)
+LONG = {
+    *("audit_export", "audit_verify", "backfill_candles", "backfill_lessons", "check_reservations", "clear_halted"),
+    *("evaluate_recall", "ingest_knowledge", "lessons_help", "rebuild_index", "reconcile", "replay_decisions"),
+    *("rotate_keys", "seed_demo", "sweep_index"),
+}
+# What answers nothing a program could read: services have logs, pages are files, and Django's own asks a person.
+SPEAKS_NO_JSON = (ServiceCommand, PageCommand, createsuperuser.Command)
 
 
-@pytest.mark.parametrize("name", LONG)
-def test_every_command_that_takes_long_has_the_same_style(name: str) -> None:
-    command = load_command_class(get_commands()[name], name)
-    said = command.create_parser("manage.py", name).format_help()
+def ours() -> dict[str, BaseCommand]:
+    return {
+        name: load_command_class(app, name) for name, app in sorted(get_commands().items()) if app.startswith("apps.")
+    }
 
-    assert isinstance(command, LongCommand)
-    assert "--json" in said and "130 stopped by Ctrl-C" in " ".join(said.split())
+
+def calls_of(command: BaseCommand) -> set[str]:
+    """The methods of its own that the code of a command calls."""
+    tree = ast.parse(Path(inspect.getfile(type(command))).read_text(encoding="utf-8"))
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {one.attr for one in called if isinstance(one, ast.Attribute) and getattr(one.value, "id", "") == "self"}
+
+
+def faults(name: str, command: BaseCommand, calls: set[str]) -> list[str]:
+    """Where a command leaves the style of all of them."""
+    if not isinstance(command, StyledCommand):
+        return ["it is no StyledCommand"]
+    said = " ".join(command.create_parser("manage.py", name).format_help().split())
+    found = [] if "Exit codes: 0 " in said else ["--help does not say its exit codes"]
+    if not isinstance(command, SPEAKS_NO_JSON):
+        found += [] if "--json" in said else ["it has no --json"]
+        found += [] if "finish" in calls else ["it does not end with finish, which writes the JSON"]
+    if isinstance(command, LongCommand):
+        found += [] if "progress" in calls else ["it takes long and does not say how far it is"]
+        found += [] if "130 stopped by Ctrl-C" in said else ["--help does not say how Ctrl-C ends it"]
+    return found
+
+
+def test_every_command_has_the_same_style() -> None:
+    commands = ours()
+    assert len(commands) > 35
+    found = {name: faults(name, command, calls_of(command)) for name, command in commands.items()}
+    assert {name: told for name, told in found.items() if told} == {}
+    assert {name for name, command in commands.items() if isinstance(command, LongCommand)} == LONG
+
+
+class Bare(BaseCommand):
+    pass
+
+
+class Silent(LongCommand):
+    """It takes `--json` away and says nothing of its exit codes."""
+
+    codes = ""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """None."""
+
+
+def test_a_command_without_the_style_is_found() -> None:
+    assert faults("bare", Bare(), {"finish", "progress"}) == ["it is no StyledCommand"]
+    assert len(faults("silent", Silent(), set())) == 5
+    assert faults("example", Example(), {"finish"}) == ["it takes long and does not say how far it is"]
+    assert faults("example", Example(), {"finish", "progress"}) == []
+
+
+class Refused(StyledCommand):
+    requires_system_checks: list[str] = []
+    returncode = 1
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        raise CommandError("No.", returncode=self.returncode)
+
+
+@pytest.mark.parametrize(("given", "ended"), [(1, 2), (2, 2), (3, 3)])
+def test_what_is_refused_is_not_the_code_of_what_differs(given: int, ended: int) -> None:
+    command = Refused()
+    command.returncode = given
+    with pytest.raises(CommandError) as refused:
+        call_command(command)
+    assert refused.value.returncode == ended
+
+
+def test_a_page_is_printed_instead_of_written_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    execute_from_command_line(["manage.py", "write_reason_codes", "--print"])
+    assert capsys.readouterr().out == reason_codes_page()
 
 
 def test_a_day_is_its_first_moment() -> None:

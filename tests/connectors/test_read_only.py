@@ -215,7 +215,13 @@ def test_a_check_asks_what_can_be_asked_and_says_what_cannot(hood: Connection, d
     call_command("connector_check", connection="hood", json=True, stdout=out)
     told = json.loads(out.getvalue())
     assert told["warnings"] == []
-    assert set(told["answers"]["reads"]) == {"accounts", "holdings", "trading_pairs", "best_bid_ask", "orders"}
+    assert set(told["answers"]["reads"]) == {
+        *("accounts", "holdings", "trading_pairs", "best_bid_ask", "estimated_price", "orders"),
+    }
+    assert told["answers"]["cost"] == {
+        **{"instrument": "BTC-USD", "quantity": "0.01", "buy_price": "60025.51", "sell_price": "59974.49"},
+        "there_and_back_bps": "8.5",
+    }
     assert {row["status"] for row in told["answers"]["reads"].values()} == {200}
     assert told["answers"]["clock"]["within_5_s"]
     assert "5000.01" not in out.getvalue()

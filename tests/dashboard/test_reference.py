@@ -24,7 +24,7 @@ ENV = (ROOT / ".env.example").read_text(encoding="utf-8")
 
 def test_the_page_is_as_the_code_is() -> None:
     printed = io.StringIO()
-    call_command("write_reference", "--stdout", stdout=printed)
+    call_command("write_reference", "--print", stdout=printed)
     assert printed.getvalue() == PAGE, "Run manage.py write_reference."
 
 
@@ -77,8 +77,8 @@ def test_an_option_is_written_as_it_is_typed() -> None:
 
 def test_djangos_own_options_are_left_out_and_ours_are_not() -> None:
     shared = {word for action in _actions(write_reference.Command(), "") for word in action.option_strings}
-    assert {"--settings", "--verbosity", "--stdout"} <= shared
-    assert "`--stdout`" in PAGE and "--settings`, `--verbosity`" in PAGE and "| `--settings" not in PAGE
+    assert {"--settings", "--verbosity", "--print"} <= shared
+    assert "`--print`" in PAGE and "--settings`, `--verbosity`" in PAGE and "| `--settings" not in PAGE
 
 
 def test_a_variable_has_the_comment_that_stands_directly_above_it() -> None:

@@ -156,6 +156,10 @@ def test_the_command_prints_a_row_for_each_way_of_finding_and_needs_no_database(
     for name in ("nDCG@10", "ms/query", "naive hash, whole text", "hash", "static x structure", "static, as served"):
         assert name in printed
     assert printed.splitlines()[-1].split()[-5:-1] == ["1.000"] * 3 + ["0.200"]
+    out = StringIO()
+    call_command("evaluate_recall", "--json", **files, provider="static", stdout=out)
+    told = json.loads(out.getvalue())
+    assert (told["lessons"], told["queries"], told["ways"][-1]["ndcg"]) == (1, 1, 1.0)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

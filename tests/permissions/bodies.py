@@ -53,6 +53,7 @@ OAUTH: Final = {
 
 QUERIES: Final[dict[str, Callable[[Setting], Body]]] = {
     "api/v1/candles": lambda setting: {"connection": setting.paper.connection.slug, "instrument": BTC},
+    "api/v1/feed": lambda setting: {"connection": setting.paper.connection.slug},
     "api/v1/quotes": lambda setting: {"connection": setting.paper.connection.slug},
 }
 

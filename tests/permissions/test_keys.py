@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db
 OPEN_TO_A_KEY = {
     "GET api/v1/candles": Scope.READ,
     "GET api/v1/connectors": Scope.READ,
+    "GET api/v1/feed": Scope.READ,
     "GET api/v1/lessons/<str:lesson_id>": Scope.READ,
     "GET api/v1/policies": Scope.READ,
     "GET api/v1/positions": Scope.READ,

@@ -1,5 +1,6 @@
 """Tightening is one act by anybody; loosening takes two people and evidence; what would be denied now is said."""
 
+import json
 from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -184,7 +185,11 @@ def test_the_command_reduces(paper: Connection) -> None:
     out = StringIO()
     call_command("reduce", "--reason", "Odd fills.", stdout=out)
     assert "Everything: REDUCING" in out.getvalue()
-    assert trading_state(paper.pk) == "REDUCING"
+    out = StringIO()
+    call_command("halt", "--connection", "paper", "--reason", "Odd fills.", "--json", stdout=out)
+    told = json.loads(out.getvalue())
+    assert (told["connection"], told["state"], told["reason"]) == ("paper", "HALTED", "Odd fills.")
+    assert (trading_state(paper.pk), trading_state(None)) == ("HALTED", "REDUCING")
 
 
 def test_what_would_be_denied_now_is_said(

@@ -1,5 +1,6 @@
 """After a halt everything of ours that is open is canceled at the venue, until its list is empty twice."""
 
+import io
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from apps.audit.models import Alarm, Event
 from apps.audit.types import Actor
+from apps.common.commands import Exit
 from apps.connectors.errors import RateLimited
 from apps.connectors.services import venue
 from apps.connectors.venues.coinbase.connector import CoinbaseConnector
@@ -277,8 +279,12 @@ def test_the_command_clears_without_broker_or_workers(paper: PaperDesk, capsys: 
 def test_the_command_says_when_it_is_not_over(paper: PaperDesk) -> None:
     rest(paper)
     halt(paper)
-    with pytest.raises(CommandError, match="not over"):
-        call_command("clear_halted", "--rounds", "1")
+    out = io.StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("clear_halted", "--rounds", "1", "--json", stdout=out, stderr=io.StringIO())
+    told = json.loads(out.getvalue())
+    assert (ended.value.code, told["clear"]) == (Exit.INCOMPLETE, False)
+    assert told["connections"]
     with override_settings(HALT_CANCELS_ORDERS=False), pytest.raises(CommandError, match="HALT_CANCELS_ORDERS"):
         call_command("clear_halted")
     with pytest.raises(CommandError, match="no connection"):

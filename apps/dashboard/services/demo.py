@@ -1,5 +1,6 @@
 """Making the demo desk. Everything goes through the services that people and programs use."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS: Final = (("coinbase-paper", "Coinbase (paper)"), ("coinbase-paper-2", "Coinbase, second book (paper)"))
 POLICY_SLUG: Final = "demo-policy"
+STEPS: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +36,18 @@ class SimulatedVenue:
     secret: str = field(repr=False)
 
 
-def seed(*, venue: SimulatedVenue, url: str, file: Path, clock: demo_trades.Clock) -> list[str]:
+def seed(
+    *,
+    venue: SimulatedVenue,
+    url: str,
+    file: Path,
+    clock: demo_trades.Clock,
+    report: Callable[[int, int], None] = lambda done, of: None,
+) -> list[str]:
     """Make or refresh the desk and write `file`. Returns what could not be asked for, in words; usually nothing.
 
-    `clock` gives the time at each step: the venue is asked in between. The charts' past is fetched once the desk runs.
+    `clock` gives the time at each step: the venue is asked in between. `report` is told after each. The charts' past is
+    fetched once the desk runs.
     Raises Misconfigured where the desk was made for a simulator at another address.
     """
     now = clock()
@@ -52,15 +62,21 @@ def seed(*, venue: SimulatedVenue, url: str, file: Path, clock: demo_trades.Cloc
         _activate_policy(team, now)
     principal, secret = _program(team, books, known_key, now)
     demo_people.write_demo_file(file, url=url, passwords=passwords, api_key=secret)
+    report(1, STEPS)
     for book in books:
         sync.refresh_instruments(book, now=clock())
         sync.refresh_balances(book, now=clock())
         sync.refresh_fees(book, now=clock())
+    report(2, STEPS)
     # Not here: a start waits for nothing that nobody needs yet.
     publish("dashboard.fill_demo_candles", connection=books[0].slug)
     demo_trades.begin(books[0], principal, team.users["approver"], clock=clock)
+    report(3, STEPS)
     demo_past.remember(books[0], team.users["approver2"], clock=clock)
-    return demo_trades.top_up(books[0], principal, clock=clock)
+    report(4, STEPS)
+    troubles = demo_trades.top_up(books[0], principal, clock=clock)
+    report(STEPS, STEPS)
+    return troubles
 
 
 def _connect(team: DemoPeople, venue: SimulatedVenue, slug: str, name: str, now: datetime) -> "Connection":

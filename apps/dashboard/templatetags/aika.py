@@ -14,8 +14,8 @@ from django.utils.safestring import SafeString, mark_safe
 from apps.common import words
 from apps.common.decimals import decimal_text, instant_text
 from apps.dashboard import selectors
-from apps.dashboard.types import STATE_ICONS, Status, kind_of_work
-from apps.quotes.selectors.feed import feed_of
+from apps.dashboard.types import STATE_ICONS, Status, ToldRows, kind_of_work
+from apps.quotes.selectors.feed import TOLD_MAX, feed_of, told_of
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
@@ -210,6 +210,18 @@ def market_feed(connection: "Connection") -> tuple[tuple[str, str], ...]:
         ("losses", f"{words.count(state.reconnects)}, of which {words.count(state.gaps)} by a gap"),
         ("told longest ago", told or "nothing yet"),
     )
+
+
+@register.simple_tag
+def market_told(connection: "Connection") -> ToldRows:
+    """When a price of each of its instruments last came, the longest ago first, at most `TOLD_MAX` of them."""
+    now = timezone.now()
+    told = told_of(connection, feed_of(connection, now=now))
+    rows = tuple(
+        (one.instrument, "not yet" if one.heard_at is None else words.ago(one.heard_at, now)) for one in told[:TOLD_MAX]
+    )
+    silent = sum(one.heard_at is None for one in told)
+    return ToldRows(rows=rows, silent=silent, left_out=max(len(told) - TOLD_MAX, 0))
 
 
 @register.simple_tag(takes_context=True)

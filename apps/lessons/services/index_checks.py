@@ -1,6 +1,6 @@
 """Whether the vector index holds what SQL says, in both directions, and how it comes to hold it again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LOOKS_APART_S: Final = 600
 """Between the two looks at a point that SQL does not know: longer than any worker has an entry."""
 PAGE: Final = 1000
+
+Report = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +66,11 @@ class Sweep:
     queued: int = 0
 
 
-def compare(*, space: IndexSpace, kind: EntryKind) -> Comparison:
+def compare(*, space: IndexSpace, kind: EntryKind, report: Report = lambda points: None) -> Comparison:
     """Every point of a collection beside every entry. Raises what the index raises.
 
-    It reads all ids of the collection: for a command, or where the counts differ.
+    It reads all ids of the collection: for a command, or where the counts differ. `report` is told how many it has
+    read.
     """
     store = index.store()
     collection = collection_of(kind, space.name)
@@ -77,6 +80,7 @@ def compare(*, space: IndexSpace, kind: EntryKind) -> Comparison:
     standing = 0
     for page in _pages(store, collection):
         standing += len(page)
+        report(standing)
         entries = _entries_of(space, kind, page)
         for point in page:
             entry = _entry_of(point, kind, entries)
@@ -130,24 +134,29 @@ def repair(*, space: IndexSpace, comparison: Comparison, now: datetime) -> int:
     )
 
 
-def sweep_orphans(*, now: datetime) -> Sweep:
+def sweep_orphans(*, now: datetime, report: Report = lambda points: None) -> Sweep:
     """Look at every point; delete those that SQL knew neither at a look `LOOKS_APART_S` ago nor now, and queue what is
     lost or out of date: a change of a text that the index lost leaves as many points as there were.
 
-    One look is not enough to delete: between reading the index and reading SQL an entry may be on its way. Raises what
-    the index raises.
+    One look is not enough to delete: between reading the index and reading SQL an entry may be on its way. `report` is
+    told how many points it has looked at. Raises what the index raises.
     """
     store = index.store()
-    noticed = deleted = queued = 0
+    noticed = deleted = queued = seen = 0
     for space in spaces_in_use():
         for kind in EntryKind:
-            found = compare(space=space, kind=kind)
+            found = compare(space=space, kind=kind, report=_after(seen, report))
+            seen += found.standing
             one, other = _look(store, found, now)
             noticed, deleted = noticed + one, deleted + other
             queued += repair(space=space, comparison=found, now=now)
     if queued:
         publish("lessons.embed_pending")
     return Sweep(noticed=noticed, deleted=deleted, queued=queued)
+
+
+def _after(before: int, report: Report) -> Report:
+    return lambda points: report(before + points)
 
 
 def _look(store: "VectorStore", found: Comparison, now: datetime) -> tuple[int, int]:

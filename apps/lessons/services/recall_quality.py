@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -135,14 +136,23 @@ def query_of(row: Mapping[str, Any], grades: Mapping[Hashable, int]) -> Labelled
     )
 
 
-def measure(labelled: Labelled, provider: EmbeddingProvider) -> list[Measured]:
-    """The figures of each way of finding, from the poorest to the one in use."""
-    words = embeddings.provider_named("hash")
-    rows = [by_text(labelled, "naive hash, whole text", naive_hash, whole=True)]
-    for one in dict.fromkeys((words, provider)):
-        rows.append(by_text(labelled, one.id, one.embed_documents))
-    rows.append(by_text(labelled, f"{provider.id} x structure", provider.embed_documents, structured=True))
-    rows.append(in_use(labelled, provider))
+def measure(
+    labelled: Labelled, provider: EmbeddingProvider, *, report: Callable[[int, int], None] = lambda done, of: None
+) -> list[Measured]:
+    """The figures of each way of finding, from the poorest to the one in use. `report` is told after each of them."""
+    ways: list[Callable[[], Measured]] = [
+        partial(by_text, labelled, "naive hash, whole text", naive_hash, whole=True),
+        *(
+            partial(by_text, labelled, one.id, one.embed_documents)
+            for one in dict.fromkeys((embeddings.provider_named("hash"), provider))
+        ),
+        partial(by_text, labelled, f"{provider.id} x structure", provider.embed_documents, structured=True),
+        partial(in_use, labelled, provider),
+    ]
+    rows = []
+    for number, way in enumerate(ways, 1):
+        rows.append(way())
+        report(number, len(ways))
     return rows
 
 

@@ -1,7 +1,7 @@
 """What answers about the market look like."""
 
 from apps.common.api.shapes import Count, Instant, Many, Number, Part, Shape, Words, YesNo
-from apps.quotes.types import Length
+from apps.quotes.types import FeedWord, Length
 
 
 class Quote(Shape):
@@ -69,3 +69,44 @@ class CandlePage(Shape):
     granularity = Words(Length)
     items = Many(Candle)
     next_cursor = Words(nullable=True, about="Only where since was said: the newest candles have none after them.")
+
+
+class FirstTold(Shape):
+    """The instrument that was told longest ago."""
+
+    instrument = Words()
+    heard_at = Instant()
+    age_ms = Count()
+
+
+class Feed(Shape):
+    """How a market's live feed does, as its holder last said. Gaps and reconnects count since the holder began."""
+
+    market = Words()
+    connections = Many(Words())
+    state = Words(FeedWord)
+    since = Instant(nullable=True)
+    heard_at = Instant(nullable=True, about="When anything last came, heartbeats among it.")
+    heard_age_ms = Count(nullable=True)
+    lag_ms = Count(nullable=True, about="By how much the newest price came after its time by the venue's clock.")
+    gaps = Count()
+    reconnects = Count()
+    messages_per_s = Count()
+    detail = Words()
+    instruments = Count()
+    oldest = Part(FirstTold, nullable=True)
+
+
+class InstrumentTold(Shape):
+    """When the feed last brought a price of an instrument; null where none has come since its holder began."""
+
+    instrument = Words()
+    heard_at = Instant(nullable=True)
+    age_ms = Count(nullable=True)
+
+
+class FeedTold(Shape):
+    connection = Words()
+    feed = Part(Feed, nullable=True, about="Null where the venue has no socket: its prices are asked for.")
+    items = Many(InstrumentTold, about="The one told longest ago first; in the end those not told yet.")
+    left_out = Count(about="Instruments beyond the limit.")

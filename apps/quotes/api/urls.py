@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from apps.quotes.api.views import CandlesView, QuotesView
+from apps.quotes.api.views import CandlesView, FeedView, QuotesView
 
 urlpatterns = [
     path("candles", CandlesView.as_view(), name="api-candles"),
+    path("feed", FeedView.as_view(), name="api-feed"),
     path("quotes", QuotesView.as_view(), name="api-quotes"),
 ]

@@ -13,13 +13,16 @@ from apps.common.api.views import ApiView, answer
 from apps.common.decimals import instant_text, parse_instant
 from apps.quotes.api import shapes
 from apps.quotes.selectors.candles import LIMIT_MAX
+from apps.quotes.selectors.feed import TOLD_MAX, feed_record, told_record
 from apps.quotes.selectors.records import candle_record, instrument_record
 from apps.quotes.services.board import board
 from apps.quotes.services.charts import chart
+from apps.quotes.services.feeds_told import feed_told
 from apps.quotes.types import Length
 
 _NAMES = "GET /api/v1/connectors lists the short names."
 CANDLES_DEFAULT = 300
+TOLD_DEFAULT = 100
 
 
 class QuotesView(ApiView):
@@ -130,5 +133,41 @@ class CandlesView(ApiView):
                 "granularity": granularity,
                 "items": [candle_record(one) for one in found.items],
                 "next_cursor": None if found.following is None else cursor_of(instant_text(found.following)),
+            }
+        )
+
+
+class FeedView(ApiView):
+    """/api/v1/feed"""
+
+    access = {"GET": HasScope(Scope.READ)}
+
+    @documented(
+        operation="feed_read",
+        summary="How a connection's live feed does",
+        tag="Market",
+        answers={200: shapes.FeedTold},
+        problems=(404,),
+        parameters=(
+            parameter("connection", "The short name GET /connectors lists.", required=True),
+            parameter(
+                "limit",
+                "How many instruments to tell of.",
+                {"type": "integer", "minimum": 1, "maximum": TOLD_MAX, "default": TOLD_DEFAULT},
+            ),
+        ),
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Its state, lag, gaps, reconnects and messages a second, and when each instrument's last price came."""
+        query = Query(request.query_params, known=("connection", "limit"))
+        limit = query.page_size(default=TOLD_DEFAULT, most=TOLD_MAX)
+        slug, now = query.needed("connection", _NAMES), timezone.now()
+        found = feed_told(principal=principal_of(request), connection=slug, limit=limit, now=now)
+        return answer(
+            {
+                "connection": slug,
+                "feed": None if found.state is None else feed_record(found.state, now),
+                "items": [told_record(one, now) for one in found.told],
+                "left_out": found.left_out,
             }
         )

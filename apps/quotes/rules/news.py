@@ -31,6 +31,12 @@ def is_late(occurred_at: datetime, received_at: datetime) -> bool:
     return received_at - occurred_at > LATE
 
 
+def is_newer(occurred: int, received: int, known_occurred: int, known_received: int) -> bool:
+    """Whether the one is news beside the other by its time alone, whatever the prices are, and whoever told of them:
+    nearly always that is all there is to look at. In microseconds, as `Moment` has them."""
+    return occurred != known_occurred and min(occurred, received) > min(known_occurred, known_received)
+
+
 def is_news(offered: Moment, known: Moment | None, *, asked: bool) -> bool:
     """Whether `offered` replaces `known`: the newer `occurred_at` does, whatever the source.
 
@@ -41,10 +47,10 @@ def is_news(offered: Moment, known: Moment | None, *, asked: bool) -> bool:
     """
     if known is None:
         return True
+    if is_newer(offered.occurred, offered.received, known.occurred, known.received):
+        return True
     if offered.occurred == known.occurred:
         return asked and offered.received >= known.received
-    if min(offered.occurred, offered.received) > min(known.occurred, known.received):
-        return True
     return asked and offered.received >= known.received and _are_same(offered, known)
 
 

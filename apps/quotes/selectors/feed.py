@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.cache import cache
 
 from apps.common.decimals import instant_text
-from apps.connectors.selectors import active_connections, market_of
+from apps.connectors.selectors import active_connections, market_of, tradable_codes
 from apps.connectors.services.streams import has_market_socket
 from apps.quotes.rules.feed import FeedSigns, detail_of, word_of
-from apps.quotes.types import FeedState, FeedWord
+from apps.quotes.types import FeedState, FeedWord, Told
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
 
 SIGNS_KEPT_S: Final = 3600
+TOLD_MAX: Final = 1000
+"""How many instruments are told of at once: as many as a feed is measured with."""
 
 
 def signs_key(market: str) -> str:
@@ -72,6 +74,27 @@ def _state(market: str, slugs: tuple[str, ...], signs: FeedSigns | None, now: da
 def feed_of(connection: "Connection", *, now: datetime) -> FeedState | None:
     """The feed of this connection's market; None where it is not listened to."""
     return next(iter(feed_states_of([connection], now=now)), None)
+
+
+def told_of(connection: "Connection", state: FeedState | None) -> list[Told]:
+    """Each instrument that can be traded on this connection and when its feed last brought a price, the one of longest
+    ago first; in the end those of which none has come yet. An alias is told under the name of the book it shares.
+
+    One question, about the instruments: when each was told is what the feed's holder keeps in the cache.
+    """
+    heard = {} if state is None else state.instruments
+    codes = tradable_codes([connection.pk])
+    told = sorted((Told(code, heard[code]) for code in codes & heard.keys()), key=lambda one: (one.heard_at, one))
+    return [*told, *(Told(code, None) for code in sorted(codes - heard.keys()))]
+
+
+def told_record(told: Told, now: datetime) -> dict[str, Any]:
+    """An instrument's last message as plain JSON."""
+    return {
+        "instrument": told.instrument,
+        "heard_at": None if told.heard_at is None else instant_text(told.heard_at),
+        "age_ms": _age_ms(told.heard_at, now),
+    }
 
 
 def feed_record(state: FeedState, now: datetime) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from django.core.cache import cache
 from apps.connectors.selectors import market_of
 from apps.connectors.services import venue
 from apps.connectors.types import Quote
-from apps.quotes.rules.news import Moment, is_news, micros
+from apps.quotes.rules.news import Moment, is_newer, is_news, micros
 from apps.quotes.services import fan_out
 from apps.quotes.types import Tick
 
@@ -119,7 +119,11 @@ def _keep(connection_ids: Sequence[UUID], offered: Mapping[str, Quote], *, asked
     kept: dict[str, Quote] = {}
     for key, code in keys.items():
         told, known = packed[code], known_of.get(key)
-        if known is None or is_news(_moment(told), _moment(known), asked=asked):
+        if (
+            known is None
+            or is_newer(told[7], told[8], known[7], known[8])
+            or is_news(_moment(told), _moment(known), asked=asked)
+        ):
             newer[key] = told if known is None or told[5] is not None else _with_last(told, known)
             # Of two connections to a market one may not know its last trade yet: what the other knows is no less true.
             if code not in kept or kept[code].last is None:

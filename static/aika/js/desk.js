@@ -1,7 +1,7 @@
 // Every page: the bar at its head stays true, the clock steps, "/" searches, j and k walk a queue or a list.
-import { secondsSince, serverNow, setIcon, setText, span, tellServerTime } from "./words.js";
+import { keepAsking } from "./bar.js";
+import { secondsSince, serverNow, setText, span, tellServerTime } from "./words.js";
 
-const POLL_MS = 5000;
 const bar = document.getElementById("statusbar");
 
 function stepClock() {
@@ -25,57 +25,6 @@ function stepClock() {
     setText(node.querySelector("[data-until-words]") || node, left > 0 ? span(Math.floor(left)) : "run out");
     node.classList.toggle("left-soon", left < Number(node.dataset.soon || 60));
   }
-}
-
-function showStatus(status) {
-  tellServerTime(status.now);
-  const state = document.getElementById("bar-state");
-  if (state) {
-    state.className = `state state-${status.state.toLowerCase()}`;
-    setText(state.querySelector("b"), `Trading ${status.state_words}`);
-    setIcon(state, status.state_icon);
-  }
-  const feed = document.getElementById("bar-feed");
-  if (feed) {
-    feed.classList.toggle("is-warn", status.feed.is_late);
-    setIcon(feed, status.feed.is_late ? "warn" : "feed");
-    setText(feed.querySelector("[data-feed-words]"), status.feed.words);
-    setText(feed.querySelector("[data-feed-age]"), status.feed.age);
-  }
-  const alarms = document.getElementById("bar-alarms");
-  if (alarms) {
-    alarms.classList.toggle("is-warn", status.alarms.is_unseen);
-    setText(alarms.querySelector("[data-alarm-words]"), status.alarms.words);
-    setText(alarms.querySelector("[data-alarm-age]"), status.alarms.age);
-  }
-  const count = document.getElementById("nav-waiting");
-  if (count) {
-    count.hidden = status.waiting === 0;
-    setText(count.querySelector("[data-count]"), String(status.waiting));
-  }
-}
-
-// A bar that cannot be asked must not look alive: it says so.
-function showSilence() {
-  const feed = document.getElementById("bar-feed");
-  if (!feed) return;
-  feed.classList.add("is-warn");
-  setIcon(feed, "warn");
-  setText(feed.querySelector("[data-feed-words]"), "Aika does not answer");
-  setText(feed.querySelector("[data-feed-age]"), "");
-}
-
-async function poll() {
-  if (document.visibilityState === "visible") {
-    try {
-      const answer = await fetch(bar.dataset.statusUrl, { headers: { Accept: "application/json" }, cache: "no-store" });
-      if (answer.ok) showStatus(await answer.json());
-      else showSilence();
-    } catch {
-      showSilence();
-    }
-  }
-  setTimeout(poll, POLL_MS);
 }
 
 // The queue of decisions, and every list of the console: one way to walk them.
@@ -116,5 +65,5 @@ document.addEventListener("focusin", (event) => {
 if (bar) {
   tellServerTime(bar.dataset.now);
   setInterval(stepClock, 1000);
-  if (bar.dataset.statusUrl) setTimeout(poll, POLL_MS);
+  keepAsking();
 }

@@ -11,6 +11,15 @@ export function span(seconds) {
   return `${Math.floor(whole / 86400)} days`;
 }
 
+// Whole minutes and hours: beside a number there is room for no more.
+export function ageWords(seconds) {
+  if (seconds === Infinity) return "no price yet";
+  if (seconds < 10) return `${(Math.floor(seconds * 10) / 10).toFixed(1)} s`;
+  if (seconds < 60) return span(Math.floor(seconds));
+  if (seconds < 5400) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : span(Math.floor(seconds));
+}
+
 // The server's clock: the page says what time it was there, the difference to ours is kept. Ages never go by our clock alone.
 let ahead = 0;
 

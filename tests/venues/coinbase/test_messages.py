@@ -249,6 +249,7 @@ def test_each_is_the_one_that_a_parser_finds_whatever_came_before(told: list[tup
     ticker_text(4, {"type": "ticker", "product_id": "BTC-USD", "price": "a lot"}),
     ticker_text().replace('"price"', '"price'),
     ticker_text().replace('"5"', '5}]}]}'),
+    ticker_text().replace('"price"', '"product_id": "DOGE-USD", "price"'),
 ])  # fmt: skip
 def test_what_turns_out_unreadable_says_so(text: str) -> None:
     late = Skim(messages.Numbers(3)).ticker(text, NOW)

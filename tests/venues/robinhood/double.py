@@ -23,6 +23,7 @@ API_KEY = "rh-api-6148effc-c0b1-486c-8940-a1d099456be6"
 PREFIX = "/api/v1/crypto"
 VALID_S = 30
 PAGE = 2
+ESTIMATES_MAX = 10
 
 PAIRS = [
     {
@@ -49,10 +50,11 @@ HOLDINGS = [
     ' "quantity_available_for_trading": "1000.50"}',
     '{"account_number": "1234", "asset_code": "ETH", "total_quantity": 2, "quantity_available_for_trading": 2}',
 ]
-FILLED, OPEN_PARTLY, FAILED = (
+FILLED, OPEN_PARTLY, FAILED, OF_DOGE = (
     "497f6eca-6276-4993-bfeb-53cbbbba6f08",
     "697f6eca-6276-4993-bfeb-53cbbbba6f09",
     "797f6eca-6276-4993-bfeb-53cbbbba6f10",
+    "897f6eca-6276-4993-bfeb-53cbbbba6f11",
 )
 
 
@@ -103,6 +105,7 @@ ORDERS = [
         executions=executions(("60000", "0.2", "2026-11-21T08:00:00Z")),
     ),
     order(FAILED, "failed", "2026-11-21T11:00:00Z", side="sell"),
+    order(OF_DOGE, "canceled", "2026-11-21T12:00:00Z", symbol="DOGE-USD"),
 ]
 
 
@@ -159,6 +162,8 @@ class Double:
             return self.page(target, [json.dumps(row) for row in PAIRS], query)
         if path == "/marketdata/best_bid_ask/":
             return self.quotes(query["symbol"])
+        if path == "/marketdata/estimated_price/":
+            return self.estimates(query["symbol"][0], query["side"][0], query["quantity"][0].split(","))
         if path == "/trading/orders/":
             return self.page(target, [json.dumps(row) for row in ORDERS if _wanted(row, query)], query)
         found = [row for row in ORDERS if path == f"/trading/orders/{row['id']}/"]
@@ -182,6 +187,29 @@ class Double:
         ]
         return 200, json.dumps({"results": found})
 
+    def estimates(self, symbol: str, side: str, quantities: list[str]) -> tuple[int, str]:
+        """The more is traded, the further the price from the middle."""
+        if symbol not in {"BTC-USD", "DOGE-USD"}:
+            return 400, "Invalid symbol"
+        if len(quantities) > ESTIMATES_MAX:
+            return 400, "Too many quantities"
+        found = [
+            {
+                "symbol": symbol,
+                "side": one,
+                "price": float(self.mid),
+                "quantity": quantity,
+                "bid_inclusive_of_sell_spread": float(self.mid) - 25.5 - float(quantity),
+                "sell_spread": "0.0085",
+                "ask_inclusive_of_buy_spread": float(self.mid) + 25.5 + float(quantity),
+                "buy_spread": "0.0085",
+                "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z",
+            }
+            for one in (("bid", "ask") if side == "both" else (side,))
+            for quantity in quantities
+        ]
+        return 200, json.dumps({"results": found})
+
     @staticmethod
     def page(target: str, rows: list[str], query: dict[str, list[str]]) -> tuple[int, str]:
         begin = int(query.get("cursor", ["0"])[0])
@@ -193,7 +221,7 @@ class Double:
 def _wanted(row: dict[str, Any], query: dict[str, list[str]]) -> bool:
     created = row["created_at"]
     return (
-        row["symbol"] in query.get("symbol", [row["symbol"]])
+        row["symbol"] == query.get("symbol", [row["symbol"]])[-1]  # a filter by one: of several the last counts
         and row["state"] in query.get("state", [row["state"]])
         and query.get("created_at_start", [""])[0] <= created < query.get("created_at_end", ["9"])[0]
     )

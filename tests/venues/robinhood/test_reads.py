@@ -22,7 +22,7 @@ from apps.connectors.venues.robinhood import limits, parse
 from apps.connectors.venues.robinhood.auth import Signer
 from apps.connectors.venues.robinhood.client import PREFIX, RobinhoodClient
 from apps.connectors.venues.robinhood.connector import RobinhoodConnector
-from tests.venues.robinhood.double import API_KEY, FAILED, FILLED, OPEN_PARTLY, ORDERS, Double, robinhood
+from tests.venues.robinhood.double import API_KEY, FAILED, FILLED, OF_DOGE, OPEN_PARTLY, ORDERS, Double, robinhood
 from tests.venues.test_robinhood_spec import connector_to
 
 SINCE, UNTIL = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 22, tzinfo=UTC)
@@ -94,6 +94,42 @@ def test_orders_and_their_states(connector: RobinhoodConnector) -> None:
     assert [row.venue_order_id for row in connector.open_orders()] == [OPEN_PARTLY]
     with pytest.raises(NotFound):
         connector.order("")
+
+
+def test_orders_of_several_instruments_are_all_found(connector: RobinhoodConnector, double: Double) -> None:
+    both = connector.orders(["BTC-USD", "DOGE-USD"], SINCE, UNTIL)
+    assert [row.venue_order_id for row in both] == [OF_DOGE, FAILED, FILLED]
+    assert [row.venue_order_id for row in connector.orders(["DOGE-USD"], SINCE, UNTIL)] == [OF_DOGE]
+    assert connector.orders(["ETH-USD"], SINCE, UNTIL) == ()
+
+
+def test_what_a_quantity_would_cost_and_bring(connector: RobinhoodConnector, double: Double) -> None:
+    found = connector.estimated_prices("BTC-USD", [D(2), D("0.5"), D(2)])
+    assert [(item.quantity, item.side, item.price) for item in found] == [
+        (D("0.5"), Side.BUY, D("60026.0")),
+        (D("0.5"), Side.SELL, D("59974.0")),
+        (D(2), Side.BUY, D("60027.5")),
+        (D(2), Side.SELL, D("59972.5")),
+    ]
+    assert all(abs(item.received_at - item.occurred_at) < timedelta(minutes=1) for item in found)
+    (asked,) = [item["target"] for item in double.requests]
+    assert asked == f"{PREFIX}/marketdata/estimated_price/?symbol=BTC-USD&side=both&quantity=0.5,2"
+
+
+def test_many_quantities_are_asked_in_parts(connector: RobinhoodConnector, double: Double) -> None:
+    found = connector.estimated_prices("BTC-USD", [D(number) for number in range(1, 14)])
+    assert (len(found), len(double.requests)) == (26, 2)
+    assert connector.estimated_prices("BTC-USD", []) == ()
+    assert len(double.requests) == 2
+
+
+def test_no_price_is_estimated_for_what_is_no_quantity(connector: RobinhoodConnector, double: Double) -> None:
+    assert connector.estimated_prices("NOPE-USD", [D(1)]) == ()
+    double.requests.clear()
+    for quantity in (D(0), D(-1), D("NaN"), D("Infinity")):
+        with pytest.raises(Invalid, match="QUANTITY_NOT_POSITIVE"):
+            connector.estimated_prices("BTC-USD", [D(1), quantity])
+    assert double.requests == []
 
 
 @pytest.mark.parametrize(
@@ -262,7 +298,7 @@ def test_no_code_of_the_package_sends_anything() -> None:
 def test_whatever_is_called_only_reads_reach_the_venue(connector: RobinhoodConnector, double: Double) -> None:
     verbs = [name for name in dir(connector) if not name.startswith("_") and name not in {"client", "capabilities"}]
     for name in verbs:
-        for arguments in ((), ([],), (b"{}",), (FILLED,), (["BTC-USD"], SINCE, UNTIL)):
+        for arguments in ((), ([],), (b"{}",), (FILLED,), ("BTC-USD", [D(1)]), (["BTC-USD"], SINCE, UNTIL)):
             try:
                 getattr(connector, name)(*arguments) if name != "close" else None
             except (TypeError, AttributeError, Invalid, Misconfigured, NotFound):

@@ -8,6 +8,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.accounts.services import people
 from apps.audit.types import Actor
+from apps.common.commands import StyledCommand
 
 
 class _Recorded:
@@ -37,8 +38,9 @@ class _Recorded:
         return people.add_superuser(**fields, actor=actor, now=timezone.now())
 
 
-class Command(createsuperuser.Command):
+class Command(StyledCommand, createsuperuser.Command):
     help = "Make a person who may do everything in the console but decide on what they asked for; written to the log."
+    codes = "Exit codes: 0 the person is there; 1 stopped by Ctrl-C; 2 refused."
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,24 +1,28 @@
 """manage.py find_key: whose is a key that was found somewhere, and with --revoke its end."""
 
 import sys
+from argparse import ArgumentParser
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from apps.accounts.models import ApiKey
 from apps.accounts.services import api_keys
 from apps.audit.types import Actor
+from apps.common.commands import AnswerCommand
+from apps.common.decimals import instant_text
 from apps.common.errors import Conflict
 
 TEXT_CHARS_MAX = 1_000_000
 
 
-class Command(BaseCommand):
+class Command(AnswerCommand):
     help = "Say whose an API key is, from its prefix, the whole key, or a text that holds one. Prints no secret."
 
-    def add_arguments(self, parser: CommandParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument(
             "found", metavar="PREFIX-or-KEY", help="what was found; - reads standard input, which `ps` does not show"
         )
@@ -32,16 +36,19 @@ class Command(BaseCommand):
             raise CommandError("No key of this installation is in it.")
         key, is_whole = found
         now = timezone.now()
-        for line in _described(key, is_whole, now):
-            self.stdout.write(line)
-        if not options["revoke"]:
-            return
-        try:
-            api_keys.revoke(key_id=key.pk, actor=Actor.system("manage.py find_key"), now=now, reason=options["reason"])
-        except Conflict as error:
-            self.stdout.write(error.message)
-        else:
-            self.stdout.write("Revoked. Programs that hold it are refused from now on.")
+        record, lines = _record(key, is_whole, now), _described(key, is_whole, now)
+        if options["revoke"]:
+            said = _revoked(key, options["reason"], now)
+            record, lines = {**record, "revoke": said}, [*lines, said]
+        self.finish(record, as_json=options["json"], lines=lines)
+
+
+def _revoked(key: ApiKey, reason: str, now: datetime) -> str:
+    try:
+        api_keys.revoke(key_id=key.pk, actor=Actor.system("manage.py find_key"), now=now, reason=reason)
+    except Conflict as error:
+        return error.message
+    return "Revoked. Programs that hold it are refused from now on."
 
 
 def _described(key: ApiKey, is_whole: bool | None, now: datetime) -> list[str]:
@@ -62,3 +69,19 @@ def _found_words(key: ApiKey, is_whole: bool | None, now: datetime) -> str:
         return "the prefix, with a wrong secret"
     works = key.state_at(now).startswith("in use") and key.owner.is_active
     return "the whole key: it works" if works else "the whole key, which has ended"
+
+
+def _record(key: ApiKey, is_whole: bool | None, now: datetime) -> dict[str, Any]:
+    """The same for a program; nothing secret either."""
+    return {
+        "name": key.name,
+        "prefix": key.prefix,
+        "state": key.state_at(now),
+        "owner": key.owner.username,
+        "owner_is_active": key.owner.is_active,
+        "scopes": list(key.scopes),
+        "networks": list(key.networks),
+        "last_used_at": None if key.last_used_at is None else instant_text(key.last_used_at),
+        "ends_at": instant_text(key.over_at),
+        "found": _found_words(key, is_whole, now),
+    }

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from apps.accounts.services import roles
+from apps.common.commands import AnswerCommand
 
 
-class Command(BaseCommand):
+class Command(AnswerCommand):
     """Run after `migrate`, as often as you like."""
 
     help = "Give each role exactly the permissions of the table in apps/accounts/services/roles.py."
@@ -18,9 +18,9 @@ class Command(BaseCommand):
         changes = roles.sync_roles(now=timezone.now())
         if options["verbosity"] == 0:
             return
-        for role, (added, removed) in changes.items():
-            self.stdout.write(
-                " ".join([f"{role}:", *(f"+{name}" for name in added), *(f"-{name}" for name in removed)])
-            )
-        if not changes:
-            self.stdout.write("All roles are as the table says.")
+        lines = [
+            " ".join([f"{role}:", *(f"+{name}" for name in added), *(f"-{name}" for name in removed)])
+            for role, (added, removed) in changes.items()
+        ]
+        record = {role: {"added": list(added), "removed": list(removed)} for role, (added, removed) in changes.items()}
+        self.finish(record, as_json=options["json"], lines=lines or ["All roles are as the table says."])

@@ -37,8 +37,10 @@ class Command(LongCommand):
         if output is None:
             if options["with_verifier"]:
                 raise CommandError("--with-verifier needs --output: it is put beside that file.")
-            for line in found:
-                self.stdout.write(line)
+            with self.progress("lines") as progress:
+                for count, line in enumerate(found, 1):
+                    self.stdout.write(line)
+                    progress(count)
             return
         partial, count = output.with_name(output.name + ".part"), 0
         with partial.open("w", encoding="utf-8", newline="\n") as file, self.progress("lines") as progress:

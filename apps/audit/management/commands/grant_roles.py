@@ -5,15 +5,16 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from apps.audit.services import database_roles
 from apps.audit.services.people import at_this_machine
+from apps.common.commands import AnswerCommand
 from apps.common.errors import AikaError
 
 
-class Command(BaseCommand):
+class Command(AnswerCommand):
     help = (
         "Gives the role of DATABASE_URL exactly the rights the application needs: no UPDATE, DELETE or TRUNCATE where "
         "a guard refuses them. Run it as the owner of the tables (MIGRATION_DATABASE_URL) after every migrate; it "
@@ -22,6 +23,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("--application", metavar="ROLE", help="by default the user in DATABASE_URL")
         parser.add_argument("--auditor", metavar="ROLE", help="a role that may read the audit tables and nothing else")
         parser.add_argument("--create", action="store_true", help="make missing roles, with DATABASE_URL's password")
@@ -43,9 +45,8 @@ class Command(BaseCommand):
             )
         except AikaError as error:
             raise CommandError(" ".join([str(error), error.fix])) from error
-        for statement in granted.statements:
-            self.stdout.write(f"{statement};")
-        if not granted.statements:
-            self.stdout.write("nothing to do")
-        elif options["dry_run"]:
-            self.stdout.write("dry run: nothing was changed")
+        lines = [f"{statement};" for statement in granted.statements] or ["nothing to do"]
+        if granted.statements and options["dry_run"]:
+            lines.append("dry run: nothing was changed")
+        record = {"statements": list(granted.statements), "dry_run": options["dry_run"]}
+        self.finish(record, as_json=options["json"], lines=lines)

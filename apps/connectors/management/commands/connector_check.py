@@ -1,24 +1,24 @@
 """Ask a venue, read-only, what its documentation leaves open: for the first real key, and after its changes."""
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from apps.common.commands import AnswerCommand
 from apps.common.errors import AikaError
 from apps.connectors import selectors
 from apps.connectors.services import checkup
 
 
-class Command(BaseCommand):
+class Command(AnswerCommand):
     help = "Ask a connection's venue, read-only, what its documentation leaves open; print and keep the answers."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("--connection", required=True, help="the connection's short name")
-        parser.add_argument("--json", action="store_true", help="print the answers as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         connection = selectors.connection_by_slug(options["connection"])
@@ -29,15 +29,13 @@ class Command(BaseCommand):
         except AikaError as error:
             raise CommandError(f"{error} {error.fix}".strip()) from error
         warnings = checkup.warnings_of(check)
-        if options["json"]:
-            self.stdout.write(json.dumps({"answers": check.answers, "warnings": warnings}, indent=2, sort_keys=True))
-            return
-        self.stdout.write(f"{connection.name}: {connection.environment_words}, {connection.api_base}")
-        for line in _lines(check.answers):
-            self.stdout.write(line)
-        for warning in warnings:
-            self.stdout.write(self.style.WARNING(f"look: {warning}"))
-        self.stdout.write(f"kept as check {check.pk}")
+        lines = [
+            f"{connection.name}: {connection.environment_words}, {connection.api_base}",
+            *_lines(check.answers),
+            *(self.style.WARNING(f"look: {warning}") for warning in warnings),
+            f"kept as check {check.pk}",
+        ]
+        self.finish({"answers": check.answers, "warnings": warnings}, as_json=options["json"], lines=lines)
 
 
 def _lines(value: Mapping[str, Any], depth: int = 0) -> Iterator[str]:

@@ -3,10 +3,11 @@
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from apps.accounts import selectors as accounts
+from apps.common.commands import AnswerCommand
 from apps.common.errors import AikaError
 from apps.connectors.services import authorisations
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 
-class Command(BaseCommand):
+class Command(AnswerCommand):
     """The state is kept in the database, bound to the person: the link is of no use to anybody else."""
 
     help = (
@@ -23,6 +24,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("venue", choices=["coinbase"])
         parser.add_argument(
             "--user",
@@ -38,7 +40,7 @@ class Command(BaseCommand):
         except AikaError as error:
             raise CommandError(f"{error.message} {error.fix}".strip()) from error
         self.stderr.write(f"For {person.shown_name}, signed in here, within ten minutes:")
-        self.stdout.write(url)
+        self.finish({"url": url, "user": person.username}, as_json=options["json"], lines=[url])
 
 
 def _person(username: str | None) -> "User":

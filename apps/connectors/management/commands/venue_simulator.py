@@ -4,12 +4,11 @@ import argparse
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from apps.common.commands import ServiceCommand
 from apps.connectors.simulator import serve
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """Parse the arguments and hand over; nothing of Django's is used, its database least of all."""
 
     help = "Run the venue simulator: Coinbase Advanced Trade's REST API and WebSockets on a port of this machine."

@@ -9,7 +9,6 @@ import orjson
 from apps.connectors.stream_types import Ticker, Tickers
 from apps.connectors.venues.coinbase import messages, wire
 
-_PRODUCT: Final = '"product_id"'
 _END: Final = "}]}]}"
 _shape = re.compile(
     r'(\{"channel": ?"ticker", ?"client_id": ?"[^"\\]*", ?"timestamp": ?")[^"\\]+(", ?"sequence_num": ?)\d{1,18}'
@@ -52,7 +51,8 @@ class Skim:
                 return None
         begin = at + len(expected)
         end = text.find('"', begin)
-        if end <= begin or text.find(_PRODUCT, end) >= 0:
+        # A second ticker would be another object.
+        if end <= begin or text.find("{", end) >= 0:
             return None
         numbers.last = last + 1
         return Tickers({text[begin:end]: text}, _read, received_at)

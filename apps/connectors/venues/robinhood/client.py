@@ -95,7 +95,7 @@ class RobinhoodClient:
 
     def raw(self, path: str, params: Params = (), *, attempt: Attempt) -> Reply:
         """One exchange, whatever its status. Raises TRANSPORT_ERRORS, or RateLimited before anything is sent."""
-        query = urlencode(list(params))
+        query = urlencode(list(params), safe=",")  # its lists of quantities have their commas as they are
         target = f"{PREFIX}{path}?{query}" if query else f"{PREFIX}{path}"
         self.limiter.acquire(deadline=attempt.deadline)
         # Signed after waiting for room: a signature is young when it leaves.

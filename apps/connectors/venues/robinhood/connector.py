@@ -7,7 +7,7 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Final, NoReturn
 
-from apps.common.decimals import instant_text
+from apps.common.decimals import decimal_text, instant_text
 from apps.common.errors import Invalid, NotFound, Unavailable
 from apps.connectors.errors import CredentialsRefused, ReadOnly, Rejected
 from apps.connectors.types import (
@@ -31,15 +31,17 @@ from apps.connectors.types import (
 from apps.connectors.venues import rows
 from apps.connectors.venues.http import TRANSPORT_ERRORS
 from apps.connectors.venues.robinhood import parse
-from apps.connectors.venues.robinhood.client import RobinhoodClient, refusal, segment, unavailable, unreadable
+from apps.connectors.venues.robinhood.client import Params, RobinhoodClient, refusal, segment, unavailable, unreadable
 
 ACCOUNTS: Final = "/trading/accounts/"
 HOLDINGS: Final = "/trading/holdings/"
 PAIRS: Final = "/trading/trading_pairs/"
 ORDERS: Final = "/trading/orders/"
 BEST_BID_ASK: Final = "/marketdata/best_bid_ask/"
+ESTIMATED_PRICE: Final = "/marketdata/estimated_price/"
 PAGE_ROWS: Final = "100"
 SYMBOLS_PER_CALL: Final = 50
+QUANTITIES_PER_CALL: Final = 10
 # An order that is older when it fills is found while it is open, and not once it has ended.
 FILLS_LOOKBACK: Final = timedelta(days=90)
 OPEN_STATES: Final = ("open", "partially_filled")
@@ -130,6 +132,19 @@ class RobinhoodConnector:
             found |= self._quotes(wanted[begin : begin + SYMBOLS_PER_CALL])
         return found
 
+    def estimated_prices(self, code: str, quantities: Sequence[Decimal]) -> tuple[parse.EstimatedPrice, ...]:
+        """What selling and buying each quantity (in base currency) would bring and cost now, smallest first.
+
+        Nothing for a code the venue does not know. Raises Invalid QUANTITY_NOT_POSITIVE, and as `client.get`.
+        """
+        if not all(quantity.is_finite() and quantity > 0 for quantity in quantities):
+            raise Invalid("QUANTITY_NOT_POSITIVE", "A price is estimated for quantities above zero.")
+        asked = sorted(set(quantities))
+        found: list[parse.EstimatedPrice] = []
+        for begin in range(0, len(asked), QUANTITIES_PER_CALL):
+            found += self._estimated(code, asked[begin : begin + QUANTITIES_PER_CALL])
+        return tuple(sorted(found, key=lambda item: (item.quantity, item.side)))
+
     def candles(self, code: str, granularity: Granularity, start: datetime, end: datetime) -> tuple[Candle, ...]:
         """Raises Invalid: the interface has none."""
         raise Invalid("VENUE_TELLS_NO_CANDLES", "Robinhood tells no candles.")
@@ -161,7 +176,7 @@ class RobinhoodConnector:
         found: dict[str, VenueOrder] = {}
         with _reading(ORDERS):
             for state in OPEN_STATES:
-                read = map(parse.order, self.client.pages(ORDERS, [("state", state), ("limit", PAGE_ROWS)]))
+                read = map(parse.order, self._order_pages((), [("state", state)]))
                 # The later answer counts: an order may end between the two.
                 found |= {item.venue_order_id: item for item in read}
         return tuple(item for item in found.values() if not item.state.is_final)
@@ -178,7 +193,7 @@ class RobinhoodConnector:
             else:
                 told = self._order_rows(codes, since - FILLS_LOOKBACK if since else None, None)
                 for state in OPEN_STATES if since else ():
-                    told += self.client.pages(ORDERS, [*_symbols(codes), ("state", state), ("limit", PAGE_ROWS)])
+                    told += self._order_pages(codes, [("state", state)])
             found = {fill.venue_fill_id: fill for row in told for fill in parse.fills(row)}
         kept = [fill for fill in found.values() if since is None or fill.occurred_at >= since]
         return tuple(sorted(kept, key=lambda item: (item.occurred_at, item.venue_fill_id)))
@@ -197,6 +212,17 @@ class RobinhoodConnector:
             # One symbol the venue does not know must not hide the others.
             return {} if len(codes) == 1 else {key: q for code in codes for key, q in self._quotes([code]).items()}
 
+    def _estimated(self, code: str, quantities: Sequence[Decimal]) -> list[parse.EstimatedPrice]:
+        amounts = ",".join(decimal_text(quantity) for quantity in quantities)
+        try:
+            with _reading(ESTIMATED_PRICE):
+                page = self.client.get(ESTIMATED_PRICE, [("symbol", code), ("side", "both"), ("quantity", amounts)])
+                received_at = self._now()
+                told = [item for row in rows.rows(page, "results") for item in parse.estimated_prices(row, received_at)]
+        except (NotFound, Rejected):
+            return []
+        return [item for item in told if item.instrument == code and item.quantity in quantities]
+
     def _order_row(self, venue_order_id: str) -> rows.Row:
         if not venue_order_id:
             raise NotFound("VENUE_NOT_FOUND", "An order without an id is no order.")
@@ -204,8 +230,13 @@ class RobinhoodConnector:
 
     def _order_rows(self, codes: Sequence[str], since: datetime | None, until: datetime | None) -> list[rows.Row]:
         bounds = [("created_at_start", since), ("created_at_end", until)]
-        times = [(name, instant_text(at)) for name, at in bounds if at is not None]
-        return self.client.pages(ORDERS, [*_symbols(codes), *times, ("limit", PAGE_ROWS)])
+        return self._order_pages(codes, [(name, instant_text(at)) for name, at in bounds if at is not None])
+
+    def _order_pages(self, codes: Sequence[str], params: Params) -> list[rows.Row]:
+        """Orders of these instruments. The venue filters by one symbol: of several, all is read and sorted out here."""
+        only = _symbols(codes) if len(codes) == 1 else []
+        told = self.client.pages(ORDERS, [*only, *params, ("limit", PAGE_ROWS)])
+        return [row for row in told if not codes or rows.text(row, "symbol") in codes]
 
 
 def _symbols(codes: Sequence[str]) -> list[tuple[str, str]]:

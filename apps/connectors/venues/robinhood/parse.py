@@ -1,6 +1,7 @@
 """Robinhood's rows as our values (coinbase.md 8). Pure; raises `rows.Malformed`. Numbers come as text or as numbers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -40,6 +41,29 @@ _ORDER_TYPES: Mapping[str, OrderType] = {
     "stop_limit": OrderType.STOP_LIMIT,
 }
 _TIMES_IN_FORCE: Mapping[str, TimeInForce] = {"gtc": TimeInForce.GTC}
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatedPrice:
+    """What a unit of base would cost (BUY) or bring (SELL), in quote currency, were `quantity` of it traded at once.
+
+    The venue's spread is in it. `occurred_at` by the venue's clock, `received_at` by ours. It promises nothing.
+    """
+
+    instrument: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    occurred_at: datetime
+    received_at: datetime
+
+
+# Selling brings the bid, buying costs the ask.
+_ESTIMATES: Mapping[str, tuple[tuple[Side, str], ...]] = {
+    "bid": ((Side.SELL, "bid_inclusive_of_sell_spread"),),
+    "ask": ((Side.BUY, "ask_inclusive_of_buy_spread"),),
+    "both": ((Side.SELL, "bid_inclusive_of_sell_spread"), (Side.BUY, "ask_inclusive_of_buy_spread")),
+}
 
 
 def accounts(row: rows.Row) -> list[rows.Row]:
@@ -124,6 +148,21 @@ def quote(row: rows.Row, received_at: datetime) -> Quote | None:
         occurred_at=occurred_at,
         received_at=received_at,
     )
+
+
+def estimated_prices(row: rows.Row, received_at: datetime) -> Iterator[EstimatedPrice]:
+    """The sides that a row estimates. One whose price is not told, or not above zero, is left out."""
+    for side, key in _ESTIMATES.get(rows.text(row, "side").lower(), ()):
+        price = rows.decimal_or_none(row, key)
+        if price is not None and price > 0:
+            yield EstimatedPrice(
+                instrument=rows.text(row, "symbol"),
+                side=side,
+                quantity=rows.decimal(row, "quantity"),
+                price=price,
+                occurred_at=rows.instant(row, "timestamp"),
+                received_at=received_at,
+            )
 
 
 def side_of(row: rows.Row) -> Side:

@@ -4,11 +4,12 @@ Answers are plain values, fit for JSON; no balance and no id of the account is k
 """
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Final
 
 from apps.common.decimals import decimal_text
 from apps.common.errors import AikaError
-from apps.connectors.types import Venue
+from apps.connectors.types import Side, Venue
 from apps.connectors.venues import rows
 from apps.connectors.venues.http import TRANSPORT_ERRORS
 from apps.connectors.venues.robinhood import connector as verbs
@@ -17,6 +18,7 @@ from apps.connectors.venues.robinhood.client import Params, RobinhoodClient, sai
 from apps.connectors.venues.robinhood.connector import RobinhoodConnector
 
 SAMPLE_CODE: Final = "BTC-USD"
+SAMPLE_QUANTITY: Final = Decimal("0.01")
 NEEDS_MORE_THAN_READING: Final = (
     "whether the key may also trade: the interface does not say, and Aika never tries",
     "fee rates and candles: the interface has none",
@@ -46,6 +48,12 @@ _READS: tuple[tuple[str, str, Params, tuple[str, ...]], ...] = (
         ("symbol", "bid_inclusive_of_sell_spread", "ask_inclusive_of_buy_spread", "timestamp"),
     ),
     (
+        "estimated_price",
+        verbs.ESTIMATED_PRICE,
+        (("symbol", SAMPLE_CODE), ("side", "both"), ("quantity", decimal_text(SAMPLE_QUANTITY))),
+        ("symbol", "side", "quantity", "bid_inclusive_of_sell_spread", "ask_inclusive_of_buy_spread", "timestamp"),
+    ),
+    (
         "orders",
         verbs.ORDERS,
         (("limit", "5"),),
@@ -62,6 +70,7 @@ def run(client: RobinhoodClient, connector: RobinhoodConnector) -> dict[str, obj
         "venue": Venue.ROBINHOOD.value,
         "trading": Venue.ROBINHOOD.trading_words,
         "reads": {name: _try(_shape(client, path, params, keys)) for name, path, params, keys in _READS},
+        "cost": _try(lambda: _cost(connector)),
         "clock": _try(lambda: _clock(connector)),
         "needs_more_than_reading": list(NEEDS_MORE_THAN_READING),
     }
@@ -102,6 +111,21 @@ def _shape(client: RobinhoodClient, path: str, params: Params, keys: tuple[str, 
         return {"status": reply.status, "rows": len(found), "missing": missing}
 
     return ask
+
+
+def _cost(connector: RobinhoodConnector) -> Answer:
+    """What the venue's spread takes of a purchase that is sold at once: there are no other fees."""
+    told = {item.side: item.price for item in connector.estimated_prices(SAMPLE_CODE, [SAMPLE_QUANTITY])}
+    buy, sell = told.get(Side.BUY), told.get(Side.SELL)
+    if buy is None or sell is None:
+        return {"error": f"{SAMPLE_CODE}: the venue estimates no two sides"}
+    return {
+        "instrument": SAMPLE_CODE,
+        "quantity": decimal_text(SAMPLE_QUANTITY),
+        "buy_price": decimal_text(buy),
+        "sell_price": decimal_text(sell),
+        "there_and_back_bps": decimal_text(((buy - sell) * 10_000 / buy).quantize(Decimal("0.1"))),
+    }
 
 
 def _clock(connector: RobinhoodConnector) -> Answer:

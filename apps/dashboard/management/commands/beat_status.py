@@ -3,27 +3,30 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
+
+from apps.common.commands import AnswerCommand, Exit
 
 # Beat writes down when it last sent a task every three minutes (celery's beat_sync_every); twice that is late.
 LATE_S = 360
 
 
-class Command(BaseCommand):
+class Command(AnswerCommand):
     """Exit 0 where every enabled task of a fixed interval was sent lately, else 1 with the names of the late ones."""
 
-    help = "Say which periodic tasks are late. Exits 1 if any is."
+    help = "Say which periodic tasks are late. Exit code 1: some are."
 
-    def handle(self, *_args: Any, **_options: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         """Judge by the database only: beat itself may be the part that is ill."""
         now = timezone.now()
         tasks = PeriodicTask.objects.filter(enabled=True, interval__isnull=False).select_related("interval")
-        late = [task.name for task in tasks if self._is_late(task, now)]
+        late = sorted(task.name for task in tasks if self._is_late(task, now))
+        said = f"{len(tasks)} periodic tasks on time"
         if late:
-            raise CommandError(f"late: {', '.join(sorted(late))}. Is the beat process running?")
-        self.stdout.write(f"{len(tasks)} periodic tasks on time")
+            said = f"late: {', '.join(late)}. Is the beat process running?"
+        code = Exit.DIFFERS if late else Exit.WELL
+        self.finish({"tasks": len(tasks), "late": late}, as_json=options["json"], lines=[said], code=code)
 
     @staticmethod
     def _is_late(task: PeriodicTask, now: datetime) -> bool:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from apps.common.commands import Exit, LongCommand
+from apps.common.commands import AnswerCommand, Exit
 from apps.common.errors import AikaError
 from apps.dashboard import demo_agent
 from apps.dashboard.services.demo_people import read_demo_file
@@ -20,7 +20,7 @@ WAITING = 6
 STEP_S = 1.0
 
 
-class Command(LongCommand):
+class Command(AnswerCommand):
     help = (
         "Keep proposing on the demo desk as a program does: over HTTP, with the key in demo.json of the data folder. "
         "It reads prices and the lessons beside its proposals, follows the remedy of a denial, waits as long as "

@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 from django.db import transaction
 from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
+from apps.common.commands import AnswerCommand
 
-class Command(BaseCommand):
+
+class Command(AnswerCommand):
     """The list is config/beat.py. A task is switched off in the admin, not deleted: deleted, it comes back here."""
 
     help = "Create missing periodic tasks of config/beat.py. Never changes one that exists."
@@ -30,8 +31,12 @@ class Command(BaseCommand):
                 PeriodicTasks.update_changed()
         if options["verbosity"] > 0:
             known = {entry.name for entry in settings.BEAT_DEFAULTS}
-            self.stdout.write(f"created: {', '.join(entry.name for entry in missing) or 'none'}")
-            self.stdout.write(f"not of config/beat.py, left alone: {', '.join(sorted(existing - known)) or 'none'}")
+            record = {"created": [entry.name for entry in missing], "others": sorted(existing - known)}
+            lines = [
+                f"created: {', '.join(record['created']) or 'none'}",
+                f"not of config/beat.py, left alone: {', '.join(record['others']) or 'none'}",
+            ]
+            self.finish(record, as_json=options["json"], lines=lines)
 
     @staticmethod
     def _every(seconds: int) -> IntervalSchedule:

@@ -20,7 +20,8 @@ class Command(LongCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            sweep = index_checks.sweep_orphans(now=timezone.now())
+            with self.progress("points") as progress:
+                sweep = index_checks.sweep_orphans(now=timezone.now(), report=progress)
         except AikaError as error:
             if error.code != "INDEX_HELD":
                 self.refuse(error)

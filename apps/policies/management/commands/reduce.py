@@ -1,19 +1,21 @@
 """manage.py reduce: let only orders pass that shrink a position."""
 
+from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
 from apps.audit.types import Actor
-from apps.policies.management.scope import add_scope, connection_of
+from apps.common.commands import AnswerCommand
+from apps.policies.management.scope import add_scope, connection_of, state_record
 from apps.policies.services import trading_state
 
 
-class Command(BaseCommand):
+class Command(AnswerCommand):
     help = "Let only orders pass that shrink a position, on everything or one connection. Loosening takes two people."
 
-    def add_arguments(self, parser: CommandParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         add_scope(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -25,4 +27,5 @@ class Command(BaseCommand):
             now=timezone.now(),
         )
         what = connection.name if connection else "Everything"
-        self.stdout.write(f"{what}: {row.state} since {row.changed_at:%Y-%m-%d %H:%M:%S} UTC: {row.reason}")
+        said = f"{what}: {row.state} since {row.changed_at:%Y-%m-%d %H:%M:%S} UTC: {row.reason}"
+        self.finish(state_record(row, connection), as_json=options["json"], lines=[said])

@@ -1,10 +1,9 @@
 """manage.py trading_state: what would be denied right now and why, and the way back."""
 
-import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandParser
-
+from apps.common.commands import AnswerCommand
 from apps.connectors.selectors import all_connections
 from apps.policies.selectors import gate_findings, latches_on, trading_state
 from apps.policies.types import LatchKind
@@ -18,11 +17,8 @@ WAY_BACK = (
 )
 
 
-class Command(BaseCommand):
+class Command(AnswerCommand):
     help = "Show, for each connection, the trading state, what has tripped, and all that is denied whatever is asked."
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = [
@@ -35,25 +31,22 @@ class Command(BaseCommand):
             }
             for connection in all_connections()
         ]
-        if options["json"]:
-            self.stdout.write(json.dumps({"global": trading_state(None), "connections": found}, indent=2))
-            return
-        self.stdout.write(f"Everything: {trading_state(None)}")
-        if not found:
-            self.stdout.write("There is no connection yet.")
-        for row in found:
-            self._show(row)
+        everything = trading_state(None)
+        lines = [f"Everything: {everything}", *([] if found else ["There is no connection yet."])]
+        lines += [line for row in found for line in _lines(row)]
+        self.finish({"global": everything, "connections": found}, as_json=options["json"], lines=lines)
 
-    def _show(self, row: dict[str, Any]) -> None:
-        self.stdout.write(f"\n{row['connection']} ({row['environment']}): {row['state']}")
-        for latch in row["tripped"]:
-            self.stdout.write(f"  Tripped {latch['tripped_at']}: {latch['kind']}  {latch['message']} {latch['fix']}")
-        if not row["denied"]:
-            self.stdout.write("  An ordinary ask is let through to a person.")
-        for finding in row["denied"]:
-            self.stdout.write(f"  {finding['code']}  {finding['message']} {finding['fix']}")
-        if row["state"] != "ACTIVE" or row["tripped"]:
-            self.stdout.write(f"  {WAY_BACK}")
+
+def _lines(row: dict[str, Any]) -> Iterator[str]:
+    yield f"\n{row['connection']} ({row['environment']}): {row['state']}"
+    for latch in row["tripped"]:
+        yield f"  Tripped {latch['tripped_at']}: {latch['kind']}  {latch['message']} {latch['fix']}"
+    if not row["denied"]:
+        yield "  An ordinary ask is let through to a person."
+    for finding in row["denied"]:
+        yield f"  {finding['code']}  {finding['message']} {finding['fix']}"
+    if row["state"] != "ACTIVE" or row["tripped"]:
+        yield f"  {WAY_BACK}"
 
 
 def _said(latch: "Latch") -> dict[str, str]:

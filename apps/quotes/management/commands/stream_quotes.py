@@ -1,17 +1,15 @@
 """The live feed of a server installation: what `make run` has as a thread."""
 
 import gc
-import signal
-import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from apps.common.commands import ServiceCommand, stopped_by_signal
 from apps.quotes import feed
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """Run as many as wanted: each market is followed by one of them, and taken over within seconds if that dies."""
 
     help = (
@@ -21,9 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Follow until a signal comes."""
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = stopped_by_signal()
         # What was imported stays: collecting garbage need not look at it again and again.
         gc.collect()
         gc.freeze()

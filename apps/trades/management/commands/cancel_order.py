@@ -1,12 +1,14 @@
 """manage.py cancel_order: ask for an order to be canceled."""
 
+from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from apps.audit.types import Actor
+from apps.common.commands import AnswerCommand
 from apps.common.errors import AikaError
 from apps.trades.services import cancels
 from apps.trades.types import CancelAnswer
@@ -19,12 +21,13 @@ SAYS = {
 }
 
 
-class Command(BaseCommand):
+class Command(AnswerCommand):
     help = (
         "Ask for an order to be canceled. Safe to repeat. The workers ask the venue; follow the order until it ended."
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("order", metavar="ORDER_ID", type=UUID)
         parser.add_argument("--reason", required=True, help="why, in a sentence that is kept")
 
@@ -38,4 +41,5 @@ class Command(BaseCommand):
             )
         except AikaError as error:
             raise CommandError(f"{error.code}: {error.message}") from error
-        self.stdout.write(f"{asked.order}: {SAYS[asked.answer]}")
+        record = {"order": str(options["order"]), "answer": asked.answer.value}
+        self.finish(record, as_json=options["json"], lines=[f"{asked.order}: {SAYS[asked.answer]}"])

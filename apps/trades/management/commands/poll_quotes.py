@@ -1,17 +1,16 @@
 """The poller of a server installation, which `make run` has as a thread: the net below the feed (stream_quotes)."""
 
-import signal
-import threading
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from apps.common.commands import ServiceCommand, stopped_by_signal
 from apps.trades.services import market
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """Run it once per installation: two would ask the venue for everything twice."""
 
     help = (
@@ -21,16 +20,16 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--once", action="store_true", help="one round, then end; exit 1 if a venue did not answer")
+        parser.add_argument(
+            "--once", action="store_true", help="one round, then end; exit code 2 if a venue did not answer"
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Poll until a signal comes; the round in hand is finished first."""
         if options["once"]:
             self._once()
             return
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = stopped_by_signal()
         self.stdout.write(f"Prices are asked for every {market.POLL_INTERVAL_S:g} s. Ctrl-C stops.")
         self.stdout.flush()
         market.run_poller(stop, clock=timezone.now)

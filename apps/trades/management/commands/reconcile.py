@@ -1,7 +1,10 @@
 """Compare connections with their venues now: what differs is kept, and the venue wins on facts."""
 
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -44,12 +47,21 @@ class Command(LongCommand):
         if chosen and found is None:
             raise CommandError(f"There is no connection {chosen!r}.")
         connections = [found] if found else list(selectors.active_connections())
-        reports = [self._run(connection, options) for connection in connections]
+        # The words say by themselves how far it is; a program is told nothing else until the end.
+        with self.progress("steps") if options["json"] else nullcontext() as progress:
+            steps = count(1)
+
+            def step() -> None:
+                if progress is not None:
+                    progress(next(steps))
+
+            reports = [self._run(connection, options, step) for connection in connections]
         worst = max((EXIT_CODES[report.outcome] for report in reports), default=Exit.WELL)
         self.finish([_record(report) for report in reports], as_json=options["json"], code=worst)
 
-    def _run(self, connection: Any, options: dict[str, Any]) -> Report:
+    def _run(self, connection: Any, options: dict[str, Any], step: Callable[[], None]) -> Report:
         def say(line: str) -> None:
+            step()
             if not options["json"]:
                 self.stdout.write(f"  {line}")
 

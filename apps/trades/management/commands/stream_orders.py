@@ -1,18 +1,17 @@
 """The user channel of a server installation: what `make run` has as a thread."""
 
-import signal
-import threading
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from apps.common.commands import ServiceCommand, stopped_by_signal
 from apps.connectors.selectors import connection_by_slug
 from apps.trades.services import user_channel
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     """Run as many as wanted: each connection is followed by one of them, and taken over within seconds if that dies."""
 
     help = (
@@ -29,9 +28,7 @@ class Command(BaseCommand):
         for slug in slugs:
             if connection_by_slug(slug) is None:
                 raise CommandError(f"There is no connection {slug!r}.")
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = stopped_by_signal()
         self.stdout.write(f"Following the orders of {', '.join(slugs) or 'every active connection'}. Ctrl-C stops.")
         self.stdout.flush()
         user_channel.run(stop, clock=timezone.now, slugs=slugs)

@@ -1,7 +1,6 @@
 // What follows from prices: unrealised results, worths, drift. From a price that is late or cut off nothing follows.
-import { setText } from "../words.js";
+import { ageWords, setText } from "../words.js";
 import { grouped, icon, NOT_KNOWN, number, price, result, resultClass, signed } from "./figures.js";
-import { ageWords } from "./prices.js";
 
 export function drawPositions(root, prices) {
   const totals = new Map();

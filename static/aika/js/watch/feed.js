@@ -1,7 +1,6 @@
 // The state of each market's feed, in words, with the numbers behind it.
-import { secondsSince } from "../words.js";
+import { ageWords, secondsSince } from "../words.js";
 import { element, grouped, icon, number } from "./figures.js";
-import { ageWords } from "./prices.js";
 
 const KNOWN_MS = 2000;
 const STATES = {

@@ -1,13 +1,15 @@
 // The page of those who watch. Two sockets: prices, and what happens at the desk. What is cut off greys within two
 // seconds and says so; when the socket is back, everything is read anew by itself.
-import { secondsSince, serverNow, setIcon, setText, tellServerTime } from "../words.js";
+import { showTrading, showWaiting, tellCut } from "../bar.js";
+import { ageWords, secondsSince, serverNow, setText, tellServerTime } from "../words.js";
 import { Chart } from "./chart.js";
 import { boardSays, drawDrift, drawPositions } from "./derived.js";
 import { Feeds } from "./feed.js";
 import { Parts } from "./parts.js";
-import { ageWords, Prices } from "./prices.js";
+import { Prices } from "./prices.js";
 import { LiveSocket } from "./socket.js";
 import { Sparks } from "./sparks.js";
+import { Told } from "./told.js";
 
 const STEP_MS = 500;
 const FAST_MS = 150;
@@ -17,6 +19,7 @@ const prices = new Prices(root);
 const chart = new Chart(root);
 const sparks = new Sparks(root, prices);
 const feeds = new Feeds(root);
+const told = new Told(root, feeds);
 let chosen = firstChoice();
 let granularity = chosen.granularity;
 let subscribed = "";
@@ -100,33 +103,21 @@ const desk = new LiveSocket(root.dataset.deskUrl, {
     if (message.type !== "heartbeat") return;
     parts.confirm(message.at);
     feeds.take(message.feeds);
-    showTrading(message.trading_state);
-    showWaiting(message.waiting);
+    takeTrading(message.trading_state);
+    if (Number.isInteger(message.waiting)) showWaiting(message.waiting);
   },
   onChange: cutChanged,
 });
 
 // The bar at the head hears it at once; what is announced is the change, never a number.
-function showTrading(said) {
+function takeTrading(said) {
   if (!said || !said.code) return;
-  const bar = document.getElementById("bar-state");
-  if (bar) {
-    bar.className = `state state-${said.code.toLowerCase()}`;
-    setText(bar.querySelector("b"), `Trading ${said.words}`);
-    setIcon(bar, { ACTIVE: "ok", REDUCING: "warn" }[said.code] || "halt");
-  }
+  showTrading(said.code, said.words, { ACTIVE: "ok", REDUCING: "warn" }[said.code] || "halt");
   if (trading && trading !== said.words) {
     announce(`Trading is ${said.words}.`);
     parts.soon();
   }
   trading = said.words;
-}
-
-function showWaiting(waiting) {
-  const count = document.getElementById("nav-waiting");
-  if (!count || !Number.isInteger(waiting)) return;
-  count.hidden = waiting === 0;
-  setText(count.querySelector("[data-count]"), String(waiting));
 }
 
 function announce(words) {
@@ -161,6 +152,7 @@ function showCut() {
   const isCut = !box.hidden;
   document.title = isCut ? title.replace(" · ", " · CUT OFF · ") : title;
   root.dataset.silentMs = String(Math.max(...cut.map((socket) => socket.silentMs), 0));
+  tellCut(isCut ? barSays(cut, out) : "");
   if (!isCut) return;
   const since = Math.min(...cut.map((socket) => socket.since).filter((instant) => instant !== null));
   const what = cut.length === 1 ? (cut[0] === quotes ? "Prices are" : "What happens at the desk is") : "This page is";
@@ -174,6 +166,13 @@ function showCut() {
   setText(box.querySelector("[data-cut-sentence]"), `${what} cut off from Aika${from}. Grey numbers are as of then.`);
   const wait = Math.max(...cut.map((socket) => Math.ceil((socket.tryAt - Date.now()) / 1000)));
   setText(box.querySelector("[data-cut-help]"), wait > 0 ? `It is tried again in ${wait} s, and comes back by itself.` : "It is being tried, and comes back by itself.");
+}
+
+// Cut off, the bar must not look alive either.
+function barSays(cut, out) {
+  if (out) return "Signed out";
+  if (cut.length > 1) return "Cut off from Aika";
+  return cut[0] === quotes ? "Prices are cut off" : "The desk is cut off";
 }
 
 function drawAges() {
@@ -206,19 +205,7 @@ function step() {
   draw();
   showCut();
   feeds.draw(quotes.isCut && desk.isCut);
-  showBar();
-}
-
-// Cut off, the bar must not look alive either.
-function showBar() {
-  const feed = document.getElementById("bar-feed");
-  const isCut = quotes.isCut && desk.isCut && !document.getElementById("watch-cut").hidden;
-  if (!feed || !isCut) return;
-  document.getElementById("bar-state").classList.add("is-stale");
-  feed.classList.add("is-warn");
-  setIcon(feed, "warn");
-  setText(feed.querySelector("[data-feed-words]"), "Cut off from Aika");
-  setText(feed.querySelector("[data-feed-age]"), "");
+  told.drawAges();
 }
 
 function markChosen() {

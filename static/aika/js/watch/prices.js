@@ -1,5 +1,5 @@
 // The price board: what was heard of each instrument, drawn with its age; what is late or cut off greys.
-import { secondsSince, setText, span } from "../words.js";
+import { ageWords, secondsSince, setText } from "../words.js";
 import { element, grouped, icon, NOT_KNOWN, number, price, signed } from "./figures.js";
 
 export class Prices {
@@ -81,15 +81,6 @@ export class Prices {
 
 export function shown(quote) {
   return quote.last === null ? quote.mid : quote.last;
-}
-
-// Whole minutes and hours: beside a number there is room for no more.
-export function ageWords(seconds) {
-  if (seconds === Infinity) return "no price yet";
-  if (seconds < 10) return `${(Math.floor(seconds * 10) / 10).toFixed(1)} s`;
-  if (seconds < 60) return span(Math.floor(seconds));
-  if (seconds < 5400) return `${Math.floor(seconds / 60)} min`;
-  return seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : span(Math.floor(seconds));
 }
 
 export function showAge(node, seconds, fresh) {
