@@ -174,7 +174,7 @@ class OAuthRest:
         return JSONResponse({**asdict(server.counts), **lives, "withheld": sorted(server.withheld)})
 
     async def change(self, request: Request) -> Response:
-        """POST /simulator/oauth: lives, scopes that are `withheld` or taken back (`narrow`), the end of all, of bearers."""
+        """POST /simulator/oauth: lives, scopes `withheld` or taken back (`narrow`), the end of all or of bearers."""
         body, server = await read_object(request), self._server
         if not body.keys() <= {"access_s", "refresh_s", "withheld", "narrow", "revoke_all", "expire"}:
             raise invalid_argument("access_s, refresh_s, withheld, narrow, revoke_all and expire are known")
