@@ -187,9 +187,9 @@ def test_a_server_that_drips_does_not_hold_a_sign_in(
     assert sign_in(client).status_code == 302 and who(client) == str(mara.pk)
 
 
-def test_a_redirect_of_the_server_is_not_followed(server: OidcServer) -> None:
+def test_a_redirect_of_the_server_is_not_followed(server: OidcServer, client: Client) -> None:
     with pytest.raises(requests.TooManyRedirects):
-        SocialAccountAdapter().get_requests_session().get(f"{server.url}/authorize?redirect_uri=/keys&state=x")
+        SocialAccountAdapter().get_requests_session().get(client.post(LOGIN)["Location"])
 
 
 def test_a_return_belongs_to_the_browser_that_set_out_and_is_good_once(

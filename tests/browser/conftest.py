@@ -89,14 +89,16 @@ def ticking(desk_live: PaperDesk) -> Iterator[Ticker]:
 
 @pytest.fixture
 def sign_in(browser: Browser, live_server: object) -> Iterator[SignIn]:
-    """A page of somebody's own browser, signed in: `sign_in(user, viewport=PHONE, scheme="dark")`.
+    """A page of somebody's own browser, signed in: `sign_in(user, viewport=PHONE, scheme="dark")`; of nobody: `None`.
 
     Every violation of the content security policy and every script error is kept in `page.troubles`.
     """
     contexts: list[BrowserContext] = []
     address = str(live_server.url)  # type: ignore[attr-defined]  pytest-django's own class
 
-    def enter(user: User, *, viewport: dict[str, int] = WIDE, scheme: str = "light", scripts: bool = True) -> Page:
+    def enter(
+        user: User | None, *, viewport: dict[str, int] = WIDE, scheme: str = "light", scripts: bool = True
+    ) -> Page:
         context = browser.new_context(
             base_url=address,
             viewport=viewport,
@@ -105,11 +107,12 @@ def sign_in(browser: Browser, live_server: object) -> Iterator[SignIn]:
             reduced_motion="reduce",
         )
         contexts.append(context)
-        client = Client()
-        client.force_login(user)
-        cookie = client.cookies[settings.SESSION_COOKIE_NAME]
-        host = urlsplit(address).hostname or "localhost"
-        context.add_cookies([{"name": cookie.key, "value": cookie.value, "domain": host, "path": "/"}])
+        if user is not None:
+            client = Client()
+            client.force_login(user)
+            cookie = client.cookies[settings.SESSION_COOKIE_NAME]
+            host = urlsplit(address).hostname or "localhost"
+            context.add_cookies([{"name": cookie.key, "value": cookie.value, "domain": host, "path": "/"}])
         context.set_default_timeout(8_000)
         page = context.new_page()
         page.troubles = []  # type: ignore[attr-defined]

@@ -38,7 +38,7 @@ class OAuthSimulator(SimulatorProcess):
         self.redirect_uri = redirect_uri
 
     def oauth(self, **change: Any) -> dict[str, Any]:
-        """Counts since the reset; with values, `access_s`, `withheld`, `revoke_all`, `expire` first."""
+        """Counts since the reset; with values, `access_s`, `refresh_s`, `withheld`, `revoke_all`, `expire` first."""
         return self._call("POST" if change else "GET", "oauth", change or None)
 
     @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 
 from apps.accounts import selectors
@@ -61,6 +62,16 @@ def record_change(
         _record("user.changed" if before else "user.added", person, changed, actor, now)
     if before and _RIGHTS & set(changed):
         browser_sessions.end_all(person, why="rights changed", actor=actor, now=now, keep=keep_session)
+
+
+@transaction.atomic
+def set_password(*, person: User, password: str, actor: Actor, now: datetime) -> None:
+    """Give this person a new password from outside a browser, with its event; every session of theirs ends. Raises
+    ValidationError where the password is too weak: then nothing has changed."""
+    validate_password(password, person)
+    person.set_password(password)
+    person.save(update_fields=["password"])
+    record_password_set(person=person, actor=actor, now=now)
 
 
 @transaction.atomic

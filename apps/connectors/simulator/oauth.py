@@ -13,6 +13,8 @@ from typing import Final
 from apps.connectors.simulator.clock import Clock
 
 ACCESS_S: Final = 3600
+# A year and a half (coinbase.md 2.2).
+REFRESH_S: Final = 3 * 365 * 86_400 // 2
 CODE_S: Final = 600
 STATE_CHARS_MIN: Final = 8
 OFFLINE: Final = "offline_access"
@@ -89,9 +91,10 @@ class Access:
 
 @dataclass
 class Refresh:
-    """Good for one refresh."""
+    """Good for one refresh, for as long as the venue lets it lie."""
 
     family: Family
+    expires: int
     used: bool = False
 
 
@@ -109,10 +112,17 @@ class Counts:
 class OAuthServer:
     """The books. `client` is None where no application is registered: nothing is authorised then."""
 
-    def __init__(self, client: Client | None, *, access_s: int = ACCESS_S, withheld: frozenset[str] = frozenset()):
+    def __init__(
+        self,
+        client: Client | None,
+        *,
+        access_s: int = ACCESS_S,
+        refresh_s: int = REFRESH_S,
+        withheld: frozenset[str] = frozenset(),
+    ) -> None:
         self.client = client
-        self._begun_with = (access_s, withheld)
-        self.access_s, self.withheld = access_s, withheld
+        self._begun_with = (access_s, refresh_s, withheld)
+        self.access_s, self.refresh_s, self.withheld = self._begun_with
         self.counts = Counts()
         self._codes: dict[str, Code] = {}
         self._access: dict[str, Access] = {}
@@ -120,7 +130,7 @@ class OAuthServer:
 
     def reset(self) -> None:
         """As when it started: nobody ever consented."""
-        self.access_s, self.withheld = self._begun_with
+        self.access_s, self.refresh_s, self.withheld = self._begun_with
         self.counts = Counts()
         self._codes.clear()
         self._access.clear()
@@ -180,6 +190,8 @@ class OAuthServer:
             refresh.family.revoked = True
         if refresh.used or refresh.family.revoked:
             raise OAuthRefusal("invalid_grant", "The refresh token was used before or is revoked.", 401)
+        if refresh.expires <= Clock.micros():
+            raise OAuthRefusal("invalid_grant", "The refresh token has expired.", 401)
         refresh.used = True
         self.counts.refreshes += 1
         return self._issue(refresh.family)
@@ -195,7 +207,7 @@ class OAuthServer:
         }
         if OFFLINE in family.scopes:
             refresh = f"simrefresh-{secrets.token_hex(24)}"
-            self._refresh[refresh] = Refresh(family)
+            self._refresh[refresh] = Refresh(family, _after(self.refresh_s))
             reply["refresh_token"] = refresh
         return reply
 

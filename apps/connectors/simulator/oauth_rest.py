@@ -170,23 +170,26 @@ class OAuthRest:
     async def state(self, request: Request) -> Response:
         """GET /simulator/oauth: how many consents, exchanges, refreshes, reuses and revocations there were."""
         server = self._server
-        return JSONResponse({**asdict(server.counts), "access_s": server.access_s, "withheld": sorted(server.withheld)})
+        lives = {"access_s": server.access_s, "refresh_s": server.refresh_s}
+        return JSONResponse({**asdict(server.counts), **lives, "withheld": sorted(server.withheld)})
 
     async def change(self, request: Request) -> Response:
-        """POST /simulator/oauth: `access_s`, `withheld` scopes, `narrow`, `revoke_all` or `expire` of every bearer."""
-        body = await read_object(request)
-        if not body.keys() <= {"access_s", "withheld", "narrow", "revoke_all", "expire"}:
-            raise invalid_argument("access_s, withheld, narrow, revoke_all and expire are known")
-        seconds, withheld = body.get("access_s", self._server.access_s), body.get("withheld", self._server.withheld)
-        lost = body.get("narrow", [])
-        if type(seconds) is not int or seconds < 1 or not {*withheld, *lost} <= SCOPES.keys():
-            raise invalid_argument("access_s is a whole number of seconds, withheld and narrow are lists of scopes")
-        self._server.access_s, self._server.withheld = seconds, frozenset(withheld)
-        self._server.narrow(frozenset(lost))
+        """POST /simulator/oauth: lives, scopes `withheld` or taken back (`narrow`), the end of all or of bearers."""
+        body, server = await read_object(request), self._server
+        if not body.keys() <= {"access_s", "refresh_s", "withheld", "narrow", "revoke_all", "expire"}:
+            raise invalid_argument("access_s, refresh_s, withheld, narrow, revoke_all and expire are known")
+        lives = (body.get("access_s", server.access_s), body.get("refresh_s", server.refresh_s))
+        withheld, lost = body.get("withheld", server.withheld), body.get("narrow", [])
+        if any(type(seconds) is not int or seconds < 1 for seconds in lives):
+            raise invalid_argument("access_s and refresh_s are whole numbers of seconds")
+        if not {*withheld, *lost} <= SCOPES.keys():
+            raise invalid_argument("withheld and narrow are lists of scopes")
+        (server.access_s, server.refresh_s), server.withheld = lives, frozenset(withheld)
+        server.narrow(frozenset(lost))
         if body.get("revoke_all") is True:
-            self._server.revoke_all()
+            server.revoke_all()
         if body.get("expire") is True:
-            self._server.expire_access()
+            server.expire_access()
         return await self.state(request)
 
 

@@ -28,7 +28,7 @@ from apps.connectors.simulator.errors import StartError
 from apps.connectors.simulator.exchange import DUPLICATE_MODES, Exchange, Options
 from apps.connectors.simulator.keys import load_or_create
 from apps.connectors.simulator.market import Market
-from apps.connectors.simulator.oauth import ACCESS_S, SCOPES, Client, OAuthServer
+from apps.connectors.simulator.oauth import ACCESS_S, REFRESH_S, SCOPES, Client, OAuthServer
 from apps.connectors.simulator.playback import Playback, Speed
 from apps.connectors.simulator.products import FILLERS_MAX, OPENING_BALANCES, PRODUCTS, fillers
 from apps.connectors.simulator.store import Store
@@ -74,6 +74,9 @@ def _add_oauth(parser: argparse.ArgumentParser) -> None:
     oauth.add_argument("--oauth-redirect-uri", default="", metavar="URI", help="compared letter by letter")
     oauth.add_argument("--oauth-access-s", type=_seconds, default=ACCESS_S, metavar="S", help="life of a bearer")
     oauth.add_argument(
+        "--oauth-refresh-s", type=_seconds, default=REFRESH_S, metavar="S", help="life of a refresh token not used"
+    )
+    oauth.add_argument(
         "--oauth-withhold", action="append", choices=sorted(SCOPES), default=[], metavar="SCOPE",
         help="never granted, whatever is asked; may be repeated",
     )  # fmt: skip
@@ -86,7 +89,12 @@ def _oauth_of(options: argparse.Namespace) -> OAuthServer:
             raise StartError("an OAuth application needs --oauth-client-secret-file and --oauth-redirect-uri too")
         secret = _secret_in(options.oauth_client_secret_file)
         client = Client(options.oauth_client_id, secret, options.oauth_redirect_uri)
-    return OAuthServer(client, access_s=options.oauth_access_s, withheld=frozenset(options.oauth_withhold))
+    return OAuthServer(
+        client,
+        access_s=options.oauth_access_s,
+        refresh_s=options.oauth_refresh_s,
+        withheld=frozenset(options.oauth_withhold),
+    )
 
 
 def _secret_in(path: Path) -> str:

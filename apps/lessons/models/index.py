@@ -61,6 +61,7 @@ class IndexEntry(models.Model):
 
     class Meta:
         default_permissions = ("view",)
+        verbose_name_plural = "index entries"
         ordering: ClassVar = ["-queued_at"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["kind", "subject", "space"], name="index_entry_once")]
         indexes: ClassVar = [

@@ -74,6 +74,7 @@ class RecallFeedback(models.Model):
 
     class Meta:
         default_permissions = ()
+        verbose_name_plural = "recall feedback"
         constraints: ClassVar = [models.UniqueConstraint(fields=["item", "person"], name="recall_feedback_once")]
 
     def __str__(self) -> str:

@@ -150,6 +150,30 @@ def test_a_consent_taken_back_at_the_venue_needs_a_person(venue: OAuthSimulator,
     assert len(venue.requests("/oauth2/token")) == 1 + 1
 
 
+def test_a_refresh_token_that_ended_there_needs_a_person_and_is_not_asked_for_again(
+    venue: OAuthSimulator, row: Authorisation, ask: Ask, operator: User
+) -> None:
+    """The first one is taken, the one it gave is left to lie until the venue takes it no more."""
+    venue.oauth(refresh_s=40_000)
+    connector = connect(oauth_connection(authorise(operator)))
+    venue.skew_clock(30_000)
+    ask(30_000)
+    assert refreshes(venue) == 1
+    venue.skew_clock(30_000 + 40_000)
+    asked = len(venue.requests("/oauth2/token"))
+    for _ in range(3):
+        with pytest.raises(ReconnectNeeded, match="The refresh token has expired"):
+            connector.balances()
+        with pytest.raises(ReconnectNeeded):
+            ask(70_000)
+    assert len(venue.requests("/oauth2/token")) == asked + 1 and refreshes(venue) == 1
+    row.refresh_from_db()
+    assert row.state == "RECONNECT_NEEDED" and "has expired" in row.state_reason
+    assert Alarm.objects.get(code="AUTHORISATION_RECONNECT_NEEDED").cleared_at is None
+    assert authorise(operator).state == "ACTIVE"
+    assert connector.balances(), "a person connected again, and it goes on"
+
+
 def test_a_wrong_secret_of_ours_is_said_and_loses_nothing(venue: OAuthSimulator, row: Authorisation, ask: Ask) -> None:
     with (
         override_settings(COINBASE_CLIENT_SECRET="another"),

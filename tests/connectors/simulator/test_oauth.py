@@ -126,6 +126,37 @@ def test_a_refresh_token_rotates_and_used_twice_ends_the_family(venue: Client) -
     assert (state["exchanges"], state["refreshes"], state["reuses"]) == (1, 1, 1)
 
 
+def test_a_refresh_token_that_nobody_uses_ends_and_each_new_one_has_its_own_life(venue: Client) -> None:
+    venue.admin("POST", "/oauth", {"refresh_s": 7200})
+    unused, first = tokens(venue), tokens(venue)
+    venue.admin("POST", "/clock", {"skew_s": 7000})
+    second = refresh(venue, first["refresh_token"]).json()
+    venue.admin("POST", "/clock", {"skew_s": 7200})
+    refused = refresh(venue, unused["refresh_token"])
+    assert (refused.status_code, refused.json()) == (
+        401,
+        {"error": "invalid_grant", "error_description": "The refresh token has expired."},
+    )
+    third = refresh(venue, second["refresh_token"])
+    assert third.status_code == 200, "its life began when it was given"
+    assert with_bearer(venue, third.json()["access_token"], f"{PREFIX}/accounts").status_code == 200
+
+
+def test_its_life_is_a_year_and_a_half_or_as_the_command_line_says(
+    make_venue: MakeClient, arguments: tuple[str, ...]
+) -> None:
+    assert make_venue(*arguments).admin("GET", "/oauth")["refresh_s"] == 1.5 * 365 * 86_400
+    short = make_venue(*arguments, "--oauth-refresh-s", "60")
+    given = tokens(short)
+    short.admin("POST", "/clock", {"skew_s": 60})
+    assert refresh(short, given["refresh_token"]).status_code == 401
+    short.admin("POST", "/clock", {"skew_s": 0})
+    assert refresh(short, given["refresh_token"]).status_code == 200
+    for said in ({"refresh_s": 0}, {"refresh_s": "60"}, {"refresh_s": None}):
+        reply = short.http.post("/simulator/oauth", json=said)
+        assert reply.status_code == 400 and short.admin("GET", "/oauth")["refresh_s"] == 60
+
+
 def test_revoking_ends_the_family_and_says_200_whatever_comes(venue: Client) -> None:
     given = tokens(venue)
     wrong = venue.http.post("/oauth2/revoke", data={**CLIENT, "client_secret": "x", "token": given["access_token"]})
