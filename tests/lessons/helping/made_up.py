@@ -3,7 +3,7 @@
     python -m tests.lessons.helping.made_up trades.csv
 
 Three in ten trades carry a mistake; four in five of these carry one of eight habits. Of trades with a mistake one in
-four wins all the same, of the others two in five lose. One in five mistakes is seen by no fact (a stop that is not planned
+four wins all the same, of the others two in five lose. One in five mistakes is seen by no fact (that no stop is planned
 always is), and one in twenty of the other trades breaks a limit that meant nothing.
 """
 
