@@ -184,4 +184,10 @@ SCHEDULE: tuple[Periodic, ...] = (
         why="Stops: lessons that people call not similar again and again go on being shown, and readers learn to look "
         "past all of them. What policy counts does not change.",
     ),
+    Periodic(
+        name="Forget old questions",
+        task="lessons.forget_questions",
+        every_s=86_400,
+        why="Stops: questions to the documents, and what they were answered, are kept for longer than a year.",
+    ),
 )

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from apps.accounts.types import Principal
 from apps.lessons.types import CaseVerdict, Evidence, Fact, Filters
 
 K_MAX: Final = 50
@@ -53,6 +54,11 @@ class Viewer:
 
     person_id: UUID | None = None
     key: str = ""
+
+    @classmethod
+    def of(cls, principal: Principal) -> "Viewer":
+        """The caller, as a recall keeps them; a program with the owner of its key."""
+        return cls(person_id=principal.user_id, key="" if principal.is_person else principal.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,15 @@ from django.utils import timezone
 
 from apps.audit.types import Actor
 from apps.common.errors import Unavailable
-from apps.lessons.services import helping, index_checks, indexing, knowledge_items, knowledge_sources, resting
+from apps.lessons.services import (
+    helping,
+    index_checks,
+    indexing,
+    knowledge_items,
+    knowledge_recalls,
+    knowledge_sources,
+    resting,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -70,3 +78,9 @@ def evaluate(**_later: Any) -> dict[str, int]:
 def rest(**_later: Any) -> dict[str, int]:
     """Stop showing lessons that nobody found useful."""
     return {"rested": resting.rest(now=timezone.now())}
+
+
+@shared_task(name="lessons.forget_questions", queue="default")
+def forget_questions(**_later: Any) -> dict[str, int]:
+    """Delete questions to the documents that are older than a year."""
+    return {"forgotten": knowledge_recalls.forget(now=timezone.now())}

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from hypothesis import strategies as st
 
 from apps.common.errors import Misconfigured
 from apps.lessons import embeddings
-from apps.lessons.embeddings import base
+from apps.lessons.embeddings import base, hashing
+from apps.lessons.embeddings.hashing import HashProvider
+from apps.lessons.embeddings.parts import parts
+from apps.lessons.embeddings.transformer import TransformerProvider
 from config import start
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -46,6 +50,80 @@ def test_many_texts_come_back_in_their_order(provider: embeddings.EmbeddingProvi
     rows = provider.embed_documents(texts)
     for place in (0, 31, 32, 255, 256, 258):
         assert rows[place] == pytest.approx(provider.embed_query(texts[place]), abs=1e-4)
+
+
+def test_a_text_longer_than_it_reads_at_once_is_read_to_its_end(provider: embeddings.EmbeddingProvider) -> None:
+    begins = "Corn contracts expire on Tuesday morning. " * ((provider.max_tokens or 256) // 7 + 1)
+    ends = "The stop was moved away and the loss grew. " * ((provider.max_tokens or 256) // 7 + 1)
+    begun, whole, end = provider.embed_documents([begins, begins + ends, ends])
+    assert whole @ begun < 0.99, "what comes after the beginning is in the vector"
+    assert whole @ end > begun @ end + 0.1
+    assert provider.embed_query(begins + ends) == pytest.approx(whole, abs=1e-4)
+
+
+class ReadsEightWords:
+    """A sentence model at the edge of the package that carries it: it leaves out what follows eight words."""
+
+    max_seq_length = 8
+
+    def __init__(self, folder: str, **_: object) -> None:
+        self.longest = 0
+
+    def tokenizer(self, text: str, **_: object) -> dict[str, list[str]]:
+        return {"input_ids": text.split()}
+
+    def get_embedding_dimension(self) -> int:
+        return hashing.DIM
+
+    def encode(self, texts: list[str], **_: object) -> base.Matrix:
+        self.longest = max([self.longest, *(len(text.split()) for text in texts)])
+        return HashProvider().embed_documents([" ".join(text.split()[:8]) for text in texts])
+
+
+@pytest.fixture
+def cutting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TransformerProvider:
+    (tmp_path / "modules.json").write_text("[]")
+    package = ModuleType("sentence_transformers")
+    package.SentenceTransformer = ReadsEightWords  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sentence_transformers", package)
+    return TransformerProvider(str(tmp_path))
+
+
+def test_a_model_that_cuts_is_handed_only_what_it_reads(cutting: TransformerProvider) -> None:
+    words = [f"{one}{two}z" for one in "abcdefghij" for two in "klmnopq"]
+    text = " ".join(words)
+    row = cutting.embed_query(text)
+    assert cutting.max_tokens == 8
+    assert cutting._model.longest <= 8
+    assert all(row @ HashProvider().embed_query(word) > 0.01 for word in words), "each word is in it, the last too"
+    assert np.linalg.norm(row) == pytest.approx(1, abs=1e-4)
+    rows = cutting.embed_documents([text, " ", "two words"])
+    assert rows[0] == pytest.approx(row, abs=1e-5)
+    assert not rows[1].any()
+    assert rows[2] == pytest.approx(HashProvider().embed_query("two words"), abs=1e-5)
+
+
+def test_a_part_weighs_as_much_as_it_has(cutting: TransformerProvider) -> None:
+    long, short = "alpha beta gamma delta epsilon zeta eta theta", "iota"
+    row = cutting.embed_query(f"{long} {short} " + " " * 40)
+    assert row @ HashProvider().embed_query(long) > row @ HashProvider().embed_query(short) > 0
+
+
+@given(st.text(alphabet=" \nab中", max_size=120), st.integers(1, 9))
+def test_parts_are_the_text_and_none_is_too_long(text: str, most: int) -> None:
+    found = list(parts(text, count=len, most=most))
+    assert "".join(found).split() == text.split() or any(len(word) > most // 2 for word in text.split())
+    assert "".join("".join(found).split()) == "".join(text.split())
+    assert all(0 < len(part) <= most for part in found)
+    assert all(part.strip() for part in found)
+
+
+def test_a_text_is_cut_between_words_and_in_the_middle() -> None:
+    assert list(parts("one two three four five", count=lambda text: len(text.split()), most=3)) == [
+        "one two three",
+        " four five",
+    ]
+    assert list(parts("中" * 10, count=len, most=5)) == ["中" * 5, "中" * 5]
 
 
 def test_no_text_is_no_row(provider: embeddings.EmbeddingProvider) -> None:

@@ -26,13 +26,14 @@ from apps.lessons.models import (
     KnowledgeTerm,
     KnowledgeVersion,
 )
+from apps.lessons.recall_types import Viewer
 from apps.lessons.services import knowledge, knowledge_sources
 from apps.lessons.services.knowledge import Item
-from apps.lessons.services.knowledge_queries import own_text, query_knowledge
+from apps.lessons.services.knowledge_queries import KnowledgeAnswer, own_text, query_knowledge
 from apps.lessons.services.reading import Source
 from apps.lessons.tasks import ingest_knowledge, ingest_knowledge_by_bare_name
 from apps.lessons.types import EntryKind, IngestOutcome, MediaType, SpaceState
-from tests.factories.accounts import DeskFactory
+from tests.factories.accounts import LONG_AGO, DeskFactory
 from tests.lessons.documents import pdf, prose
 
 pytestmark = pytest.mark.django_db
@@ -49,8 +50,14 @@ def take(*items: Item, now: datetime, desk: Desk | None = None) -> list[knowledg
     return knowledge.ingest(items=items, desk_id=desk.pk if desk else None, actor=BY, now=now)
 
 
+def ask(text: str, *desks: Desk) -> KnowledgeAnswer:
+    return query_knowledge(
+        text=text, desk_ids=[desk.pk for desk in desks], viewer=Viewer(key="bot"), limit=5, now=LONG_AGO
+    )
+
+
 def found(text: str, *desks: Desk) -> list[str]:
-    answer = query_knowledge(text=text, desk_ids=[desk.pk for desk in desks], limit=5)
+    answer = ask(text, *desks)
     return [one.document.external_id for one in answer.answers]
 
 
@@ -144,7 +151,7 @@ def test_nothing_similar_is_an_empty_answer(now: datetime, desk: Desk) -> None:
 
 def test_a_citation_leads_to_the_characters_it_says(now: datetime, desk: Desk) -> None:
     take(item(prose(500) + "\n\n# Gaps\n\nWeekend gaps jump over stops."), now=now, desk=desk)
-    (best, *_) = query_knowledge(text="weekend gaps over stops", desk_ids=[desk.pk], limit=3).answers
+    (best, *_) = ask("weekend gaps over stops", desk).answers
     text = KnowledgeVersion.objects.get(document=best.document, number=best.chunk.version.number).text
     assert text[best.chunk.start : best.chunk.end] == best.text
     assert best.text.endswith("Weekend gaps jump over stops.")

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from apps.common.errors import Invalid
@@ -22,6 +23,10 @@ from apps.lessons.services import recall_quality
 DEVELOPMENT = Path(__file__).parent / "development"
 UNSEEN = Path(__file__).parent / "unseen"
 LOSS_MAX = 0.02
+# nDCG@10 and P@5 that are aimed at, on other wording.
+AIMS = {"hash": (0.0, 0.0), "static": (0.25, 0.40), "sentence_transformers": (0.40, 0.55)}
+# The optional provider takes part where a model is at hand.
+AVAILABLE = ("hash", "static", *(("sentence_transformers",) if settings.EMBEDDINGS_MODEL else ()))
 
 
 def files_of(folder: Path) -> dict[str, Path]:
@@ -35,10 +40,11 @@ def labelled() -> recall_quality.Labelled:
 
 def check_is_no_worse(folder: Path, name: str, labelled: recall_quality.Labelled) -> None:
     measured = asdict(recall_quality.in_use(labelled, embeddings.provider_named(name)).figures)
-    if name == "static":  # the aims on other wording
-        assert measured["ndcg"] >= 0.25
-        assert measured["precision"] >= 0.40
-    baseline = json.loads((folder / "baseline.json").read_text(encoding="utf-8"))[name]
+    ndcg, precision = AIMS[name]
+    assert measured["ndcg"] >= ndcg
+    assert measured["precision"] >= precision
+    # Of the optional provider only the aims are written down.
+    baseline = json.loads((folder / "baseline.json").read_text(encoding="utf-8")).get(name, {})
     lost = {figure: (was, measured[figure]) for figure, was in baseline.items() if measured[figure] < was - LOSS_MAX}
     assert not lost, f"worse than {folder.name}/baseline.json; measured {measured}"
 
@@ -70,14 +76,14 @@ def test_hash_is_better_than_the_naive_one_in_words_nobody_had_read() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["hash", "static"])
+@pytest.mark.parametrize("name", AVAILABLE)
 def test_recall_of_a_thousand_lessons_in_words_nobody_had_read(name: str) -> None:
     unseen = recall_quality.read(**files_of(UNSEEN))
     assert len(unseen.lessons) == 1_000
     check_is_no_worse(UNSEEN, name, unseen)
 
 
-@pytest.mark.parametrize("name", ["hash", "static"])
+@pytest.mark.parametrize("name", AVAILABLE)
 def test_the_same_wording_is_always_among_the_first_five(name: str, labelled: recall_quality.Labelled) -> None:
     texts = [one.text for one in prototypes() if one.tag and one.kind == "narrative"][::4]
     like = labelled.lessons[: len(texts)]

@@ -49,6 +49,7 @@ MODELS = {
     "lessons.case": LEDGER,
     "lessons.lesson": LEDGER,
     "lessons.recall": LEDGER,
+    "lessons.knowledgerecall": LEDGER,
     "lessons.evaluation": LEDGER,
     "lessons.indexspace": READ,
     "lessons.indexentry": READ,

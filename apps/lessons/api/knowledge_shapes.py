@@ -58,6 +58,7 @@ class KnowledgePassage(Shape):
 class KnowledgeAnswers(Shape):
     """Best first, and empty where nothing is similar. `degraded`: found by words alone, without the index."""
 
+    recall_id = Uuid(about="What question and answer are kept under.")
     items = Many(KnowledgePassage)
     degraded = YesNo()
     provider = Words()

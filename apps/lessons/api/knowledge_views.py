@@ -21,6 +21,7 @@ from apps.common.decimals import decimal_text
 from apps.common.errors import Invalid
 from apps.lessons.api import knowledge_bodies as bodies
 from apps.lessons.api import knowledge_shapes as shapes
+from apps.lessons.recall_types import Viewer
 from apps.lessons.selectors.knowledge import desks_for
 from apps.lessons.services import knowledge_intake
 from apps.lessons.services.knowledge import Ingested
@@ -90,17 +91,23 @@ class KnowledgeQueryView(ApiView):
     )
     def post(self, request: Request) -> HttpResponse:
         """Passages of the documents of the caller's desks and of everybody, by meaning and by words, each with the
-        place it can be checked at."""
-        values = read_body(request, bodies.KnowledgeQueryBody)
+        place it can be checked at. The question and its answer are kept for a year, with who asked."""
+        values, principal = read_body(request, bodies.KnowledgeQueryBody), principal_of(request)
         given = [values[name] for name in ("text", "question") if values[name] is not None]
         if len(given) != 1:
             raise Invalid(
                 "FIELD_MISSING", "text is needed, once.", fix="Send text, or question in its place.", field="text"
             )
-        desk_ids = list(desks_for(principal_of(request)).values_list("pk", flat=True))
-        found = query_knowledge(text=given[0], desk_ids=desk_ids, limit=values["limit"])
+        found = query_knowledge(
+            text=given[0],
+            desk_ids=list(desks_for(principal).values_list("pk", flat=True)),
+            viewer=Viewer.of(principal),
+            limit=values["limit"],
+            now=timezone.now(),
+        )
         return answer(
             {
+                "recall_id": str(found.id),
                 "items": [_passage(one) for one in found.answers],
                 "degraded": found.degraded,
                 "provider": found.provider,

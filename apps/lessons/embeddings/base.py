@@ -23,7 +23,8 @@ class EmbeddingProvider(Hashable, Protocol):
     """Turns texts into vectors that may be compared with each other by their dot product.
 
     `id`, `model`, `dim`, `version` and `digest` (of the weights) name the space: vectors of two spaces are never
-    compared. `max_tokens` is where the provider stops reading, None where it reads all. `fit_free` says that a vector
+    compared. `max_tokens` is how much the provider reads at once, None where that is any text. A longer text is
+    read in parts, to its end: nothing is left out of a vector. `fit_free` says that a vector
     depends on its text alone, not on the texts embedded before. Safe to use from several threads.
     """
 

@@ -1,6 +1,8 @@
 """Provider `sentence_transformers`: a model from a local folder, such as MiniLM. Optional: needs torch."""
 
+import math
 from collections.abc import Sequence
+from copy import deepcopy
 from hashlib import sha256
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 
 from apps.common.errors import Misconfigured
 from apps.lessons.embeddings import base
+from apps.lessons.embeddings.parts import parts
 
 BATCH = 32  # texts in the model at once: bounds memory, whatever the caller hands over
 
@@ -28,10 +31,11 @@ def digest_of(folder: Path) -> str:
 
 
 class TransformerProvider:
-    """A sentence-transformers model. Reads the first `max_tokens` word pieces and cuts the rest silently."""
+    """A sentence-transformers model. It reads `max_tokens` word pieces and would silently leave out the rest: a longer
+    text is read in parts, and its vector is the mean of theirs, each weighing as many pieces as it has."""
 
     id = "sentence_transformers"
-    version = 1
+    version = 2
     fit_free = True
     description = "A sentence model: finds the same thing said in other words. Slower, and large in memory."
 
@@ -56,6 +60,8 @@ class TransformerProvider:
         self._model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         self.model = folder.resolve().name
         self.digest = digest_of(folder)
+        # Its own, only ever asked in one way: the model's tokenizer is told to cut, and threads share it.
+        self._counting = None if self.max_tokens is None else deepcopy(self._model.tokenizer)
 
     @property
     def dim(self) -> int:
@@ -66,15 +72,24 @@ class TransformerProvider:
     @property
     def max_tokens(self) -> int | None:
         found = self._model.max_seq_length
-        return int(found) if found else None
+        return int(found) if found and math.isfinite(found) else None
+
+    def tokens(self, text: str) -> int:
+        """How many word pieces the model reads for this text, its marks of beginning and end included; 0 where it reads
+        any text whole."""
+        if self._counting is None:
+            return 0
+        return len(self._counting(text, truncation=False, verbose=False)["input_ids"])
 
     def embed_documents(self, texts: Sequence[str]) -> base.Matrix:
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
-        said = [place for place, text in enumerate(texts) if text.strip()]
-        if said:
-            rows[said] = self._model.encode(
-                [texts[place] for place in said], batch_size=BATCH, convert_to_numpy=True, show_progress_bar=False
-            )
+        most = self.max_tokens or 0
+        read = [(place, part) for place, text in enumerate(texts) for part in parts(text, count=self.tokens, most=most)]
+        if read:
+            places, said = zip(*read, strict=True)
+            vectors = self._model.encode(list(said), batch_size=BATCH, convert_to_numpy=True, show_progress_bar=False)
+            weights = [[max(self.tokens(part), 1)] for part in said]
+            np.add.at(rows, list(places), base.normalised(vectors) * np.array(weights, dtype=np.float32))
         return base.normalised(rows)
 
     def embed_query(self, text: str) -> base.Vector:

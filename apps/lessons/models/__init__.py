@@ -9,7 +9,14 @@ from apps.lessons.models.knowledge import (
     KnowledgeTerm,
     KnowledgeVersion,
 )
-from apps.lessons.models.recalls import Evaluation, Recall, RecallFeedback, RecallItem
+from apps.lessons.models.recalls import (
+    Evaluation,
+    KnowledgeRecall,
+    KnowledgeRecallItem,
+    Recall,
+    RecallFeedback,
+    RecallItem,
+)
 
 __all__ = [
     "Case",
@@ -21,6 +28,8 @@ __all__ = [
     "IndexSpace",
     "KnowledgeChunk",
     "KnowledgeDocument",
+    "KnowledgeRecall",
+    "KnowledgeRecallItem",
     "KnowledgeSource",
     "KnowledgeTerm",
     "KnowledgeVersion",

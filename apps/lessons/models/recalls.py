@@ -81,6 +81,54 @@ class RecallFeedback(models.Model):
         return self.verdict
 
 
+class KnowledgeRecall(models.Model):
+    """One question to the documents and its answer. `desk` is where it was asked; null for a caller at several desks,
+    or at none. `viewer` is a person, and for an API key, which `viewer_key` names, its owner. `degraded`: answered by
+    words alone. Kept for as long as `services.knowledge_recalls` says."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    desk = models.ForeignKey("accounts.Desk", on_delete=models.PROTECT, null=True, related_name="+")
+    viewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    viewer_key = models.CharField(max_length=80, blank=True)
+    text = models.TextField()
+    space = models.CharField(max_length=80, blank=True)
+    degraded = models.BooleanField(default=False)
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ("view",)
+        verbose_name = "knowledge question"
+        ordering: ClassVar = ["-asked_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["asked_at", "id"], name="knowledge_recall_recent"),
+            models.Index(fields=["desk", "asked_at"], name="knowledge_recall_desk"),
+            models.Index(fields=["viewer", "asked_at"], name="knowledge_recall_viewer"),
+            models.Index(fields=["degraded", "asked_at"], name="knowledge_recall_degraded"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.asked_at:%Y-%m-%d %H:%M}"
+
+
+class KnowledgeRecallItem(models.Model):
+    """A piece of a document in an answer: its place, its score and what it is made of."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    recall = models.ForeignKey(KnowledgeRecall, on_delete=models.CASCADE, related_name="items")
+    chunk = models.ForeignKey("lessons.KnowledgeChunk", on_delete=models.PROTECT, related_name="recalled")
+    rank = models.PositiveSmallIntegerField()
+    score = ExactDecimalField()
+    components = models.JSONField(default=dict)
+
+    class Meta:
+        default_permissions = ()
+        ordering: ClassVar = ["rank"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["recall", "chunk"], name="knowledge_recall_item_once")]
+
+    def __str__(self) -> str:
+        return f"{self.rank}. {self.chunk_id}"
+
+
 class Evaluation(models.Model):
     """A measurement of whether lessons help one desk, as it stood then: nothing from after `as_of` is in it.
 

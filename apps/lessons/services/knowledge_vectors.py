@@ -1,6 +1,7 @@
 """Pieces near a question by meaning, as far as the index can be asked."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from apps.lessons.index.values import EVERYBODY, Where
@@ -8,8 +9,17 @@ from apps.lessons.services import searching
 from apps.lessons.types import EntryKind
 
 
-def nearest(text: str, *, desk_ids: Collection[UUID], limit: int) -> Mapping[UUID, float]:
-    """Piece -> cosine, of these desks and of everybody. Raises as `searching.embed` and `searching.like`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Near:
+    """Piece -> cosine, and the space it was asked in ("" where none was)."""
+
+    space: str
+    cosines: Mapping[UUID, float]
+
+
+def nearest(text: str, *, desk_ids: Collection[UUID], limit: int) -> Near:
+    """The pieces of these desks and of everybody. Raises as `searching.embed` and `searching.like`."""
     where = Where(words={"desk": [*map(str, desk_ids), EVERYBODY]})
-    near = searching.like(kind=EntryKind.CHUNK, embedded=searching.embed(text), wheres=[where], limit=limit)
-    return {subject: max(scores.values()) for subject, scores in near.items()}
+    embedded = searching.embed(text)
+    near = searching.like(kind=EntryKind.CHUNK, embedded=embedded, wheres=[where], limit=limit)
+    return Near(space=embedded.space, cosines={subject: max(scores.values()) for subject, scores in near.items()})

@@ -45,11 +45,6 @@ class Shown:
     facts: Sequence[Fact] = ()
 
 
-def viewer_of(principal: Principal) -> Viewer:
-    """Who asks, as a recall keeps it."""
-    return Viewer(person_id=principal.user_id, key="" if principal.is_person else principal.name)
-
-
 def question_of(proposal: Proposal) -> Question:
     """What is asked about a proposal: its words, and the facts as they were when it was judged."""
     facts = facts_of(proposal)
@@ -105,7 +100,7 @@ def ask(
             counted_only=question.counted_only,
         )
         desk = _desk_of(proposal)
-    return recalls.recall(desk=desk, question=question, viewer=viewer_of(principal), purpose=purpose, now=now, k=k)
+    return recalls.recall(desk=desk, question=question, viewer=Viewer.of(principal), purpose=purpose, now=now, k=k)
 
 
 def beside(*, proposal: Proposal, principal: Principal, now: datetime) -> RecallAnswer:
@@ -152,7 +147,7 @@ def _beside(proposal: Proposal, principal: Principal, now: datetime, *, bound_s:
     return recalls.recall(
         desk=_desk_of(proposal),
         question=question_of(proposal),
-        viewer=viewer_of(principal),
+        viewer=Viewer.of(principal),
         purpose=RecallPurpose.PROPOSAL,
         now=now,
         k=SHOWN,
