@@ -248,35 +248,6 @@ def test_a_server_that_is_away_costs_a_text_nothing(
     assert index_lag(clock.now).pending == 0
 
 
-def test_a_server_that_goes_away_between_batches_has_all_of_both_wait(
-    desk: Desk, clock: Clock, served: Serving, on_server: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second batch is embedded while the first is written, and a third one is taken while the second is."""
-    indexing.embed_pending(clock=clock)
-    for _ in range(7):
-        CaseFactory(desk=desk, now=clock.now)
-    write, written = indexing._write, []
-
-    def then_away(*arguments: Any) -> None:
-        served.fake.broken = bool(written)
-        write(*arguments)
-        written.append(arguments)
-
-    monkeypatch.setattr(indexing, "_write", then_away)
-    turn = indexing.embed_pending(clock=clock, batch=2)
-    assert (turn.done, turn.stopped, len(written)) == (2, "INDEX_DOWN", 1)
-    assert states(active()) == {EntryState.INDEXED: 2, EntryState.PENDING: 5}
-    waiting = IndexEntry.objects.filter(state=EntryState.PENDING)
-    assert set(waiting.values_list("attempts", "claimed_until")) == {(0, None)}
-
-    monkeypatch.undo()
-    served.fake.broken = False
-    on_server()
-    clock.step(indexing.AWAY_S)
-    assert indexing.embed_pending(clock=clock, batch=2).done == 5
-    assert is_right(active())
-
-
 def test_an_index_that_is_deleted_altogether_comes_back(
     desk: Desk, clock: Clock, served: Serving, on_server: Callable[[], None]
 ) -> None:
