@@ -20,9 +20,10 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.local.qdrant_local import QdrantLocal
 
 from apps.common.errors import Misconfigured, Unavailable
+from apps.lessons.index import local_points
 from apps.lessons.index.matrix import Matrix
-from apps.lessons.index.values import CLOSED_AT, WORDS, Hit, Point, Question, Vector, missing
-from apps.lessons.index.vector_store import SUBJECT, VectorStore
+from apps.lessons.index.values import CLOSED_AT, SUBJECT, WORDS, Hit, Point, Question, Vector, missing
+from apps.lessons.index.vector_store import VectorStore
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class LocalStore(VectorStore):
     """
 
     keeps_field_indexes = False
+    works_elsewhere = False
 
     def __init__(self, path: Path | str) -> None:
         self._lock = threading.RLock()
@@ -88,6 +90,9 @@ class LocalStore(VectorStore):
             if (matrix := self._matrices.get(collection)) is not None:
                 for one in points:
                     matrix.put(one.id, one.subject, vectors=one.vectors, words=one.words, closed_at=one.closed_at)
+
+    def _put(self, client: QdrantClient, collection: str, points: Sequence[Point]) -> None:
+        local_points.put(_inside(client)._get_collection(collection), points)
 
     def delete(self, collection: str, ids: Sequence[UUID]) -> None:
         with self._lock:
@@ -166,14 +171,18 @@ def held() -> Unavailable:
 
 
 def _write_without_waiting(client: QdrantClient) -> None:
-    """Local mode commits each point by itself and waits for the disk each time: minutes for some thousands. A machine
-    that loses power may lose the last ones this way, and nothing else: the drift check writes them again."""
-    inside = client._client
-    assert isinstance(inside, QdrantLocal)  # noqa: S101  what a client with a path is
-    for collection in inside.collections.values():
+    """Local mode waits for the disk at each commit, and removes each point in one of its own. A machine that loses
+    power may lose the last ones this way, and nothing else: the drift check writes them again."""
+    for collection in _inside(client).collections.values():
         if collection.storage is not None:
             collection.storage.storage.execute("PRAGMA journal_mode=WAL")
             collection.storage.storage.execute("PRAGMA synchronous=NORMAL")
+
+
+def _inside(client: QdrantClient) -> QdrantLocal:
+    inside = client._client
+    assert isinstance(inside, QdrantLocal)  # noqa: S101  what a client without an address is
+    return inside
 
 
 def _loaded(client: QdrantClient, collection: str) -> Matrix:

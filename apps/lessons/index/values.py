@@ -20,7 +20,8 @@ NAMESPACE: Final = UUID("6d0f9a4e-6a3f-5f0e-9f57-0b6c1c7a2f11")
 # Payload fields that may be asked for; what else a point carries only describes it.
 WORDS: Final = ("desk", "result", "product", "asset_class", "side")
 CLOSED_AT: Final = "closed_at"
-
+SUBJECT: Final = "subject"
+CONTENT_HASH: Final = "content_hash"
 
 # What `desk` says of knowledge that is everybody's.
 EVERYBODY: Final = ""
@@ -61,6 +62,14 @@ class Point:
     def id(self) -> UUID:
         """Where it stands."""
         return point_id(self.kind, self.subject)
+
+
+def payload_of(point: Point) -> dict[str, object]:
+    """What stands beside the vectors of a point."""
+    payload: dict[str, object] = {SUBJECT: str(point.subject), CONTENT_HASH: point.content_hash, **point.words}
+    if point.closed_at is not None:
+        payload[CLOSED_AT] = point.closed_at
+    return payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

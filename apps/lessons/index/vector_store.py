@@ -12,12 +12,10 @@ from uuid import UUID
 from qdrant_client import QdrantClient, models
 
 from apps.common.errors import AikaError, Misconfigured
-from apps.lessons.index.values import CLOSED_AT, WORDS, Hit, Point, Question, Standing, Where
+from apps.lessons.index.values import CLOSED_AT, CONTENT_HASH, SUBJECT, WORDS, Hit, Point, Question, Standing, Where
 
 T = TypeVar("T")
 
-SUBJECT: Final = "subject"
-CONTENT_HASH: Final = "content_hash"
 SCROLL_MAX: Final = 1000
 
 
@@ -26,6 +24,8 @@ class VectorStore(ABC):
 
     # Local mode keeps none and says so by a warning.
     keeps_field_indexes = True
+    # Whether something else than this process does the work, which may go on with its own meanwhile.
+    works_elsewhere = True
 
     @abstractmethod
     def _read(self, ask: Callable[[QdrantClient], T]) -> T:
@@ -114,8 +114,11 @@ class VectorStore(ABC):
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         """The points stand, instead of whatever stood in their places. Waits until they are written."""
         if points:
-            structs = [_struct(point) for point in points]
-            self._write(lambda client: client.upsert(collection, structs, wait=True))
+            self._write(lambda client: self._put(client, collection, points))
+
+    @abstractmethod
+    def _put(self, client: QdrantClient, collection: str, points: Sequence[Point]) -> None:
+        """As `upsert`, of the client."""
 
     def delete(self, collection: str, ids: Sequence[UUID]) -> None:
         """No such points stand any more."""
@@ -155,15 +158,6 @@ class VectorStore(ABC):
         ]
         answers = self._read(lambda client: client.query_batch_points(collection, requests))
         return [_hits(answer.points) for answer in answers]
-
-
-def _struct(point: Point) -> models.PointStruct:
-    payload: dict[str, object] = {SUBJECT: str(point.subject), CONTENT_HASH: point.content_hash, **point.words}
-    if point.closed_at is not None:
-        payload[CLOSED_AT] = point.closed_at
-    vectors = {name: vector.tolist() for name, vector in point.vectors.items()}
-    # Not validated number by number: these are our own, and it would be most of the work of a rebuild.
-    return models.PointStruct.model_construct(id=str(point.id), vector=vectors, payload=payload)
 
 
 def _standing(record: models.Record) -> Standing:

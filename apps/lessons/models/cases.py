@@ -1,6 +1,6 @@
 """Closed trades as they are remembered, and the lessons of those that lost."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 from uuid import uuid4
 
 from django.conf import settings
@@ -74,15 +74,9 @@ class Case(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["source", "source_id"], name="case_once_per_source")]
         indexes: ClassVar = [
             models.Index(fields=["desk", "closed_at"], name="case_desk_closed"),
-            # What policy counts is answered from these indexes alone: a case is too wide to be read for its result.
-            models.Index(
-                fields=["desk", "closed_at", "result", "source"], condition=Q(counts=True), name="case_counted"
-            ),
-            models.Index(
-                fields=["id", "result", "verdict", "source", "proposal_id", "r_multiple"],
-                condition=Q(counts=True),
-                name="case_weighed",
-            ),
+            # What policy counts is answered from indexes alone: a case is too wide to be read for its result.
+            # One range of it for each result and source, of which only the length is asked.
+            models.Index(fields=["desk", "result", "source", "closed_at"], condition=Q(counts=True), name="case_ended"),
             models.Index(fields=["desk", "product", "closed_at"], name="case_desk_product"),
             models.Index(fields=["closed_at", "id"], name="case_recent"),
             models.Index(fields=["product"], name="case_product", opclasses=["varchar_pattern_ops"]),
@@ -97,13 +91,36 @@ class Case(models.Model):
         return f"{self.product} {self.side} {self.result} {self.closed_at:%Y-%m-%d}"
 
 
-class CaseTag(models.Model):
-    """A mistake seen in a case. It counts where a rule over facts found it or a person confirmed it, and nobody
-    disputes it. `desk` and `closed_at` repeat the case's, so that counting reads one index."""
+class WeighedCase(models.Model):
+    """What policy weighs of a case, repeated beside what makes it comparable, so that counting reads one index and
+    looks up no case. The database itself keeps these columns, in the statement that writes the row or changes the case
+    (`apps/lessons/weighed.py`): whoever writes, and whatever version of Aika it is, cannot forget them.
 
-    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="tags")
+    `weighs`: it is evidence, and was won or lost. `told`: a program says that it took place and ended so.
+    """
+
     desk = models.ForeignKey("accounts.Desk", on_delete=models.PROTECT, related_name="+", db_index=False)
     closed_at = models.DateTimeField()
+    weighs = models.BooleanField(db_default=False)
+    lost = models.BooleanField(db_default=False)
+    told = models.BooleanField(db_default=False)
+    verdict = models.CharField(max_length=15, db_default="")
+    proposal_id = models.UUIDField(null=True)
+    r_multiple = ExactDecimalField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+# In this order in both indexes: what is looked for, and then what is only read.
+_WEIGHED: Final = ("closed_at", "weighs", "lost", "told", "verdict", "proposal_id", "r_multiple", "case")
+
+
+class CaseTag(WeighedCase):
+    """A mistake seen in a case. It counts where a rule over facts found it or a person confirmed it, and nobody
+    disputes it."""
+
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="tags")
     tag = models.CharField(max_length=20, choices=[(one.value, one.value) for one in MistakeTag])
     source = models.CharField(max_length=10, choices=[(one.value, one.value) for one in TagSource])
     confidence = ExactDecimalField(default=1)
@@ -121,9 +138,7 @@ class CaseTag(models.Model):
             models.CheckConstraint(condition=Q(counts=False) | Q(disputed=False), name="case_tag_disputed_counts_not"),
         ]
         indexes: ClassVar = [
-            models.Index(
-                fields=["desk", "tag", "closed_at", "case"], condition=Q(counts=True), name="case_tag_counted"
-            ),
+            models.Index(fields=["desk", "tag", *_WEIGHED], condition=Q(counts=True), name="case_tag_weighed"),
             models.Index(fields=["tag", "case"], name="case_tag_tag"),
         ]
 
@@ -131,19 +146,17 @@ class CaseTag(models.Model):
         return self.tag
 
 
-class CaseViolation(models.Model):
-    """A fact of a case that was beyond its limit; `desk` and `closed_at` as in CaseTag."""
+class CaseViolation(WeighedCase):
+    """A fact of a case that was beyond its limit."""
 
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="violations")
-    desk = models.ForeignKey("accounts.Desk", on_delete=models.PROTECT, related_name="+", db_index=False)
-    closed_at = models.DateTimeField()
     fact = models.CharField(max_length=40)
 
     class Meta:
         default_permissions = ()
         ordering: ClassVar = ["fact"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["case", "fact"], name="case_violation_once")]
-        indexes: ClassVar = [models.Index(fields=["desk", "fact", "closed_at", "case"], name="case_violation_counted")]
+        indexes: ClassVar = [models.Index(fields=["desk", "fact", *_WEIGHED], name="case_violation_weighed")]
 
     def __str__(self) -> str:
         return self.fact

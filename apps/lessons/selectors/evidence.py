@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet, Value
 
 from apps.common.statements import Question, Select
 from apps.lessons.models import Case, CaseTag, CaseViolation
@@ -16,25 +16,27 @@ from apps.lessons.rules import evidence as rules
 from apps.lessons.rules.detectors import BY_NAME
 from apps.lessons.types import CaseSource, Evidence, Result
 
-_ENDED: Final = (Result.WON.value, Result.LOST.value)
-_OF_CASE: Final = (
-    "case_id",
-    "case__proposal_id",
-    "case__result",
-    "case__verdict",
-    "case__r_multiple",
-    "case__source",
-    "closed_at",
-)
+_WEIGHED: Final = ("case_id", "proposal_id", "lost", "verdict", "r_multiple", "told", "closed_at")
+
+
+def _closed(desk: UUID, since: datetime, until: datetime) -> QuerySet[Case, tuple[str, str, int]]:
+    """One count for each result and source: each is the length of one range of an index, and a hundred thousand trades
+    need not be told apart one by one."""
+    inside = Case.objects.filter(desk_id=desk, closed_at__gt=since, closed_at__lte=until, counts=True).order_by()
+    first, *others = (
+        inside.filter(result=result, source=source)
+        .annotate(how=Value(result), told_by=Value(source))
+        .values("how", "told_by")
+        .annotate(cases=Count("*"))
+        .values_list("how", "told_by", "cases")
+        for result in (Result.WON.value, Result.LOST.value)
+        for source in (one.value for one in CaseSource)
+    )
+    return first.union(*others, all=True)
 
 
 _CLOSED: Final[Select[tuple[str, str, int]]] = Select(
-    lambda desk, since, until: (
-        Case.objects.filter(desk_id=desk, closed_at__gt=since, closed_at__lte=until, counts=True, result__in=_ENDED)
-        .order_by()
-        .values_list("result", "source")
-        .annotate(cases=Count("*"))
-    ),
+    _closed,
     lambda result, source, cases: (result, source, cases),
     desk=UUID,
     since=datetime,
@@ -43,7 +45,7 @@ _CLOSED: Final[Select[tuple[str, str, int]]] = Select(
 
 
 def closed_question(desk_id: UUID, *, window_days: int, now: datetime) -> Question[tuple[str, str, int]]:
-    """How many trades of a desk that count closed in the days before `now`, by result and source."""
+    """How many trades of a desk that count closed in the days before `now`, by result and source; 0 where none did."""
     return _CLOSED(desk=desk_id, since=now - timedelta(days=window_days), until=now)
 
 
@@ -83,20 +85,21 @@ def evidence(
         lost=lost,
         tagless=frozenset(name for name in unknown if name in BY_NAME and BY_NAME[name].tag is None),
     )
-    return rules.weigh(_comparable(inside, frozenset(tags), violated | unknown) if totals else (), asked)
+    any_closed = any(cases for _, _, cases in closed.answer)
+    return rules.weigh(_comparable(inside, frozenset(tags), violated | unknown) if any_closed else (), asked)
 
 
 def _comparable(inside: Q, tags: frozenset[str], facts: frozenset[str]) -> list[rules.Comparable]:
     """Every case in the window with one of the tags, or with one of the facts broken."""
-    counted = Q(case__counts=True, case__result__in=_ENDED)
+    counted = inside & Q(weighs=True)
     tagged: dict[UUID, tuple[Any, ...]] = {}
     if tags:
-        rows = CaseTag.objects.filter(inside, counted, counts=True, tag__in=tags).order_by()
-        tagged = {row[0]: row for row in rows.values_list(*_OF_CASE)}
+        rows = CaseTag.objects.filter(counted, counts=True, tag__in=tags).order_by()
+        tagged = {row[0]: row for row in rows.values_list(*_WEIGHED)}
     known, broken = dict(tagged), dict[UUID, set[str]]()
     if facts:
-        violations = CaseViolation.objects.filter(inside, counted, fact__in=facts).order_by()
-        for *row, fact in violations.values_list(*_OF_CASE, "fact"):
+        violations = CaseViolation.objects.filter(counted, fact__in=facts).order_by()
+        for *row, fact in violations.values_list(*_WEIGHED, "fact"):
             known.setdefault(row[0], tuple(row))
             broken.setdefault(row[0], set()).add(fact)
     return [_made(*row, shares_tag=case in tagged, facts=broken.get(case, ())) for case, row in known.items()]
@@ -105,10 +108,10 @@ def _comparable(inside: Q, tags: frozenset[str], facts: frozenset[str]) -> list[
 def _made(
     case_id: UUID,
     proposal_id: UUID | None,
-    result: str,
+    lost: bool,
     verdict: str,
     r_multiple: Decimal | None,
-    source: str,
+    told: bool,
     closed_at: datetime,
     *,
     shares_tag: bool,
@@ -117,11 +120,11 @@ def _made(
     return rules.Comparable(
         case_id=case_id,
         trade=proposal_id or case_id,
-        lost=result == Result.LOST.value,
+        lost=lost,
         verdict=verdict,
         r_multiple=r_multiple,
         closed_at=closed_at,
         shares_tag=shares_tag,
         facts=frozenset(facts),
-        told=source == CaseSource.REPORTED,
+        told=told,
     )

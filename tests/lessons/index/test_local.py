@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from qdrant_client import QdrantClient, models
 
-from apps.common.errors import Unavailable
+from apps.common.errors import Misconfigured, Unavailable
 from apps.lessons import index
 from apps.lessons.index.local import MEMORY, LocalStore
 from apps.lessons.index.server import ServerStore
-from apps.lessons.index.values import Point, Question, Where
+from apps.lessons.index.values import Point, Question, Where, payload_of
 from apps.lessons.types import EntryKind
 from tests.lessons.index.conftest import KEY
 
@@ -199,3 +201,66 @@ def test_a_damaged_folder_is_refused_and_can_be_taken_again(folder: Path) -> Non
         LocalStore(folder)
     (folder / "meta.json").unlink()
     LocalStore(folder).close()
+
+
+def test_what_is_put_together_stands_as_qdrants_own_upsert_has_it(folder: Path, tmp_path: Path) -> None:
+    """Row for row and after a restart: new points, points in place of others, a vector that went."""
+    ours, its = LocalStore(folder), QdrantClient(path=str(tmp_path / "its"))
+    ours.ensure_collection("lessons__a", {"thesis": 8, "narrative": 8})
+    parameters = models.VectorParams(size=8, distance=models.Distance.COSINE)
+    its.create_collection("lessons__a", vectors_config={"thesis": parameters, "narrative": parameters})
+    for batch in (points(40), points(60, seed=4)[20:], points(3)[:1] * 2):
+        ours.upsert("lessons__a", batch)
+        its.upsert("lessons__a", [struct(one) for one in batch])
+    ours.delete("lessons__a", [points(1)[0].id])
+    its.delete("lessons__a", [str(points(1)[0].id)])
+    ours.close()
+    its.close()
+
+    # Both anew: Qdrant keeps on disk what it was given, and makes vectors of length one of those it is given only.
+    again, its = LocalStore(folder), QdrantClient(path=str(tmp_path / "its"))
+    for client in (again._client, its):
+        records, _ = client.scroll("lessons__a", limit=100, with_vectors=True)
+        seen = {record.id: (record.payload, record.vector) for record in records}
+        if client is again._client:
+            mine = seen
+    assert len(mine) == 59
+    assert mine.keys() == seen.keys()
+    for one, (payload, vectors) in mine.items():
+        assert payload == seen[one][0]
+        assert isinstance(vectors, dict)
+        assert isinstance(seen[one][1], dict)
+        assert vectors.keys() == seen[one][1].keys()
+        for name, vector in vectors.items():
+            assert vector == pytest.approx(seen[one][1][name], abs=1e-6)
+    again.close()
+    its.close()
+
+
+def struct(point: Point) -> models.PointStruct:
+    vectors: Any = {name: vector.tolist() for name, vector in point.vectors.items()}
+    return models.PointStruct(id=str(point.id), vector=vectors, payload=payload_of(point))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"thesis": np.ones(7, dtype=np.float32)},
+        {"text": np.ones(8, dtype=np.float32)},
+        {"thesis": np.full(8, np.nan, dtype=np.float32)},
+    ],
+    ids=["too short", "no such vector", "no number"],
+)
+def test_of_points_with_a_wrong_one_none_is_written(folder: Path, wrong: dict[str, Any]) -> None:
+    store = LocalStore(folder)
+    store.ensure_collection("lessons__a", {"thesis": 8, "narrative": 8})
+    good = points(3)
+    with pytest.raises(Misconfigured, match="INDEX_REFUSED"):
+        store.upsert("lessons__a", [*good, replace(good[0], subject=uuid4(), vectors=wrong)])
+    assert store.count("lessons__a") == 0
+    store.upsert("lessons__a", good)
+    assert store.count("lessons__a") == 3
+    store.close()
+    again = LocalStore(folder)
+    assert again.count("lessons__a") == 3
+    again.close()
