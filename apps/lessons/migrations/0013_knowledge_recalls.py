@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0008_second_factors_of_their_row'),
-        ('lessons', '0011_kept_weights'),
+        ('lessons', '0012_plurals'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -44,7 +44,7 @@ def columns(model: str) -> list[migrations.AddField]:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('lessons', '0011_kept_weights'),
+        ('lessons', '0013_knowledge_recalls'),
     ]
 
     operations = [

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('lessons', '0012_weighed_beside'),
+        ('lessons', '0014_weighed_beside'),
     ]
 
     operations = [
