@@ -160,22 +160,37 @@ def run_batches(port: int, *, authorization: str, connection: str, price: Decima
     return load
 
 
+def look_at_tables() -> None:
+    """What autovacuum does within a minute of a table's first rows, where it is on: without statistics PostgreSQL takes
+    any index for as good as any other, and a run measures which one it happened to read."""
+    from django.db import connection  # Django is set up by whoever measures
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def plain_per_second(database_url: str, batch: int) -> float:
+    """Proposals' rows a second that pgbench writes, so many to a transaction, into tables made anew."""
+    script = plain_rows.prepare(batch)
+    return plain_rows.per_second(database_url, script, clients=CLIENTS, batch=batch)
+
+
 def batches(*, database_url: str, redis_url: str, authorization: str, connection: str, price: Decimal) -> list[Row]:
     """The batch on gunicorn's threads beside pgbench, in turns."""
     from apps.trades.models import Proposal  # Django is set up by whoever measures
 
-    script = plain_rows.prepare(BATCH)
     ours: list[float] = []
     plain: list[float] = []
     for _ in range(RUNS):
         with running(servers(database_url, redis_url)["gthread"]) as (port, _):
             run_batches(port, authorization=authorization, connection=connection, price=price, count=4)
+            look_at_tables()
             before = Proposal.objects.count()
             load = run_batches(port, authorization=authorization, connection=connection, price=price, count=BATCHES)
             if Proposal.objects.count() - before != BATCHES * BATCH:
                 raise RuntimeError("Not every proposal of the batches was stored.")
         ours.append(load.per_second * BATCH)
-        plain.append(plain_rows.per_second(database_url, script, clients=CLIENTS, batch=BATCH))
+        plain.append(plain_per_second(database_url, BATCH))
     return [
         Row(
             what=f"proposals in batches of {BATCH}, gunicorn threads",
@@ -188,29 +203,47 @@ def batches(*, database_url: str, redis_url: str, authorization: str, connection
     ]
 
 
-def measure(*, database_url: str, redis_url: str, authorization: str, connection: str, price: Decimal) -> Found:
-    """Each server in turn, RUNS rounds, so that a slow minute of the machine hits all of them."""
-    ways = servers(database_url, redis_url)
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    tails: dict[str, list[float]] = {name: [] for name in ways}
-    cpu: dict[str, list[float]] = {name: [] for name in ways}
+@dataclass(frozen=True, kw_only=True)
+class Singles:
+    """What came of proposals one by one, by server and round: rates, and a proposal's p95 and processor time in ms;
+    and the rates of pgbench."""
+
+    rates: dict[str, list[float]]
+    tails: dict[str, list[float]]
+    cpu: dict[str, list[float]]
+    plain: list[float]
+
+
+def singles(
+    ways: dict[str, Server], *, database_url: str, authorization: str, connection: str, price: Decimal
+) -> Singles:
+    """Each server and pgbench in turn, RUNS rounds, so that a slow minute of the machine hits all of them."""
+    rates, tails, cpu = ({name: list[float]() for name in ways} for _ in range(3))
+    plain: list[float] = []
     for _ in range(RUNS):
         for name, server in ways.items():
             with running(server) as (port, pid):
                 run(port, authorization=authorization, connection=connection, price=price, count=WARM_UP)
+                look_at_tables()
                 before = spent_s(pid)
                 load = run(port, authorization=authorization, connection=connection, price=price, count=POSTS)
                 cpu[name].append((spent_s(pid) - before) * 1000 / POSTS)
             rates[name].append(load.per_second)
             tails[name].append(load.percentile(0.95))
+        plain.append(plain_per_second(database_url, batch=1))
+    return Singles(rates=rates, tails=tails, cpu=cpu, plain=plain)
+
+
+def rows_of(found: Singles, ways: dict[str, Server]) -> list[Row]:
+    """Aika beside the ordinary endpoint and beside pgbench."""
     other = ways["ordinary"].name
     rows = [
         Row(
             what=f"proposals, {ways[name].name}",
             unit="a second",
-            aika=rates[name],
+            aika=found.rates[name],
             other=other,
-            others=rates["ordinary"],
+            others=found.rates["ordinary"],
             aim="1.5x" if name == "gthread" else "",
         )
         for name in ("gthread", "uvicorn")
@@ -218,11 +251,28 @@ def measure(*, database_url: str, redis_url: str, authorization: str, connection
     rows += [
         Row(what=what, unit="ms", aika=ms["gthread"], other=other, others=ms["ordinary"], lower_is_better=True)
         for what, ms in (
-            ("p95 of one proposal, gunicorn threads", tails),
-            ("processor time of the server for one proposal, gunicorn threads", cpu),
+            ("p95 of one proposal, gunicorn threads", found.tails),
+            ("processor time of the server for one proposal, gunicorn threads", found.cpu),
         )
     ]
-    rows += batches(
+    rows.append(
+        Row(
+            what="proposals one by one, gunicorn threads",
+            unit="a second",
+            aika=found.rates["gthread"],
+            other="pgbench writing the same rows, one proposal to a transaction",
+            others=found.plain,
+            aim="0.1x",
+        )
+    )
+    return rows
+
+
+def measure(*, database_url: str, redis_url: str, authorization: str, connection: str, price: Decimal) -> Found:
+    """Proposals one by one, then in batches."""
+    ways = servers(database_url, redis_url)
+    found = singles(ways, database_url=database_url, authorization=authorization, connection=connection, price=price)
+    rows = rows_of(found, ways) + batches(
         database_url=database_url,
         redis_url=redis_url,
         authorization=authorization,
@@ -237,6 +287,7 @@ def measure(*, database_url: str, redis_url: str, authorization: str, connection
         "audit and state one by one.",
         rows=rows,
         notes=(
+            "PostgreSQL looked at its tables (ANALYZE) after each warm-up, as autovacuum does on a desk that runs.",
             f"A batch holds {BATCH} proposals of one connection, so batches are judged one after the other; pgbench's "
             "tables have the checks and indexes, and neither foreign keys nor guards.",
             "Processor time is less disturbed by other work on the machine than rates are. What is left of Aika's, "

@@ -26,7 +26,7 @@ from apps.quotes.services.quotes import latest
 from apps.quotes.types import is_stale
 from apps.trades.rules.reservations import OpenOrder
 from apps.trades.selectors import equity, exposure
-from apps.trades.selectors.usual import notionals_question
+from apps.trades.selectors.usual import Approved, approved_question, notionals_since
 
 if TYPE_CHECKING:
     from apps.connectors.models import Connection
@@ -56,7 +56,7 @@ _SOURCES: Final[Mapping[FactKind, tuple[str, ...]]] = {
     FactKind.EQUITY: ("balance_rows", "marks", "drawdown_latch"),
 }
 # What a new proposal is compared with, for its own facts.
-_OF_LESSONS: Final = ("hours", "usual_notionals", "last_loss", "lots", "any_case")
+_OF_LESSONS: Final = ("hours", "newest_approved", "last_loss", "lots", "any_case")
 
 
 class Moment:
@@ -200,8 +200,8 @@ class Gathering:
         )
 
     @cached_property
-    def usual_notionals(self) -> Question[Decimal]:
-        return notionals_question(self.connection.pk, since=self.asked_at - USUAL_BACK, until=self.asked_at)
+    def newest_approved(self) -> Question[Approved]:
+        return approved_question(self.connection.pk, until=self.asked_at)
 
     @cached_property
     def last_loss(self) -> Question[datetime]:
@@ -260,6 +260,11 @@ class Gathering:
     @property
     def balances_at(self) -> datetime | None:
         return self.connection.balances_as_of
+
+    @property
+    def usual_notionals(self) -> list[Decimal]:
+        """Of what was approved here lately, newest first; reporting currency."""
+        return notionals_since(self.newest_approved.answer, self.asked_at - USUAL_BACK)
 
     @cached_property
     def balances(self) -> Mapping[str, Balance]:

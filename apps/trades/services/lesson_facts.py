@@ -93,7 +93,7 @@ def scene_of(gathering: Gathering) -> Scene:
         held=held.quantity if held else Decimal(0),
         held_price=held.average_entry_price if held else None,
         others_held=sum(lot.instrument != asked.instrument for lot in gathering.lots.answer),
-        usual_notionals=gathering.usual_notionals.answer,
+        usual_notionals=gathering.usual_notionals,
         notional_max=_largest(asked, gathering.version),
         fee_rate=connection.fee_taker,
         losses_known=True,
