@@ -52,6 +52,8 @@ class Diary:
     faults: list[Fault] = field(default_factory=list)
     # Moments of success by stream: "accepted", "filled", "fresh".
     moments: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    # Every moment of what the report tells the pace of.
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[str] = field(default_factory=Counter)
     # proposal -> client_order_id, of each approval that was answered with yes.
     approved: dict[str, str] = field(default_factory=dict)

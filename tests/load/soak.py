@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from tests.load import logs
-from tests.load.callers import Agent, Approver
+from tests.load.approvers import Approver, Turns
+from tests.load.callers import Agent
 from tests.load.diary import Diary
 from tests.load.faults import Installation, Manager, break_apart
 from tests.load.judge import DRAINED_LOOKS
@@ -84,7 +85,8 @@ class Run:
     def play(self) -> Seen:
         """From the first proposal to the last proof."""
         people = [self.server.person(part) for part in SIGNED_IN]
-        keys = self._keys()
+        seated = self._inside(f"seat({self.plan.agents}, {self.plan.approvers})")
+        keys = [row["key"] for row in seated["agents"]]
         self.settle_the_seeded(people[1])
         cookies = [str(person.browser.cookies["sessionid"]) for person in people]
         wanted = seats(self.plan.sockets, keys, cookies, f"http://{self.server.live}")
@@ -94,7 +96,7 @@ class Run:
         stores["simulator"] = self.server.simulator.pid
         sampler = Sampler(self.server, watchers, stores, self.diary, self.plan.sample_s)
         manager = Manager(self.server, self.diary)
-        threads = self._callers(keys)
+        threads = self._callers(keys, seated["approvers"])
         self.seen.began = self.diary.now()
         self.say(f"{self.plan.minutes:g} minutes of load")
         running: list[Any] = [manager, watchers, sampler]
@@ -116,9 +118,6 @@ class Run:
             person.close()
         return self.seen
 
-    def _keys(self) -> list[str]:
-        return [row["key"] for row in self._inside(f"seat({self.plan.agents})")]
-
     def _inside(self, call: str) -> Any:
         """What a function of tests.load.stage says, run inside the installation."""
         file = self.server.home / "stage.json"
@@ -139,16 +138,16 @@ class Run:
             )
             assert answer.status_code == 200, answer.text
 
-    def _callers(self, keys: list[str]) -> list[threading.Thread]:
+    def _callers(self, keys: list[str], accounts: list[dict[str, str]]) -> list[threading.Thread]:
         agents = [
             Agent(
                 self.server.url, f"agent {number}", key, self.plan.every_s, self.diary, self.enough, self.over, number
             )
             for number, key in enumerate(keys)
         ]
-        account = self.server.demo["users"]["approver"]
-        approver = Approver(self.server.url, account, self.plan.decide_every_s, self.diary, self.over)
-        return [threading.Thread(target=one.run, name=type(one).__name__) for one in (*agents, approver)]
+        turns = Turns(self.plan.approve_every_s, len(accounts), self.diary.now)
+        approvers = [Approver(self.server.url, account, turns, self.diary, self.over) for account in accounts]
+        return [threading.Thread(target=one.run, name=type(one).__name__) for one in (*agents, *approvers)]
 
     def _load(self) -> None:
         seconds = self.plan.minutes * 60
@@ -160,7 +159,7 @@ class Run:
         self.seen.loaded_until = self.diary.now()
 
     def _drain(self) -> None:
-        """Nobody asks any more; the sockets and the approver stay."""
+        """Nobody asks any more; the sockets and the approvers stay."""
         self.say("draining")
         began = self.diary.now()
         self.enough.set()
