@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from tests.load.diary import Diary
-from tests.scenarios.callers import Person
 
 DECLINED_EVERY, PAGE_EVERY = 10, 5
 # So many proposals are looked at in one turn for one that is approved.
@@ -59,7 +60,7 @@ class Approver:
     """A person who is signed in, takes turns with the others, and decides on the price they saw."""
 
     url: str
-    account: Row
+    browser: httpx.Client
     turns: Turns
     diary: Diary
     over: threading.Event
@@ -67,12 +68,9 @@ class Approver:
 
     def run(self) -> None:
         """One approval a turn, as long as something waits, until `over`."""
-        person = Person(self.url, self.account["username"], self.account["password"])
-        self.browser = person.browser
         while not self.over.is_set():
             self.over.wait(max(0.0, self.turns.take() - self.diary.now()))
             self.turn()
-        person.close()
 
     def turn(self) -> None:
         """Until one is approved: what is declined, or was taken back meanwhile, is none."""

@@ -87,6 +87,8 @@ class Run:
         people = [self.server.person(part) for part in SIGNED_IN]
         seated = self._inside(f"seat({self.plan.agents}, {self.plan.approvers})")
         keys = [row["key"] for row in seated["agents"]]
+        # Before there is load: nobody is missing in it because their sign-in took too long.
+        approvers = [Person(self.server.url, **account) for account in seated["approvers"]]
         self.settle_the_seeded(people[1])
         cookies = [str(person.browser.cookies["sessionid"]) for person in people]
         wanted = seats(self.plan.sockets, keys, cookies, f"http://{self.server.live}")
@@ -96,7 +98,7 @@ class Run:
         stores["simulator"] = self.server.simulator.pid
         sampler = Sampler(self.server, watchers, stores, self.diary, self.plan.sample_s)
         manager = Manager(self.server, self.diary)
-        threads = self._callers(keys, seated["approvers"])
+        threads = self._callers(keys, approvers)
         self.seen.began = self.diary.now()
         self.say(f"{self.plan.minutes:g} minutes of load")
         running: list[Any] = [manager, watchers, sampler]
@@ -114,7 +116,7 @@ class Run:
                 part.stop()
         self.seen.samples = sampler.samples
         self._close_the_books()
-        for person in people:
+        for person in (*people, *approvers):
             person.close()
         return self.seen
 
@@ -138,15 +140,15 @@ class Run:
             )
             assert answer.status_code == 200, answer.text
 
-    def _callers(self, keys: list[str], accounts: list[dict[str, str]]) -> list[threading.Thread]:
+    def _callers(self, keys: list[str], people: list[Person]) -> list[threading.Thread]:
         agents = [
             Agent(
                 self.server.url, f"agent {number}", key, self.plan.every_s, self.diary, self.enough, self.over, number
             )
             for number, key in enumerate(keys)
         ]
-        turns = Turns(self.plan.approve_every_s, len(accounts), self.diary.now)
-        approvers = [Approver(self.server.url, account, turns, self.diary, self.over) for account in accounts]
+        turns = Turns(self.plan.approve_every_s, len(people), self.diary.now)
+        approvers = [Approver(self.server.url, person.browser, turns, self.diary, self.over) for person in people]
         return [threading.Thread(target=one.run, name=type(one).__name__) for one in (*agents, *approvers)]
 
     def _load(self) -> None:

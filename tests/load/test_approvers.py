@@ -1,9 +1,22 @@
 """Who decides under load, and when: a turn belongs to one, and so does a proposal."""
 
+import threading
+from decimal import Decimal
+
+import httpx
+import pytest
+from django.test import Client
+from pytest_django.live_server_helper import LiveServer
+
+from apps.accounts.models import User
+from apps.trades.models import Proposal
+from tests.factories.desk import PaperDesk
 from tests.load import report
-from tests.load.approvers import Turns
+from tests.load.approvers import DECLINED_EVERY, Approver, Turns
 from tests.load.diary import Diary
 from tests.load.seen import Plan, Seen
+from tests.races.conftest import desk as desk
+from tests.scenarios.callers import ANSWER_S_MAX
 
 EVERY_S, PEOPLE = 1.0, 3
 
@@ -47,3 +60,40 @@ def test_the_pace_is_of_the_approvals_under_load_only() -> None:
     assert report.as_json(seen, [])["approval_pace"] == "it approved too seldom for a pace"
     seen.diary.times["approved"] = [5.0, 11.0, 14.0, 12.0, 20.0, 29.0]
     assert report.as_json(seen, [])["approval_pace"] == "one approval in 3.00 s (p50 2.00 s, p95 6.00 s)"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_people_side_by_side_approve_each_their_own_decline_a_tenth_and_leave_what_nobody_may_sign(
+    desk: PaperDesk, live_server: LiveServer
+) -> None:
+    """As over a network: through the API and, for the first one each, on the page."""
+    diary, over = Diary(), threading.Event()
+    turns = Turns(EVERY_S, 2, diary.now)
+    browsers = [signed_in(person, live_server.url) for person in (desk.approver, desk.approver2)]
+    first, second = (Approver(live_server.url, browser, turns, diary, over) for browser in browsers)
+    first.turn()
+    assert diary.times["approved"] == [] and diary.counts == {}
+
+    asked = [desk.propose(quantity=Decimal(size)) for size in ("0.001", "0.002", "0.003")]
+    first.turn()
+    second.turn()
+    first.decided = DECLINED_EVERY - 1
+    first.turn()
+    states = sorted(Proposal.objects.filter(pk__in=[one.pk for one in asked]).values_list("state", flat=True))
+    assert states == ["APPROVED", "APPROVED", "DECLINED"]
+    assert len(diary.approved) == len(diary.times["approved"]) == 2
+    assert diary.counts == {"approve counted": 2, "decline counted": 1}
+    assert {answer.what for answer in diary.answers} >= {"page", "approve on the page", "decline"}
+    assert {answer.status for answer in diary.answers} == {200}
+    for browser in browsers:
+        browser.close()
+
+
+def signed_in(person: User, url: str) -> httpx.Client:
+    """A browser of somebody who signed in, at a page that gave it the token of forms."""
+    client = Client()
+    client.force_login(person)
+    browser = httpx.Client(base_url=url, timeout=ANSWER_S_MAX, follow_redirects=True)
+    browser.cookies.set("sessionid", client.cookies["sessionid"].value)
+    assert browser.get("/admin/").status_code == 200
+    return browser
