@@ -193,14 +193,19 @@ def run(port_text: str, agent: str) -> None:
     os.execv(str(PYTHON), [str(PYTHON), "-m", "config.serve", "--port", str(port), *without])
 
 
+# A container's image may forbid it. Each process of the tests then compiles Aika, the tests and pytest's plugins again.
+KEEP_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+
+
 def quiet_environment() -> dict[str, str]:
-    """This process's variables without Aika's own: a test run means the same on every machine."""
+    """This process's variables without Aika's own: a test run means the same on every machine, and compiles once."""
     names = {
         line.split("=", 1)[0].lstrip("# ").strip()
         for line in (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
         if "=" in line
     }
     kept = {name: value for name, value in os.environ.items() if not {name, name.replace("_FILE", "")} & names}
+    kept.pop(KEEP_NO_BYTECODE, None)
     return {**kept, "DJANGO_SETTINGS_MODULE": "config.settings.test"}
 
 

@@ -1,9 +1,9 @@
-"""The product's own source, parsed once."""
+"""The product's own source, each file read once and parsed once."""
 
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -15,7 +15,11 @@ class Module:
 
     where: str
     text: str
-    tree: ast.Module
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Parsed when it is first asked for."""
+        return ast.parse(self.text, self.where)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -43,8 +47,7 @@ def modules() -> tuple[Module, ...]:
         for path in sorted((ROOT / folder).rglob("*.py")):
             where = path.relative_to(ROOT).as_posix()
             if "/migrations/" not in where:
-                text = path.read_text(encoding="utf-8")
-                found.append(Module(where, text, ast.parse(text, where)))
+                found.append(Module(where, path.read_text(encoding="utf-8")))
     return tuple(found)
 
 

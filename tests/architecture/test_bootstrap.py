@@ -158,12 +158,19 @@ def test_a_damaged_stamp_or_python_means_to_install(venv: Path, monkeypatch: pyt
 
 
 def test_a_test_run_means_the_same_whatever_the_shell_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABASE_URL", "SECRET_KEY_FILE", "POLICY_REQUIRE_APPROVAL", "OF_ANOTHER_PROGRAM"):
+    for name in (
+        "DATABASE_URL",
+        "SECRET_KEY_FILE",
+        "POLICY_REQUIRE_APPROVAL",
+        "PYTHONDONTWRITEBYTECODE",
+        "OF_ANOTHER_PROGRAM",
+    ):
         monkeypatch.setenv(name, "x")
 
     environment = bootstrap.quiet_environment()
 
     assert not {"DATABASE_URL", "SECRET_KEY_FILE", "POLICY_REQUIRE_APPROVAL"} & set(environment)
+    assert "PYTHONDONTWRITEBYTECODE" not in environment
     assert environment["OF_ANOTHER_PROGRAM"] == "x"
     assert environment["DJANGO_SETTINGS_MODULE"] == "config.settings.test"
 

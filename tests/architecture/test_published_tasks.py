@@ -16,7 +16,8 @@ def publications() -> list[Publication]:
     return [
         (f"{module.where}:{node.lineno}", node)
         for module in modules()
-        if "apps.common.tasks.publish" in set(module.imported()) or "apps.common.tasks" in set(module.imported())
+        # Asked of the text first, since every run of the tests waits for this before it begins.
+        if "publish" in module.text and {"apps.common.tasks.publish", "apps.common.tasks"} & set(module.imported())
         for node in module.walk()
         if isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "publish"
     ]

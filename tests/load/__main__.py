@@ -1,8 +1,8 @@
 """`python -m tests.load`: a server installation under load on this machine, and docs/reliability.md from it.
 
 It starts a PostgreSQL and a Redis of its own, the venue simulator and every process of docker-compose.yml; lets agents
-propose over HTTP, sockets watch and one person decide, once a second at most; measures from outside every few
-seconds; stops asking, lets it all drain, and says what was not as it has to be. With `--faults` PostgreSQL is
+propose over HTTP, sockets watch and people approve side by side, once a second together; measures from outside every
+few seconds; stops asking, lets it all drain, and says what was not as it has to be. With `--faults` PostgreSQL is
 restarted, Redis emptied, both workers and the feed killed and the feed's socket cut meanwhile, each once and apart.
 Nothing but its own servers is touched; it needs Debian's postgresql and redis-server. Ctrl-C ends what it started.
 
@@ -37,6 +37,9 @@ def options_of(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--every", type=float, default=plan.every_s, help="seconds between two proposals of an agent (%(default)s)"
     )
+    parser.add_argument(
+        "--approvers", type=int, default=plan.approvers, help="people who take turns to approve (%(default)s)"
+    )
     parser.add_argument("--faults", action="store_true", help=f"break it meanwhile: {', '.join(FAULTS)}")
     parser.add_argument(
         "--only", choices=FAULTS, action="append", help="with --faults: this one, and those named beside it"
@@ -54,6 +57,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         agents=options.agents,
         sockets=options.sockets,
         every_s=options.every,
+        approvers=options.approvers,
         faults=tuple(options.only or FAULTS) if options.faults else (),
         logs=options.logs,
     )

@@ -1,7 +1,6 @@
-"""The sixteen who ask and the one who decides, each as over a network: only the public API and the console."""
+"""The programs that ask, each as over a network: only the public API."""
 
 import random
-import re
 import threading
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,7 +10,7 @@ from uuid import uuid4
 import httpx
 
 from tests.load.diary import Diary
-from tests.scenarios.callers import ANSWER_S_MAX, Person
+from tests.scenarios.callers import ANSWER_S_MAX
 
 CONNECTION = "coinbase-paper"
 # About fifty dollars each, so that a day's orders are within what the paper account holds.
@@ -19,11 +18,9 @@ SIZES = {"BTC-USD": "0.0005", "ETH-USD": "0.02", "SOL-USD": "0.4", "ADA-USD": "1
 RESTRICTED = "LTC-USD"
 TOO_MANY = {"BTC-USD": "0.6", "ETH-USD": "6", "SOL-USD": "20", "ADA-USD": "20000", "DOGE-USD": "60000"}
 DENIED_SHARE, MARKET_SHARE, SELL_SHARE = 0.15, 0.2, 0.6
-DECLINED_EVERY, PAGE_EVERY = 10, 5
 # So many of one agent's proposals wait at most; it takes the oldest back before it asks again.
 WAITING_MAX = 3
 AGAIN_S = 1.0
-HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)"')
 Row = dict[str, Any]
 
 
@@ -161,75 +158,3 @@ class Agent:
         if state == "AWAITING_APPROVAL":
             self.diary.success("accepted")
             self.waiting.append(Asked(told["id"], body["instrument"], body["side"], body["quantity"]))
-
-
-@dataclass
-class Approver:
-    """A person who is signed in, and decides one a second on the price they saw."""
-
-    url: str
-    account: Row
-    every_s: float
-    diary: Diary
-    over: threading.Event
-    decided: int = 0
-
-    def run(self) -> None:
-        """One decision a turn, as long as something waits, until `over`."""
-        person = Person(self.url, self.account["username"], self.account["password"])
-        self.browser = person.browser
-        due = self.diary.now()
-        while not self.over.is_set():
-            if self.decide():
-                self.decided += 1
-            # After a stall it goes on at its pace, and does not catch up.
-            due = max(due + self.every_s, self.diary.now())
-            self.over.wait(max(0.0, due - self.diary.now()))
-        person.close()
-
-    def decide(self) -> bool:
-        """Whether there was something to decide, and it was decided."""
-        queue = self.diary.send(self.browser, "approver", "queue", "GET", "/api/v1/approvals")
-        waiting = queue.json()["items"] if queue is not None and queue.status_code == 200 else []
-        if not waiting:
-            return False
-        proposal = waiting[0]
-        ballot = self.diary.send(self.browser, "approver", "look", "GET", f"/api/v1/approvals/{proposal['id']}")
-        if ballot is None or ballot.status_code != 200:
-            return False
-        vote = ballot.json()["vote"]
-        if not vote:
-            self.diary.count("nothing to sign: no fresh price")
-            return False
-        if self.decided % DECLINED_EVERY == DECLINED_EVERY - 1:
-            return self.cast(proposal, "decline", {"digest": vote["digest"], "comment": "Not this one."})
-        if self.decided % PAGE_EVERY == 1:
-            return self.on_the_page(proposal)
-        return self.cast(proposal, "approve", {**vote, "comment": "Seen, and fine."})
-
-    def cast(self, proposal: Row, verb: str, body: Row) -> bool:
-        """Through the API."""
-        headers = {"X-CSRFToken": self.browser.cookies["csrftoken"], "Referer": f"{self.url}/"}
-        path = f"/api/v1/approvals/{proposal['id']}/{verb}"
-        answer = self.diary.send(self.browser, "approver", verb, "POST", path, json=body, headers=headers)
-        return self.came_of(proposal, verb, answer is not None and answer.status_code == 200)
-
-    def on_the_page(self, proposal: Row) -> bool:
-        """Through the decision page, with the hidden fields it carries."""
-        page = self.diary.send(self.browser, "approver", "page", "GET", f"/admin/decide/{proposal['id']}/")
-        if page is None or page.status_code != 200 or 'id="vote"' not in page.text:
-            return False
-        form = {**dict(HIDDEN.findall(page.text)), "comment": "Seen on the page, and fine."}
-        answer = self.diary.send(
-            self.browser, "approver", "approve on the page", "POST", f"/admin/decide/{proposal['id']}/approve/",
-            data=form, headers={"Referer": f"{self.url}/admin/decide/{proposal['id']}/"},
-        )  # fmt: skip
-        done = answer is not None and answer.status_code == 200 and bool(answer.history)
-        return self.came_of(proposal, "approve", done)
-
-    def came_of(self, proposal: Row, verb: str, done: bool) -> bool:
-        """Write down what was decided."""
-        self.diary.count(f"{verb} {'counted' if done else 'not counted'}")
-        if done and verb == "approve":
-            self.diary.approved[proposal["id"]] = proposal["client_order_id"]
-        return done

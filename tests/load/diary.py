@@ -62,6 +62,8 @@ class Diary:
     moments: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     # When something was due and when it was done, by stream: "sent", "booked".
     spans: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    # Every moment of what the report tells the pace of.
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[str] = field(default_factory=Counter)
     # proposal -> client_order_id, of each approval that was answered with yes.
     approved: dict[str, str] = field(default_factory=dict)

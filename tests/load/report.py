@@ -5,6 +5,7 @@ import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -33,8 +34,9 @@ def section(seen: Seen, findings: Sequence[Finding]) -> str:
         title,
         "The server profile on one machine, each process as `docker-compose.yml` starts it, with PostgreSQL and Redis "
         f"of its own. {plan.agents} agents with a key each propose over HTTP, one of them every {plan.every_s:g} s; "
-        f"{plan.sockets} sockets watch prices and news; one person who is signed in decides once in "
-        f"{plan.decide_every_s:g} s at most, on the price they saw, each fifth time on the decision page.{broken}",
+        f"{plan.sockets} sockets watch prices and news; {plan.approvers} people who are signed in take turns, so that "
+        f"the desk approves once in {plan.approve_every_s:g} s at most, on the price they saw, each fifth time on the "
+        f"decision page; each tenth proposal is declined besides.{broken}",
         _machine(seen),
         "### Verdict",
         _verdict(findings),
@@ -69,6 +71,7 @@ def as_json(seen: Seen, findings: Sequence[Finding]) -> dict[str, Any]:
         "findings": [{"kind": item.kind, "what": item.what} for item in findings],
         "counts": dict(sorted(seen.diary.counts.items())),
         "approvals": len(seen.diary.approved),
+        "approval_pace": _pace(seen),
         "filled_after_s": {"p50": _at(seen.took_s, 0.5), "p95": _at(seen.took_s, 0.95)},
         "memory": [vars(found) for found in judge.process_trends(half, "rss_kb")],
         "queues": [vars(found) for found in judge.queue_trends(half)],
@@ -163,6 +166,7 @@ def _done(seen: Seen) -> str:
             f"Proposals: {proposals}",
             f"Decisions: approvals {_counted(diary.counts, 'approve ')}; declines {_counted(diary.counts, 'decline ')}",
             f"Approvals: {len(diary.approved):,}; orders at the venue: {len(seen.ledger.at_venue):,}. {fills}",
+            f"Under load {_pace(seen)}",
             f"Sockets: {max(sockets, default=0)} open, {dropped} dropped; told: {news}",
             f"Prices told as stale: {diary.counts['prices told as stale']}; turns without a fresh price: agents "
             f"{diary.counts['no fresh price to ask at']}, approver {diary.counts['nothing to sign: no fresh price']}; "
@@ -171,6 +175,16 @@ def _done(seen: Seen) -> str:
             f"After the last proposal everything had ended within {seen.drained_s:.0f} s",
         ]
     )
+
+
+def _pace(seen: Seen) -> str:
+    """How often the desk approved while it was asked: on the whole, and how long it was from one to the next."""
+    under_load = sorted(at for at in seen.diary.times["approved"] if seen.began <= at <= seen.loaded_until)
+    if len(under_load) < 2:
+        return "it approved too seldom for a pace"
+    apart = sorted(after - before for before, after in pairwise(under_load))
+    mean = (under_load[-1] - under_load[0]) / (len(under_load) - 1)
+    return f"one approval in {mean:.2f} s (p50 {_at(apart, 0.5):.2f} s, p95 {_at(apart, 0.95):.2f} s)"
 
 
 def _alarms(cleared: Mapping[str, int]) -> str:

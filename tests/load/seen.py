@@ -11,13 +11,15 @@ from tests.load.sampling import Sample
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How long, how many, how fast. `every_s` is between two proposals of one agent."""
+    """How long, how many, how fast. `every_s` is between two proposals of one agent, `approve_every_s` between two
+    approvals of the desk, whoever gives them."""
 
     minutes: float = 20.0
     agents: int = 16
     sockets: int = 200
     every_s: float = 10.0
-    decide_every_s: float = 1.0
+    approvers: int = 3
+    approve_every_s: float = 1.0
     sample_s: float = 5.0
     faults: Sequence[str] = ()
     # A folder in which the logs of all processes are kept.

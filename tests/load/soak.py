@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from tests.load import logs
-from tests.load.callers import Agent, Approver
+from tests.load.approvers import Approver, Turns
+from tests.load.callers import Agent
 from tests.load.diary import Diary
 from tests.load.faults import Installation, Manager, break_apart
 from tests.load.judge import DRAINED_LOOKS
@@ -90,7 +91,10 @@ class Run:
     def play(self) -> Seen:
         """From the first proposal to the last proof."""
         people = [self.server.person(part) for part in SIGNED_IN]
-        keys = self._keys()
+        seated = self._inside(f"seat({self.plan.agents}, {self.plan.approvers})")
+        keys = [row["key"] for row in seated["agents"]]
+        # Before there is load: nobody is missing in it because their sign-in took too long.
+        approvers = [Person(self.server.url, **account) for account in seated["approvers"]]
         self.settle_the_seeded(people[1])
         cookies = [str(person.browser.cookies["sessionid"]) for person in people]
         wanted = seats(self.plan.sockets, keys, cookies, f"http://{self.server.live}")
@@ -100,7 +104,7 @@ class Run:
         stores["simulator"] = self.server.simulator.pid
         sampler = Sampler(self.server, watchers, stores, self.diary, self.plan.sample_s)
         manager = Manager(self.server, self.diary)
-        threads = self._callers(keys)
+        threads = self._callers(keys, approvers)
         self.seen.began = self.diary.now()
         self.say(f"{self.plan.minutes:g} minutes of load")
         running: list[Any] = [manager, watchers, sampler]
@@ -118,12 +122,9 @@ class Run:
                 part.stop()
         self.seen.samples = sampler.samples
         self._close_the_books()
-        for person in people:
+        for person in (*people, *approvers):
             person.close()
         return self.seen
-
-    def _keys(self) -> list[str]:
-        return [row["key"] for row in self._inside(f"seat({self.plan.agents})")]
 
     def _inside(self, call: str) -> Any:
         """What a function of tests.load.stage says, run inside the installation."""
@@ -145,16 +146,16 @@ class Run:
             )
             assert answer.status_code == 200, answer.text
 
-    def _callers(self, keys: list[str]) -> list[threading.Thread]:
+    def _callers(self, keys: list[str], people: list[Person]) -> list[threading.Thread]:
         agents = [
             Agent(
                 self.server.url, f"agent {number}", key, self.plan.every_s, self.diary, self.enough, self.over, number
             )
             for number, key in enumerate(keys)
         ]
-        account = self.server.demo["users"]["approver"]
-        approver = Approver(self.server.url, account, self.plan.decide_every_s, self.diary, self.over)
-        return [threading.Thread(target=one.run, name=type(one).__name__) for one in (*agents, approver)]
+        turns = Turns(self.plan.approve_every_s, len(people), self.diary.now)
+        approvers = [Approver(self.server.url, person.browser, turns, self.diary, self.over) for person in people]
+        return [threading.Thread(target=one.run, name=type(one).__name__) for one in (*agents, *approvers)]
 
     def _load(self) -> None:
         seconds = self.plan.minutes * 60
@@ -166,7 +167,7 @@ class Run:
         self.seen.loaded_until = self.diary.now()
 
     def _drain(self) -> None:
-        """Nobody asks any more; the sockets and the approver stay."""
+        """Nobody asks any more; the sockets and the approvers stay."""
         self.say("draining")
         began = self.diary.now()
         self.enough.set()

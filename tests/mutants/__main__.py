@@ -1,12 +1,14 @@
 """`python -m tests.mutants [PART ...]`: turn each comparison into its neighbour, and see whether a test notices.
 
-Ends with 1 where a mutant survives that is not listed as equivalent, where a listed one is found, or where the list
-names what is no mutant any more. A run of whole parts writes their tables into docs/mutants.md.
+Ends with 1 where a mutant survives that is not listed as equivalent, where a listed one is found, where one was not
+judged, or where the list names what is no mutant any more. A run of whole parts writes their tables into
+docs/mutants.md.
 """
 
 import argparse
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.mutants import report
@@ -14,7 +16,7 @@ from tests.mutants.areas import PARTS, Part
 from tests.mutants.equivalent import reasons, stale
 from tests.mutants.operators import mutants
 from tests.mutants.session import Unclean
-from tests.mutants.working import judged, judged_in
+from tests.mutants.working import judged, judged_in, kept
 
 
 def main(arguments: list[str]) -> int:
@@ -25,10 +27,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--folder", type=Path, metavar="PATH", help="keep what is found there, and go on from it while no code changes"
     )
+    parser.add_argument(
+        "--found-so-far", action="store_true", help="run nothing: write what --folder holds of a run that was ended"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args(arguments)
     if unknown := [name for name in asked.parts if name not in PARTS]:
         parser.error(f"no such part: {', '.join(unknown)}")
+    if asked.found_so_far and not asked.folder:
+        parser.error("--found-so-far is of a --folder")
     gone = stale()
     for key in gone:
         _say(f"STALE: listed as equivalent, and not a mutant any more: {key}")
@@ -45,7 +52,10 @@ def _run(part: Part, asked: argparse.Namespace) -> bool:
     listed = reasons()
     chosen = [mutant for path in part.paths() for mutant in mutants(path) if asked.only in mutant.key]
     processes = min(asked.processes, len(chosen) or 1)
-    if asked.folder:
+    if asked.found_so_far:
+        names = {mutant.key for mutant in chosen}
+        verdicts = {key: verdict for key, verdict in kept(asked.folder / part.name).items() if key in names}
+    elif asked.folder:
         verdicts = judged_in(asked.folder / part.name, part, chosen, processes)
     else:
         verdicts = judged(part, chosen, processes)
@@ -60,11 +70,11 @@ def _run(part: Part, asked: argparse.Namespace) -> bool:
     stopped = sum(verdict.by == "time" for verdict in verdicts.values())
     _say(
         f"{part.name}: {len(verdicts)} mutants, {found} found ({stopped} by the time they took), "
-        f"{equivalent} equivalent, {len(surviving)} surviving"
+        f"{equivalent} equivalent, {len(surviving)} surviving, {len(chosen) - len(verdicts)} not judged"
     )
     if not asked.only:
-        report.write(part, chosen, verdicts, listed)
-    return not surviving and not noticed
+        report.write(part, chosen, verdicts, listed, datetime.now(UTC).date())
+    return not surviving and not noticed and len(verdicts) == len(chosen)
 
 
 def _say(line: str) -> None:

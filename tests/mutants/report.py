@@ -1,7 +1,8 @@
-"""docs/mutants.md: what each part's last full run came to."""
+"""docs/mutants.md: what each part's last run came to, and when."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from datetime import date
 from pathlib import Path
 
 from tests.mutants.areas import Part
@@ -16,14 +17,14 @@ it must notice. What a change may be is the closed list at the head of
 [operators.py](../tests/mutants/operators.py). *Equivalent* are those that nothing can notice: each has its reason in
 [equivalent.toml](../tests/mutants/equivalent.toml), and one that is noticed after all, or whose code has changed, fails
 the run. Written by `python -m tests.mutants`, which takes the names of parts, or runs them all; `make test` tries a
-sample.
+sample. A run that was ended before its end has mutants that were not judged, and is written with `--found-so-far`.
 """
 
 
-def write(part: Part, chosen: list[Mutant], verdicts: dict[str, Verdict], listed: Collection[str]) -> None:
-    """Put the part's section in the place of its last one."""
+def write(part: Part, chosen: list[Mutant], verdicts: dict[str, Verdict], listed: Collection[str], day: date) -> None:
+    """Put the part's section in the place of its last one. Without a verdict a mutant was not judged."""
     sections = _sections(PAGE)
-    sections[part.name] = _section(part, chosen, verdicts, listed)
+    sections[part.name] = section(part, chosen, verdicts, listed, day)
     PAGE.write_text("\n".join([HEAD, *(sections[name] for name in sorted(sections))]), encoding="utf-8")
 
 
@@ -34,23 +35,30 @@ def _sections(page: Path) -> dict[str, str]:
     return {part.partition("\n")[0]: f"## {part.rstrip()}\n" for part in parts}
 
 
-def _section(part: Part, chosen: list[Mutant], verdicts: dict[str, Verdict], listed: Collection[str]) -> str:
+def section(part: Part, chosen: list[Mutant], verdicts: dict[str, Verdict], listed: Collection[str], day: date) -> str:
+    """What was found of each module, and each mutant that survives by its name."""
     made = Counter(mutant.path for mutant in chosen)
-    found = Counter(mutant.path for mutant in chosen if verdicts[mutant.key].by)
-    equivalent = Counter(m.path for m in chosen if not verdicts[m.key].by and m.key in listed)
+    judged = [mutant for mutant in chosen if mutant.key in verdicts]
+    found = Counter(mutant.path for mutant in judged if verdicts[mutant.key].by)
+    left = [mutant for mutant in judged if not verdicts[mutant.key].by]
+    equivalent = Counter(mutant.path for mutant in left if mutant.key in listed)
+    surviving = [mutant for mutant in left if mutant.key not in listed]
+    counted = [made, found, equivalent, Counter(mutant.path for mutant in surviving)]
+    counted.append(Counter(mutant.path for mutant in chosen if mutant.key not in verdicts))
     lines = [
         f"## {part.name}",
         "",
-        f"Tests: {', '.join(f'`{path}`' for path in part.tests)}.",
+        f"Ran on {day:%Y-%m-%d}. Tests: {', '.join(f'`{path}`' for path in part.tests)}.",
         "",
-        "| module | mutants | found | equivalent | surviving |",
-        "|---|---:|---:|---:|---:|",
+        "| module | mutants | found | equivalent | surviving | not judged |",
+        "|---|---:|---:|---:|---:|---:|",
+        *(_row(path.removeprefix("apps/"), [counts[path] for counts in counted]) for path in sorted(made)),
+        _row("**all**", [counts.total() for counts in counted]),
     ]
-    for path in sorted(made):
-        counts = made[path], found[path], equivalent[path]
-        lines.append(_row(path.removeprefix("apps/"), *counts))
-    return "\n".join([*lines, _row("**all**", made.total(), found.total(), equivalent.total())]) + "\n"
+    if surviving:
+        lines += ["", "Surviving:", "", *(f"- `{mutant.key}`" for mutant in surviving)]
+    return "\n".join(lines) + "\n"
 
 
-def _row(name: str, made: int, found: int, equivalent: int) -> str:
-    return f"| {name} | {made} | {found} | {equivalent} | {made - found - equivalent} |"
+def _row(name: str, counts: Iterable[int]) -> str:
+    return f"| {name} | {' | '.join(map(str, counts))} |"

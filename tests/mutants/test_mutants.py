@@ -1,6 +1,7 @@
 """The judge of the tests is judged: what a mutant is, that one is found, and that a harmless one is not."""
 
 import random
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from tests.mutants.areas import PARTS, Part
 from tests.mutants.equivalent import LIST, reasons, stale
 from tests.mutants.operators import Mutant, mutants
-from tests.mutants.session import Unclean
+from tests.mutants.report import section
+from tests.mutants.session import Unclean, Verdict
 from tests.mutants.working import judged
 
 SOURCE = '''
@@ -70,6 +72,18 @@ def test_every_part_has_modules_and_tests() -> None:
     for part in PARTS.values():
         assert part.paths(), part.name
         assert all((Path(__file__).parents[2] / path).exists() for path in part.tests), part.name
+
+
+def test_the_page_says_when_and_which_survive_and_how_many_were_not_judged() -> None:
+    found, survives, equivalent, *unjudged = mutants(MARKET)
+    verdicts = {
+        mutant.key: Verdict(mutant.key, by, tried=2)
+        for mutant, by in ((found, "a test"), (survives, ""), (equivalent, ""))
+    }
+    page = section(PURE, mutants(MARKET), verdicts, {equivalent.key}, date(2026, 3, 2))
+    assert page.startswith("## sample\n\nRan on 2026-03-02.")
+    assert f"| **all** | {3 + len(unjudged)} | 1 | 1 | 1 | {len(unjudged)} |" in page
+    assert page.endswith(f"Surviving:\n\n- `{survives.key}`\n")
 
 
 def _named(end: str) -> Mutant:

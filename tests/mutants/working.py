@@ -22,7 +22,7 @@ def judged(part: Part, chosen: Sequence[Mutant], processes: int) -> dict[str, Ve
 def judged_in(folder: Path, part: Part, chosen: Sequence[Mutant], processes: int) -> dict[str, Verdict]:
     """The same, with what was recorded and found kept in `folder`: a run that was ended there goes on."""
     folder.mkdir(parents=True, exist_ok=True)
-    judged_before = _verdicts(folder)
+    judged_before = kept(folder)
     left = [mutant for mutant in chosen if mutant.key not in judged_before]
     workers = [_start(part, left, folder, share, processes) for share in range(processes if left else 0)]
     try:
@@ -32,11 +32,12 @@ def judged_in(folder: Path, part: Part, chosen: Sequence[Mutant], processes: int
             worker.terminate()
     if any(worker.returncode for worker in workers):
         raise Unclean("\n".join(filter(None, troubles)))
-    verdicts = _verdicts(folder)
+    verdicts = kept(folder)
     return {mutant.key: verdicts[mutant.key] for mutant in chosen}
 
 
-def _verdicts(folder: Path) -> dict[str, Verdict]:
+def kept(folder: Path) -> dict[str, Verdict]:
+    """key -> verdict of what was judged with this folder until now."""
     lines = [line for each in folder.glob("verdicts-*.jsonl") for line in each.read_text("utf-8").splitlines()]
     return {verdict.key: verdict for verdict in (Verdict(**json.loads(line)) for line in lines)}
 

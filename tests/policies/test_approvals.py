@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from apps.common.errors import Invalid
+from apps.policies.rules.approvals import together
 from apps.policies.rules.kinds import build
 from apps.policies.types import Tier, Verdict
 from tests.policies.cases import ask, judged, rule
@@ -88,3 +89,9 @@ def test_a_second_factor_is_asked_for_by_true_alone(wrong: object) -> None:
 def test_nobody_cannot_show_a_second_factor() -> None:
     with pytest.raises(Invalid, match="nobody shows"):
         build(rule("r", "approvals_required", tiers=[{"needed": "0", "roles": ["risk"], "second_factor": True}]))
+
+
+def test_words_that_one_tier_asks_for_are_asked_for_by_all_together() -> None:
+    plain, worded = Tier(1, ("approver",)), Tier(1, ("approver",), difference=True)
+    assert [together(pair).difference for pair in ((plain, worded), (worded, plain), (worded, worded))] == [True] * 3
+    assert not together((plain, plain)).difference

@@ -3,20 +3,18 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Final
-from uuid import UUID
 
 from django.contrib import admin
 from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.common.api.queries import Place
 from apps.quotes.services import quotes
+from apps.trades.models import Proposal
 from tests.factories.accounts import UserFactory
 from tests.factories.desk import BTC
 from tests.scale.stage import Stage
@@ -30,11 +28,12 @@ SEARCHES: Final = {"an id": NO_ID, "BTC": "BTC", "nothing": "zzzz"}
 
 @dataclass(frozen=True)
 class Page:
-    """One page: its name, address and client, whether it is timed, whether its price must not be old, and whether a
-    process learns something at its first opening that later ones do not cost."""
+    """One page: its name, address (another in each database for the last page of a list) and client, whether it is
+    timed, whether its price must not be old, and whether a process learns something at its first opening that later
+    ones do not cost."""
 
     name: str
-    url: str
+    url: "str | FarBack"
     client: Client
     headers: Mapping[str, str]
     timed: bool = True
@@ -43,7 +42,7 @@ class Page:
 
     def get(self) -> HttpResponse:
         """Ask for it. Raises AssertionError where it is not answered with 200."""
-        answer: Any = self.client.get(self.url, headers=dict(self.headers))
+        answer: Any = self.client.get(str(self.url), headers=dict(self.headers))
         assert answer.status_code == 200, f"{self.name}: {answer.status_code} {answer.content[:300]!r}"
         return answer
 
@@ -60,6 +59,7 @@ def pages(stage: Stage) -> list[Page]:
         *(Page(name, url, approver, {}, priced=True, learnt=True) for name, url in _console(stage).items()),
         *_changelists(approver, chief),
         *(Page(f"api {name}", f"/api/v1{url}", Client(), program, learnt=True) for name, url in _lists(stage).items()),
+        Page("api /trades/proposals far back", FarBack(), Client(), program, learnt=True),
         Page("api /approvals", "/api/v1/approvals", approver, {}, learnt=True),
     ]
 
@@ -73,8 +73,8 @@ def variants(stage: Stage, opened: Sequence[Page]) -> list[Page]:
         *(
             replace(page, name=f"{page.name} | {said}", url=f"{page.url}{query}", timed=False)
             for page in opened
-            if "?" not in page.url
-            for said, query in _filters(page.client, page.url).items()
+            if "?" not in str(page.url)
+            for said, query in _filters(page.client, str(page.url)).items()
         ),
         *(
             replace(page, name=f"{page.name} (small desk)", client=neighbour, timed=False, priced=False)
@@ -91,6 +91,8 @@ def refresh(stage: Stage, page: Page) -> Callable[[], None]:
         cache.delete("desk:status")
         if page.priced:
             quotes.refresh(stage.desk.connection, [BTC])
+        if isinstance(page.url, FarBack):
+            page.url.look()
 
     return fresh
 
@@ -155,16 +157,28 @@ def _filters(client: Client, url: str) -> dict[str, str]:
     return found
 
 
-def _far_back() -> Place:
-    """A year of proposals lies before this page."""
-    return Place(at=timezone.now() - timedelta(days=365), id=UUID(NO_ID))
+class FarBack:
+    """The last page of the proposals, whole, however many lie before it: a year of them, or a week. One after the last
+    would answer with nothing where they are few."""
+
+    ROWS: Final = 60
+
+    def __init__(self) -> None:
+        self.look()
+
+    def look(self) -> None:
+        """Find it in the database that is asked now."""
+        first = Proposal.objects.order_by("created_at", "pk")[self.ROWS]
+        self.place = Place(at=first.created_at, id=first.pk)
+
+    def __str__(self) -> str:
+        return f"/api/v1/trades/proposals?cursor={self.place.cursor()}"
 
 
 def _lists(stage: Stage) -> dict[str, str]:
     connection = stage.desk.connection.slug
     return {
         "/trades/proposals": "/trades/proposals?limit=200",
-        "/trades/proposals far back": "/trades/proposals?cursor=" + _far_back().cursor(),
         "/trades/proposals denied": "/trades/proposals?state=DENIED",
         "/trades/proposals waiting": "/trades/proposals?state=AWAITING_APPROVAL",
         "/trades/proposals/{id}": f"/trades/proposals/{stage.waiting}",

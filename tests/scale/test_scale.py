@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
 
 from apps.trades.models import Proposal
+from apps.trades.selectors.pages import record_of
 from tests.scale import measure, pages, stage, walk
 from tests.scale.measure import Cost, Query
 from tests.scale.multiply import Multiplier, Sizes
@@ -86,6 +89,26 @@ def test_a_page_that_asks_more_or_is_new_is_said(tmp_path: Path, monkeypatch: py
         "desk: 4 queries, and 3 written down",
         "new: 1 queries, and nothing written down",
     ]
+
+
+@pytest.mark.postgres
+@on_postgres
+def test_a_proposers_record_is_counted_off_an_index_and_reads_no_row(db: None, now: datetime) -> None:
+    noted: measure.Asked = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        noted.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        record_of(proposer_id=uuid4(), api_key_id=uuid4(), since=now)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+    sql, params = noted[0]
+    assert measure.explained(sql, params).plan == "Index Only Scan on proposal_proposer_record"
+    of_ids = sql.replace("COUNT(*)", 'COUNT("trades_proposal"."id")')
+    assert measure.explained(of_ids, params).plan == "Index Scan on proposal_proposer_record"
 
 
 # What nobody has an index for.

@@ -104,7 +104,8 @@ class Proposal(models.Model):
         )
         indexes = (
             models.Index(fields=("state", "expires_at"), name="proposal_state_expiry"),
-            models.Index(fields=("proposer", "-created_at"), name="proposal_proposer_recent"),
+            # With what a proposer's record counts: it reads no row.
+            models.Index(fields=("proposer", "-created_at", "api_key", "state"), name="proposal_proposer_record"),
             models.Index(fields=("connection", "-created_at"), name="proposal_connection_recent"),
             models.Index(fields=("connection", "state", "-created_at"), name="proposal_state_recent"),
             models.Index(fields=["created_at", "id"], name="proposal_recent"),

@@ -72,13 +72,14 @@ def frozen_terms(proposal: Proposal) -> Terms:
 def record_of(*, proposer_id: UUID, api_key_id: UUID | None, since: datetime) -> ProposerRecord:
     """What a person (by hand), or one key of theirs, asked since `since`, and how their closed trades ended."""
     whose = Q(proposer_id=proposer_id, api_key_id=api_key_id)
+    # Rows and not their ids are counted: the index holds all that is asked for.
     states = dict(
-        Proposal.objects.filter(whose, created_at__gte=since).values_list("state").annotate(Count("pk")).order_by()
+        Proposal.objects.filter(whose, created_at__gte=since).values_list("state").annotate(rows=Count("*")).order_by()
     )
     closed = Outcome.objects.filter(
         order__proposal__proposer_id=proposer_id, order__proposal__api_key_id=api_key_id, closed_at__gte=since
-    ).order_by("-closed_at")[:OUTCOMES_MAX]
-    known = [(row.pnl, row.quote_currency) for row in closed]
+    ).order_by("-closed_at")
+    known = list(closed.values_list("pnl", "quote_currency")[:OUTCOMES_MAX])
     currencies = {currency for _, currency in known}
     results = [pnl for pnl, _ in known if pnl is not None]
     return ProposerRecord(
