@@ -31,7 +31,7 @@ def test_a_rule_that_cannot_be_read_is_as_strict_as_itself_alone() -> None:
     one, other = (replace(NOTIONAL, params={"max_notional": text}) for text in ("much", "little"))
     for old, new in ((NOTIONAL, one), (one, NOTIONAL), (one, other)):
         assert any("less strict" in said for said in loosenings(version(old), version(new)))
-    assert loosenings(version(one), version(one)) == ()
+    assert not any("less strict" in said for said in loosenings(version(one), version(one)))
     assert loosenings(version(NOTIONAL), version(replace(NOTIONAL, params={"max_notional": "999"}))) == ()
 
 
