@@ -28,7 +28,7 @@ bench:
 # docs/reliability.md; needs DATABASE_URL and REDIS_URL. HALTS is for each of the two databases.
 RUNS ?= 1300
 # Enough for every pair of the matrix: tests/crash/cells.py, sample.
-POSTGRES_RUNS ?= 900
+POSTGRES_RUNS ?= 950
 HALTS ?= 5000
 SEED ?= 1
 # On each of the two databases. A run mostly waits for its processes to start.

@@ -19,6 +19,7 @@ from django.core.management import (
     load_command_class,
 )
 
+from apps.accounts.management.commands import changepassword
 from apps.common.commands import Exit, LongCommand, PageCommand, ServiceCommand, StyledCommand, instant_option
 from apps.common.errors import Invalid
 from apps.common.progress import Progress, line
@@ -114,8 +115,8 @@ LONG = {
     *("evaluate_recall", "ingest_knowledge", "lessons_help", "rebuild_index", "reconcile", "replay_decisions"),
     *("rotate_keys", "seed_demo", "sweep_index"),
 }
-# What answers nothing a program could read: services have logs, pages are files, and Django's own asks a person.
-SPEAKS_NO_JSON = (ServiceCommand, PageCommand, createsuperuser.Command)
+# What answers nothing a program could read: services have logs, pages are files, and Django's two ask a person.
+SPEAKS_NO_JSON = (ServiceCommand, PageCommand, createsuperuser.Command, changepassword.Command)
 
 
 def ours() -> dict[str, BaseCommand]:

@@ -174,12 +174,13 @@ SET_UP = {
 }  # fmt: skip
 LOOK_BACK = {
     "Authorities", "Calls of hooks", "Candle backfills", "Candle series", "Cases", "Checkpoints", "Decisions",
-    "Deliveries", "Email addresses", "Evaluations", "Events", "Fills", "Halt clearings", "Inquiries", "Lessons",
+    "Deliveries", "Email addresses", "Evaluations", "Events", "Fills", "Halt clearings", "Inquiries",
+    "Knowledge questions", "Lessons",
     "Lessons: does it help?", "Outcomes", "Proposal facts", "Proposals", "Recalls", "Reconciliation runs",
     "Reported outcomes", "Reservations", "Votes",
 }  # fmt: skip
 WATCH = {
-    "Alarms", "Balances", "Budgets", "Differences", "Equity marks", "Feed", "Index entrys", "Latches", "Orders",
+    "Alarms", "Balances", "Budgets", "Differences", "Equity marks", "Feed", "Index entries", "Latches", "Orders",
     "Positions", "Trading states",
 }  # fmt: skip
 

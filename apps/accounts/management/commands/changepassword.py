@@ -5,17 +5,18 @@ from argparse import ArgumentParser
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.accounts.services import people
 from apps.audit.types import Actor
+from apps.common.commands import StyledCommand
 
 TRIES_MAX: Final = 3
 
 
-class Command(BaseCommand):
+class Command(StyledCommand):
     help = "Give a person a new password, which is asked for twice; their sessions end, and the audit log has it."
     requires_migrations_checks = True
     # A wrong setting must not keep an operator from a way in.
