@@ -111,7 +111,15 @@ def test_the_exit_code_says_how_it_ended() -> None:
 
 
 LONG = {
-    *("audit_export", "audit_verify", "backfill_candles", "backfill_lessons", "check_reservations", "clear_halted"),
+    *(
+        "audit_export",
+        "audit_rows",
+        "audit_verify",
+        "backfill_candles",
+        "backfill_lessons",
+        "check_reservations",
+        "clear_halted",
+    ),
     *("evaluate_recall", "ingest_knowledge", "lessons_help", "rebuild_index", "reconcile", "replay_decisions"),
     *("rotate_keys", "seed_demo", "sweep_index"),
 }
