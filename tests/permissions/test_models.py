@@ -43,7 +43,7 @@ MODELS = {
     "trades.inquiry": LEDGER,
     "trades.difference": LEDGER,
     "trades.reconciliationrun": LEDGER,
-    "trades.hook": Row(EVERY, add="OS", desk=True),
+    "trades.hook": Row(EVERY, add="OS", change="OS", desk=True),
     "trades.hookcall": LEDGER,
     "approvals.vote": LEDGER,
     "lessons.case": LEDGER,

@@ -76,6 +76,9 @@ class HookAdmin(TradeLedgerAdmin[Hook]):
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm(MANAGE)
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(MANAGE)
+
     def get_urls(self) -> list[URLPattern]:
         view, name = self.admin_site.admin_view, "trades_hook"
         own = [
