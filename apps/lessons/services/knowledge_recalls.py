@@ -16,7 +16,7 @@ from apps.lessons.rules.passages import Passage
 KEPT_FOR: Final = timedelta(days=365)
 """Unlike a recalled lesson, no decision and no figure goes by one later."""
 FORGOTTEN_AT_ONCE: Final = 1_000
-_PLACES: Final = Decimal("0.000001")
+_PLACES: Final = 6
 
 
 def keep(
@@ -70,7 +70,7 @@ def forget(*, now: datetime) -> int:
 
 
 def _decimal(value: float) -> Decimal:
-    return Decimal(repr(float(value))).quantize(_PLACES)
+    return Decimal(f"{value:.{_PLACES}f}")
 
 
 def _text(value: float) -> str:
