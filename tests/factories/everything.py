@@ -39,7 +39,7 @@ from tests.factories.accounts import SecondPersonRequestFactory
 from tests.factories.alarms import Receiver
 from tests.factories.connectors import simulator_connection
 from tests.factories.desk import BTC, PaperDesk
-from tests.factories.knowledge import KnowledgeDocumentFactory
+from tests.factories.knowledge import KnowledgeDocumentFactory, KnowledgeRecallFactory
 from tests.factories.latches import trip
 from tests.factories.lessons import LessonFactory
 from tests.factories.memory import EvaluationFactory, IndexEntryFactory, RecallFactory
@@ -184,6 +184,7 @@ MAKERS: Final[dict[str, Maker]] = {
     "quotes.candlebackfill": _backfill,
     "lessons.lesson": lambda desk, now: LessonFactory(desk=desk.desk),
     "lessons.recall": lambda desk, now: RecallFactory(desk=desk.desk),
+    "lessons.knowledgerecall": lambda desk, now: KnowledgeRecallFactory(desk=desk.desk),
     "lessons.evaluation": lambda desk, now: EvaluationFactory(desk=desk.desk),
     "lessons.indexspace": lambda desk, now: IndexEntryFactory(),
     "lessons.indexentry": lambda desk, now: IndexEntryFactory(),
