@@ -167,8 +167,8 @@ class FarBack:
         self.look()
 
     def look(self) -> None:
-        """Find it in the database that is asked now."""
-        first = Proposal.objects.order_by("created_at", "pk")[self.ROWS]
+        """Find it in the database that is asked now; before the newest where there are fewer."""
+        *_, first = Proposal.objects.order_by("created_at", "pk")[: self.ROWS + 1]
         self.place = Place(at=first.created_at, id=first.pk)
 
     def __str__(self) -> str:

@@ -36,6 +36,6 @@ def test_a_killed_follower_is_replaced_and_two_never_listen(manage: Manage, simu
 def test_an_unknown_connection_is_one_line(manage: Manage, home: Path) -> None:
     done(manage("migrate", "--noinput"))
     process = manage("stream_orders", "--connection", "nowhere")
-    assert process.wait(PATIENCE_S) == 1
+    assert process.wait(PATIENCE_S) == 2
     said = (home.parent / "stream_orders.log").read_text()
     assert said.strip().splitlines()[-1].startswith("CommandError: There is no")
