@@ -17,8 +17,7 @@ from apps.accounts.adapter import SocialAccountAdapter
 from apps.accounts.models import BrowserSession, User
 from apps.accounts.session_store import SessionStore
 from apps.audit.models import Event
-from config.settings.identity import oidc_providers
-from tests.factories.oidc_server import CLIENT_ID, CLIENT_SECRET, OidcServer
+from tests.factories.oidc_server import CLIENT_SECRET, OidcServer, example_ltd
 from tests.factories.soft_key import app_for, code_of
 
 pytestmark = pytest.mark.django_db
@@ -28,12 +27,8 @@ LOGIN, CALLBACK = "/accounts/oidc/staff/login/", "/accounts/oidc/staff/login/cal
 
 @pytest.fixture
 def server() -> Iterator[OidcServer]:
-    with OidcServer() as running:
-        providers = oidc_providers(
-            server_url=running.url, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, name="Example Ltd"
-        )
-        with override_settings(SOCIALACCOUNT_PROVIDERS=providers, OIDC_SERVER_URL=running.url):
-            yield running
+    with example_ltd() as running:
+        yield running
 
 
 @pytest.fixture

@@ -15,10 +15,9 @@ from playwright.sync_api import Page, expect
 
 from apps.accounts.models import BrowserSession, User
 from apps.audit.models import Event
-from config.settings.identity import oidc_providers
 from tests.browser.conftest import SignIn
 from tests.factories.accounts import DeskFactory, UserFactory
-from tests.factories.oidc_server import CLIENT_ID, CLIENT_SECRET, OidcServer
+from tests.factories.oidc_server import OidcServer, example_ltd
 from tests.factories.soft_key import app_for, code_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -29,15 +28,11 @@ LOGIN = "/accounts/oidc/staff/login/"
 @pytest.fixture
 def organisation(live_server: object) -> Iterator[OidcServer]:
     """Its server asks people on a page of its own, on another host name than ours."""
-    with OidcServer() as server:
+    with example_ltd() as server:
         server.asks = True
         ours = str(live_server.url)  # type: ignore[attr-defined]  pytest-django's own class
         assert (urlsplit(ours).hostname, urlsplit(server.url).hostname) == ("localhost", "127.0.0.1")
-        providers = oidc_providers(
-            server_url=server.url, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, name="Example Ltd"
-        )
-        with override_settings(SOCIALACCOUNT_PROVIDERS=providers, OIDC_SERVER_URL=server.url):
-            yield server
+        yield server
 
 
 @pytest.fixture

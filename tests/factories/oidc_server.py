@@ -9,6 +9,8 @@ import json
 import secrets
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +19,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from django.test import override_settings
 from jwt.algorithms import RSAAlgorithm
+
+from config.settings.identity import oidc_providers
 
 CLIENT_ID, CLIENT_SECRET = "aika-staff", "canary-oidc-client-secret"
 KEY_ID = "the only one"
@@ -188,3 +193,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_args: object) -> None:
         """Nothing."""
+
+
+@contextmanager
+def example_ltd() -> Iterator[OidcServer]:
+    """Such a server runs, and our staff sign in with it as "Example Ltd"."""
+    with OidcServer() as server:
+        providers = oidc_providers(
+            server_url=server.url, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, name="Example Ltd"
+        )
+        with override_settings(SOCIALACCOUNT_PROVIDERS=providers, OIDC_SERVER_URL=server.url):
+            yield server

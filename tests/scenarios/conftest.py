@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from django.conf import settings
 
 from tests.scenarios.commands import Manage, managing
+from tests.scenarios.server_profile import Server
 from tests.venues.simulator_process import SimulatorProcess
 
 if TYPE_CHECKING:
@@ -22,6 +24,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 RUN = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
 UP_S_MAX = 300
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One server installation for a module."""
+    if not settings.DATABASE_URL or not settings.REDIS_URL:
+        pytest.fail("Set DATABASE_URL and REDIS_URL; .ci/run does.")
+    started = Server(settings.DATABASE_URL, settings.REDIS_URL).start()
+    yield started
+    started.stop()
 
 
 @pytest.fixture

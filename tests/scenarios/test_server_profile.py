@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from django.conf import settings
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -27,16 +26,6 @@ _sizes = count(1001)
 def quantity() -> str:
     """A size nobody asked for before, so that nothing is a duplicate."""
     return f"0.00{next(_sizes):04d}"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """One server installation for this module."""
-    if not settings.DATABASE_URL or not settings.REDIS_URL:
-        pytest.fail("Set DATABASE_URL and REDIS_URL; .ci/run does.")
-    started = Server(settings.DATABASE_URL, settings.REDIS_URL).start()
-    yield started
-    started.stop()
 
 
 @pytest.fixture

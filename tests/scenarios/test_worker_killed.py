@@ -3,13 +3,11 @@ of the child that sent it alone, and of the first process alone. The order comes
 
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
 from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
 
 from tests.scenarios.callers import eventually
 from tests.scenarios.server_profile import Server, Service
@@ -18,16 +16,6 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 WORKER = "worker-execution"
 HELD_S = 300
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """One server installation for this module."""
-    if not settings.DATABASE_URL or not settings.REDIS_URL:
-        pytest.fail("Set DATABASE_URL and REDIS_URL; .ci/run does.")
-    started = Server(settings.DATABASE_URL, settings.REDIS_URL).start()
-    yield started
-    started.stop()
 
 
 def gone(pid: int) -> bool:

@@ -42,21 +42,29 @@ class Recall(models.Model):
         return f"{self.purpose} {self.asked_at:%Y-%m-%d %H:%M}"
 
 
-class RecallItem(models.Model):
-    """A case in an answer: its place, its score and what it is made of, and what of it matched."""
+class RankedItem(models.Model):
+    """One thing in an answer: its place, its score and what the score is made of."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    recall = models.ForeignKey(Recall, on_delete=models.CASCADE, related_name="items")
-    case = models.ForeignKey("lessons.Case", on_delete=models.PROTECT, related_name="recalled")
     rank = models.PositiveSmallIntegerField()
     score = ExactDecimalField()
     components = models.JSONField(default=dict)
+
+    class Meta:
+        abstract = True
+        default_permissions = ()
+        ordering: ClassVar = ["rank"]
+
+
+class RecallItem(RankedItem):
+    """A case in an answer, and what of it matched."""
+
+    recall = models.ForeignKey(Recall, on_delete=models.CASCADE, related_name="items")
+    case = models.ForeignKey("lessons.Case", on_delete=models.PROTECT, related_name="recalled")
     matched = models.JSONField(default=dict)
     counter_example = models.BooleanField(default=False)
 
-    class Meta:
-        default_permissions = ()
-        ordering: ClassVar = ["rank"]
+    class Meta(RankedItem.Meta):
         constraints: ClassVar = [models.UniqueConstraint(fields=["recall", "case"], name="recall_item_once")]
 
     def __str__(self) -> str:
@@ -110,19 +118,13 @@ class KnowledgeRecall(models.Model):
         return f"{self.asked_at:%Y-%m-%d %H:%M}"
 
 
-class KnowledgeRecallItem(models.Model):
-    """A piece of a document in an answer: its place, its score and what it is made of."""
+class KnowledgeRecallItem(RankedItem):
+    """A piece of a document in an answer."""
 
-    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     recall = models.ForeignKey(KnowledgeRecall, on_delete=models.CASCADE, related_name="items")
     chunk = models.ForeignKey("lessons.KnowledgeChunk", on_delete=models.PROTECT, related_name="recalled")
-    rank = models.PositiveSmallIntegerField()
-    score = ExactDecimalField()
-    components = models.JSONField(default=dict)
 
-    class Meta:
-        default_permissions = ()
-        ordering: ClassVar = ["rank"]
+    class Meta(RankedItem.Meta):
         constraints: ClassVar = [models.UniqueConstraint(fields=["recall", "chunk"], name="knowledge_recall_item_once")]
 
     def __str__(self) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
@@ -11,12 +10,12 @@ from django.db import transaction
 from apps.common.decimals import decimal_text
 from apps.lessons.models import KnowledgeRecall, KnowledgeRecallItem
 from apps.lessons.recall_types import Viewer
+from apps.lessons.rules.kept_scores import kept_score
 from apps.lessons.rules.passages import Passage
 
 KEPT_FOR: Final = timedelta(days=365)
 """Unlike a recalled lesson, no decision and no figure goes by one later."""
 FORGOTTEN_AT_ONCE: Final = 1_000
-_PLACES: Final = 6
 
 
 def keep(
@@ -44,11 +43,11 @@ def keep(
             recall=kept,
             chunk_id=one.chunk,
             rank=place,
-            score=_decimal(one.score),
+            score=kept_score(one.score),
             components={
-                "meaning": None if one.meaning is None else _text(one.meaning),
-                "keywords": _text(one.keywords),
-                "coverage": _text(one.coverage),
+                "meaning": None if one.meaning is None else decimal_text(kept_score(one.meaning)),
+                "keywords": decimal_text(kept_score(one.keywords)),
+                "coverage": decimal_text(kept_score(one.coverage)),
             },
         )
         for place, one in enumerate(passages, start=1)
@@ -67,11 +66,3 @@ def forget(*, now: datetime) -> int:
         KnowledgeRecall.objects.filter(pk__in=page).delete()
         forgotten += len(page)
     return forgotten
-
-
-def _decimal(value: float) -> Decimal:
-    return Decimal(f"{value:.{_PLACES}f}")
-
-
-def _text(value: float) -> str:
-    return decimal_text(_decimal(value))

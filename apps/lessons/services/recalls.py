@@ -7,7 +7,6 @@ and words are looked through in the database, and the answer says so. Nothing si
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from apps.common import statements
 from apps.lessons.models import Recall, RecallItem
 from apps.lessons.recall_types import COUNTED, K_DEFAULT, K_MAX, WINDOW_DAYS, IndexState, Question, RecallAnswer, Viewer
 from apps.lessons.rules import holdout, keywords
+from apps.lessons.rules.kept_scores import kept_score
 from apps.lessons.rules.ranking import RankCandidate, Ranked, RankQuery, rank, weights_for
 from apps.lessons.selectors import candidates, recalled
 from apps.lessons.selectors.evidence import closed_question, evidence
@@ -34,7 +34,6 @@ KEYWORDS: Final = 8
 # How surely a text must speak of a mistake for cases of it to be looked at, and for it to be called the same.
 LOOKED_FOR: Final = 0.15
 SAME: Final = 0.3
-_PLACES: Final = Decimal("0.000001")
 
 
 def recall(
@@ -236,8 +235,8 @@ def _kept(
             recall=stored,
             case_id=one.candidate.id,
             rank=place,
-            score=_decimal(one.score),
-            components={name: f"{_decimal(value):f}" for name, value in one.components.items()},
+            score=kept_score(one.score),
+            components={name: f"{kept_score(value):f}" for name, value in one.components.items()},
             matched={
                 "tags": _same(asked, one.candidate.tags),
                 "facts": sorted(one.candidate.facts & set(question.violated)),
@@ -271,7 +270,3 @@ def _answer(
 
 def _same(asked: Mapping[str, float], found: Mapping[str, float]) -> list[str]:
     return sorted(tag for tag, sure in asked.items() if sure >= SAME and found.get(tag, 0.0) >= SAME)
-
-
-def _decimal(value: float) -> Decimal:
-    return Decimal(repr(value)).quantize(_PLACES)

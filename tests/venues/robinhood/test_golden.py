@@ -1,7 +1,5 @@
 """Whole answers of Robinhood, read by the connector over a real socket, as our values."""
 
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal as D
 from pathlib import Path
@@ -11,23 +9,10 @@ import pytest
 from apps.common.errors import Unavailable
 from apps.connectors.types import OrderType, Side, TimeInForce, VenueOrderState
 from apps.connectors.venues.robinhood.connector import RobinhoodConnector
-from tests.venues.robinhood.double import Double, robinhood
-from tests.venues.test_robinhood_spec import connector_to
+from tests.venues.robinhood.double import Double
 
 HERE = Path(__file__).parent
 SINCE, UNTIL = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 22, tzinfo=UTC)
-
-
-@pytest.fixture
-def double() -> Iterator[Double]:
-    with robinhood() as server:
-        yield server
-
-
-@pytest.fixture
-def connector(double: Double) -> Iterator[RobinhoodConnector]:
-    with closing(connector_to(double)) as made:
-        yield made
 
 
 def answer(double: Double, path: str, name: str, times: int = 1) -> None:

@@ -3,7 +3,6 @@
 import ast
 import base64
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
@@ -26,18 +25,6 @@ from tests.venues.robinhood.double import API_KEY, FAILED, FILLED, OF_DOGE, OPEN
 from tests.venues.test_robinhood_spec import connector_to
 
 SINCE, UNTIL = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 22, tzinfo=UTC)
-
-
-@pytest.fixture
-def double() -> Iterator[Double]:
-    with robinhood() as server:
-        yield server
-
-
-@pytest.fixture
-def connector(double: Double) -> Iterator[RobinhoodConnector]:
-    with closing(connector_to(double)) as made:
-        yield made
 
 
 def test_balances_are_exact_whether_texts_or_numbers_come(connector: RobinhoodConnector) -> None:
